@@ -1,0 +1,1 @@
+"""Datasets, checked before they are read."""

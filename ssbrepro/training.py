@@ -1,0 +1,247 @@
+"""Training a network with hinge loss, recorded epoch by epoch and resumable at every epoch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from ssbrepro.data import cifar10
+from ssbrepro.data.cifar10 import BinaryImages
+from ssbrepro.losses import hinge, within_margin
+from ssbrepro.models import vgg12
+from ssbrepro.results import Array, Context, NoProgress, Progress, Result, Series
+from ssbrepro.seeding import torch_generator
+from ssbrepro.stages import TrainingParameters
+
+# Examples run through the network at once outside training; bounds memory only.
+_CHUNK = 500
+
+HISTORY = ("loss", "accuracy", "step_size", "active_share", "order_parameter")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A step size that is cut by ``cut_factor`` at the start of each epoch in ``cut_epochs``."""
+
+    step_size: float
+    cut_epochs: Sequence[int]
+    cut_factor: float
+
+    def at(self, epoch: int) -> float:
+        """Step size of the epoch that follows ``epoch`` finished ones."""
+        return self.step_size * self.cut_factor ** sum(epoch >= cut for cut in self.cut_epochs)
+
+
+def state_of_training(
+    model: nn.Module, inputs: Tensor, targets: Tensor, step_size: float
+) -> dict[str, float]:
+    """What is recorded after each epoch, over all examples at fixed weights.
+
+    Returns:
+        ``loss``; ``accuracy``, the share with y T > 0; ``step_size``; ``active_share``, the share
+        with y T < 1; ``order_parameter``, the step size times the squared norm of the gradient of
+        the mean loss (li2022, eq. 16).
+    """
+    with torch.no_grad():
+        outputs = torch.cat([model(part) for part in inputs.split(_CHUNK)])
+    active = within_margin(outputs, targets)
+    gradient = torch.zeros_like(parameters_to_vector(model.parameters()))
+    # Examples outside the margin add exactly nothing to the gradient.
+    for part, labels in zip(
+        inputs[active].split(_CHUNK), targets[active].split(_CHUNK), strict=True
+    ):
+        if len(part):
+            loss = hinge(model(part), labels) * (len(part) / len(inputs))
+            parts = torch.autograd.grad(loss, list(model.parameters()))
+            gradient += torch.cat([tensor.reshape(-1) for tensor in parts])
+    return {
+        "loss": hinge(outputs.double(), targets.double()).item(),
+        "accuracy": (targets * outputs > 0).double().mean().item(),
+        "step_size": step_size,
+        "active_share": active.double().mean().item(),
+        "order_parameter": step_size * gradient.double().square().sum().item(),
+    }
+
+
+def train(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    schedule: Schedule,
+    momentum: float,
+    batch_size: int,
+    num_epochs: int,
+    checkpoint_epochs: Sequence[int],
+    seed: int,
+    progress: Progress | None = None,
+) -> dict[str, Array]:
+    """Stochastic gradient descent with momentum on the hinge loss.
+
+    Every epoch visits all examples once, in an order drawn from ``seed`` and the epoch's number. An
+    interrupted run continues after its last finished epoch with the same bits.
+
+    Args:
+        model: Maps (batch, ...) to (batch,); trained in place.
+        inputs: (examples, ...), on the model's device.
+        targets: Labels +1 or -1, (examples,).
+        schedule: Step size of each epoch.
+        momentum: Momentum of the step, in [0, 1).
+        batch_size: Examples a step; the last batch of an epoch may be smaller.
+        num_epochs: Epochs to train.
+        checkpoint_epochs: Ascending; the weights after so many epochs are kept. 0: before training.
+        seed: Root seed.
+        progress: Where to report, and what to continue from.
+
+    Returns:
+        ``epoch`` (num_epochs+1,) and the ``HISTORY`` of the same length in float64;
+        ``checkpoint_epoch`` (checkpoints,) and ``checkpoint_weights`` (checkpoints, dim).
+
+    Raises:
+        ValueError: If a checkpoint lies outside the training.
+        ArithmeticError: If the loss stops being finite.
+    """
+    if any(not 0 <= epoch <= num_epochs for epoch in checkpoint_epochs):
+        raise ValueError(f"checkpoints {list(checkpoint_epochs)} of {num_epochs} epochs")
+    progress = progress or NoProgress()
+    optimizer = torch.optim.SGD(model.parameters(), lr=schedule.at(0), momentum=momentum)
+    history: dict[str, list[float]] = {name: [] for name in HISTORY}
+    checkpoints: dict[int, Array] = {}
+    if state := progress.restore("epoch"):
+        finished = len(state["loss"])
+        kept = {
+            epoch: progress.restore(f"checkpoint-{epoch}")
+            for epoch in checkpoint_epochs
+            if epoch < finished
+        }
+        if None not in kept.values():
+            checkpoints = {epoch: found["weights"] for epoch, found in kept.items() if found}
+            _resume(state, model, optimizer, history)
+    for epoch in range(len(history["loss"]), num_epochs + 1):
+        step_size = schedule.at(max(epoch - 1, 0))
+        if epoch > 0:
+            order = torch_generator(seed, "batches", epoch)
+            _one_epoch(model, inputs, targets, optimizer, step_size, batch_size, order)
+        record = state_of_training(model, inputs, targets, step_size)
+        if not np.isfinite(record["loss"]):
+            raise ArithmeticError(f"the loss is {record['loss']} after epoch {epoch}")
+        for name in HISTORY:
+            history[name].append(record[name])
+        if epoch in checkpoint_epochs:
+            progress.save(f"checkpoint-{epoch}", {"weights": _flat(model.parameters())})
+            checkpoints[epoch] = _flat(model.parameters())
+        progress.save("epoch", _state(model, optimizer, history))
+        progress.report(epoch, num_epochs, f"training, loss {record['loss']:.2g}")
+    return {
+        "epoch": np.arange(num_epochs + 1),
+        **{name: np.array(values) for name, values in history.items()},
+        "checkpoint_epoch": np.array(checkpoint_epochs),
+        "checkpoint_weights": np.stack([checkpoints[epoch] for epoch in checkpoint_epochs]),
+    }
+
+
+def _one_epoch(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    optimizer: torch.optim.SGD,
+    step_size: float,
+    batch_size: int,
+    order: torch.Generator,
+) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = step_size
+    shuffled = torch.randperm(len(inputs), generator=order).to(inputs.device)
+    for batch in shuffled.split(batch_size):
+        optimizer.zero_grad()
+        hinge(model(inputs[batch]), targets[batch]).backward()
+        optimizer.step()
+
+
+def _state(
+    model: nn.Module, optimizer: torch.optim.SGD, history: Mapping[str, list[float]]
+) -> dict[str, Array]:
+    """All that the next epoch depends on; batch orders come from the seed."""
+    momenta = [
+        optimizer.state[weight].get("momentum_buffer", torch.zeros_like(weight))
+        for weight in model.parameters()
+    ]
+    return {
+        **{name: np.array(values) for name, values in history.items()},
+        "weights": _flat(model.parameters()),
+        "momenta": _flat(momenta),
+    }
+
+
+def _resume(
+    state: Mapping[str, Array],
+    model: nn.Module,
+    optimizer: torch.optim.SGD,
+    history: Mapping[str, list[float]],
+) -> None:
+    weights = list(model.parameters())
+    load_weights(model, state["weights"])
+    momenta = torch.from_numpy(state["momenta"]).to(weights[0].device)
+    sizes = [weight.numel() for weight in weights]
+    for weight, part in zip(weights, momenta.split(sizes), strict=True):
+        optimizer.state[weight]["momentum_buffer"] = part.view_as(weight).clone()
+    for name in HISTORY:
+        history[name].extend(state[name].tolist())
+
+
+def load_weights(model: nn.Module, weights: Array) -> None:
+    """Put flat ``weights``, (dim,), into the model, in the order of ``model.parameters()``."""
+    device = next(model.parameters()).device
+    # A copy: training on must not write into the caller's array.
+    vector_to_parameters(torch.tensor(weights, device=device), model.parameters())
+
+
+def _flat(tensors: Iterable[Tensor]) -> Array:
+    return parameters_to_vector(tensors).detach().cpu().numpy()
+
+
+def training_stage(parameters: TrainingParameters, context: Context) -> Result:
+    """The stage ``training``: :func:`train` a ``vgg12`` on binarised CIFAR-10."""
+    images, model = experiment(parameters, context)
+    arrays = train(
+        model,
+        images.inputs,
+        images.targets,
+        Schedule(parameters.step_size, parameters.cut_epochs, parameters.cut_factor),
+        parameters.momentum,
+        parameters.batch_size,
+        parameters.num_epochs,
+        parameters.checkpoint_epochs,
+        context.seed,
+        context.progress,
+    )
+    return Result(
+        arrays=arrays,
+        numbers={
+            "final_loss": float(arrays["loss"][-1]),
+            "final_accuracy": float(arrays["accuracy"][-1]),
+            "final_order_parameter": float(arrays["order_parameter"][-1]),
+            "mean_loss": float(arrays["loss"].mean()),
+            "max_order_parameter": float(arrays["order_parameter"].max()),
+        },
+        series={name: Series("epoch", name) for name in HISTORY},
+    )
+
+
+def experiment(
+    parameters: TrainingParameters, context: Context
+) -> tuple[BinaryImages, nn.Sequential]:
+    """The training images and the freshly initialised network, on the context's device."""
+    images = cifar10.load(
+        context.data_root,
+        parameters.positive_classes,
+        parameters.negative_classes,
+        parameters.num_examples,
+    )
+    model = vgg12(parameters.width, torch_generator(context.seed, "weights"))
+    device = torch.device(context.device)
+    # Channels last is the layout in which convolutions are fastest; it changes no value.
+    inputs = images.inputs.to(device, memory_format=torch.channels_last)
+    return BinaryImages(inputs, images.targets.to(device)), model.to(device)
