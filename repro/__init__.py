@@ -1,0 +1,3 @@
+"""The harness: from a manifest to a verdict. Knows YAML, processes, containers; no mathematics."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,207 @@
+"""From numbers to verdicts: identities, claims and references, never mixed.
+
+An *identity* must hold for the run to count. A *claim* is the paper's, with a bound fixed in its
+manifest: ``supported``, ``not supported`` or ``inconclusive``. A *reference* is what our own recorded
+runs gave, with a tolerance computed from them: ``within``, ``outside``, ``no tolerance`` (fewer than
+three recorded runs) or ``missing``. A missing value never passes.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from scipy.stats import t as student_t
+
+from repro.manifest import Claim, Figure, Identity, Reference
+
+MIN_RUNS = 3  # below, a spread says next to nothing: the t factor for two runs is 12.7
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class IdentityVerdict:
+    """Whether an exact identity held: ``holds`` or ``violated``."""
+
+    id: str
+    metric: str
+    value: float | None
+    bound: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class ClaimVerdict:
+    """What became of a claim, and which verdicts the recorded runs gave."""
+
+    id: str
+    statement: str
+    metric: str
+    value: float | None
+    relation: str  # "at_most" or "at_least"
+    bound: float
+    verdict: str
+    reason: str
+    recorded: tuple[str, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether a recorded run came to the same verdict."""
+        return self.verdict in self.recorded
+
+
+@dataclass(frozen=True)
+class ReferenceVerdict:
+    """Where a number stands against the recorded runs."""
+
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    runs: int
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """All verdicts of one figure."""
+
+    identities: tuple[IdentityVerdict, ...]
+    claims: tuple[ClaimVerdict, ...]
+    references: tuple[ReferenceVerdict, ...]
+
+    @property
+    def status(self) -> str:
+        """``failed``, ``unchecked`` where something could not be judged, or ``passed``."""
+        if any(identity.verdict != "holds" for identity in self.identities):
+            return "failed"
+        if any(reference.verdict in ("outside", "missing") for reference in self.references):
+            return "failed"
+        for claim in self.claims:
+            changed = claim.recorded and not claim.agrees
+            if (
+                claim.value is None
+                or changed
+                or (not claim.recorded and claim.verdict == "not supported")
+            ):
+                return "failed"
+        unrecorded = any(not c.recorded and c.verdict == "inconclusive" for c in self.claims)
+        untold = any(reference.verdict == "no tolerance" for reference in self.references)
+        return "unchecked" if unrecorded or untold else "passed"
+
+    def as_data(self) -> dict[str, list[dict[str, Any]]]:
+        """Plain data for the record and ``--json``."""
+        return {
+            "identities": [asdict(verdict) for verdict in self.identities],
+            "claims": [asdict(verdict) for verdict in self.claims],
+            "references": [asdict(verdict) for verdict in self.references],
+        }
+
+
+def judge(
+    figure: Figure,
+    metrics: Mapping[str, float],
+    missing: Mapping[str, str],
+    recorded_runs: Sequence[Mapping[str, Any]],
+) -> Verdicts:
+    """All verdicts of a run.
+
+    Args:
+        figure: The manifest with the bounds.
+        metrics: Measured numbers, "stage.number".
+        missing: Why others could not be measured.
+        recorded_runs: Recorded runs of this figure and profile, each with ``metrics`` and ``claims``.
+    """
+    identities = tuple(_identity(identity, metrics) for identity in figure.identities)
+    sound = all(identity.verdict == "holds" for identity in identities)
+    return Verdicts(
+        identities=identities,
+        claims=tuple(
+            _claim(claim, metrics, missing, sound, _recorded_verdicts(claim.id, recorded_runs))
+            for claim in figure.claims
+        ),
+        references=tuple(
+            _reference(reference, metrics, recorded_runs) for reference in figure.references
+        ),
+    )
+
+
+def prediction_interval(values: Sequence[float], resolution: float) -> tuple[float, float]:
+    """Where a new run is expected with 95 % probability: mean ± t s √(1 + 1/n).
+
+    At least ``resolution`` to each side: recorded runs that all agree do not mean that a difference
+    too small to matter is a failure.
+
+    Raises:
+        ValueError: With fewer than ``MIN_RUNS`` values.
+    """
+    n = len(values)
+    if n < MIN_RUNS:
+        raise ValueError(f"{n} runs; a prediction interval needs {MIN_RUNS}")
+    mean = statistics.fmean(values)
+    factor = float(student_t.ppf((1 + _LEVEL) / 2, n - 1))
+    half = max(factor * statistics.stdev(values) * math.sqrt(1 + 1 / n), resolution)
+    return mean - half, mean + half
+
+
+def _identity(identity: Identity, metrics: Mapping[str, float]) -> IdentityVerdict:
+    value = metrics.get(identity.metric)
+    # With H zero at every checkpoint there is nothing to violate; the claims then go missing.
+    holds = value is not None and value <= identity.at_most
+    verdict = "holds" if holds else "violated"
+    return IdentityVerdict(identity.id, identity.metric, value, identity.at_most, verdict)
+
+
+def _claim(
+    claim: Claim,
+    metrics: Mapping[str, float],
+    missing: Mapping[str, str],
+    sound: bool,
+    recorded: tuple[str, ...],
+) -> ClaimVerdict:
+    value = metrics.get(claim.metric)
+    relation = "at_most" if claim.at_most is not None else "at_least"
+    bound = claim.at_most if claim.at_most is not None else claim.at_least
+    assert bound is not None
+    noise = None if claim.noise is None else metrics.get(claim.noise)
+    reason = ""
+    if value is None:
+        verdict = "inconclusive"
+        reason = f"not measured: {missing.get(claim.metric, 'no such number')}"
+    elif not sound:
+        verdict, reason = "inconclusive", "the run's exact identities do not hold"
+    elif value <= bound if relation == "at_most" else value >= bound:
+        verdict = "supported"
+    elif noise is not None and value <= noise:
+        verdict = "inconclusive"
+        reason = f"chance alone reaches {noise:.3g} at this profile if the statement holds exactly"
+    else:
+        verdict = "not supported"
+    return ClaimVerdict(
+        claim.id, claim.statement, claim.metric, value, relation, bound, verdict, reason, recorded
+    )
+
+
+def _recorded_verdicts(claim_id: str, runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    verdicts = {run["claims"][claim_id] for run in runs if claim_id in run["claims"]}
+    return tuple(sorted(verdicts))
+
+
+def _reference(
+    reference: Reference, metrics: Mapping[str, float], runs: Sequence[Mapping[str, Any]]
+) -> ReferenceVerdict:
+    value = metrics.get(reference.metric)
+    recorded = [
+        run["metrics"][reference.metric] for run in runs if reference.metric in run["metrics"]
+    ]
+    low = high = None
+    if len(recorded) >= MIN_RUNS:
+        low, high = prediction_interval(recorded, reference.resolution)
+    if value is None:
+        verdict = "missing"
+    elif low is None or high is None:
+        verdict = "no tolerance"
+    else:
+        verdict = "within" if low <= value <= high else "outside"
+    return ReferenceVerdict(reference.metric, value, low, high, len(recorded), verdict)

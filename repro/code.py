@@ -1,0 +1,68 @@
+"""A digest of the code behind a stage that ignores comments, docstrings and layout."""
+
+import ast
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+_PACKAGES = ("ssbrepro", "repro")
+# Declares all stages; the parameters a stage receives are in its key by value.
+_NOT_PART_OF_A_STAGE = ("ssbrepro.stages",)
+
+
+@cache
+def module_digests(module: str) -> dict[str, str]:
+    """SHA-256 of each of our modules that ``module`` imports, itself included."""
+    digests: dict[str, str] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in digests or name in _NOT_PART_OF_A_STAGE:
+            continue
+        path = source(name)
+        if path is None:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        waiting += _imported(tree)
+        _strip_docstrings(tree)
+        digests[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return dict(sorted(digests.items()))
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """Modules of the science named in import statements; possibly names inside modules."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _PACKAGES:
+            yield str(node.module)
+            for alias in node.names:
+                if source(f"{node.module}.{alias.name}"):
+                    yield f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.Import):
+            yield from (n.name for n in node.names if n.name.split(".")[0] in _PACKAGES)
+
+
+def source(name: str) -> Path | None:
+    """The file of a module of ours, or None if it is no module.
+
+    Found by its path: ``find_spec`` would import the packages around it, and with them PyTorch.
+    """
+    package, *rest = name.split(".")
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(spec.submodule_search_locations[0])
+    candidates = (folder.joinpath(*rest, "__init__.py"), folder.joinpath(*rest).with_suffix(".py"))
+    return next((path for path in candidates if path.exists()), None)
+
+
+def _strip_docstrings(tree: ast.Module) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (
+            node.body
+            and isinstance(node.body[0], ast.Expr)
+            and isinstance(node.body[0].value, ast.Constant)
+            and isinstance(node.body[0].value.value, str)
+        ):
+            node.body = node.body[1:] or [ast.Pass()]

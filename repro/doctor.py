@@ -1,0 +1,94 @@
+"""What this machine can run, what is missing, and the command that mends it."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.library import Library
+from repro.settings import Settings, has_cuda, num_threads
+
+_DESK_BYTES = 2 * 10**9  # results and MLflow's database of many desk runs
+_ARCHIVE_BYTES = 400 * 10**6  # CIFAR-10's archive and its unpacked files
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. What is not good has a remedy; what is optional fails nothing."""
+
+    subject: str
+    found: str
+    good: bool
+    remedy: str = ""
+    optional: bool = False
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything a run needs or could use."""
+    return [_python(), _cores(), _device(), _folder(settings), _data(settings), _manifests(settings),
+            _engine(), _tracking(settings)]  # fmt: skip
+
+
+def _python() -> Finding:
+    found = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return Finding("Python", found, sys.version_info >= (3, 11), "install Python 3.11 or newer")
+
+
+def _cores() -> Finding:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    found = f"{num_threads()} threads, {memory:.0f} GiB of memory"
+    return Finding("processor", found, memory > 6, "profile desk needs 6 GiB; take --profile smoke")
+
+
+def _device() -> Finding:
+    cuda = has_cuda()
+    found = (
+        "CUDA device: profile paper is the default" if cuda else "none: profile desk is the default"
+    )
+    return Finding("GPU", found, cuda, "only profile paper needs one", optional=True)
+
+
+def _folder(settings: Settings) -> Finding:
+    existing = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if not os.access(existing, os.W_OK):
+        remedy = (
+            f"it belongs to user {existing.stat().st_uid}, you are {os.getuid()}; set SSBREPRO_HOME"
+        )
+        return Finding("results", f"{settings.home} cannot be written", False, remedy)
+    good = free > _DESK_BYTES + _ARCHIVE_BYTES
+    found = f"{settings.home}, {free / 1e9:.0f} GB free"
+    return Finding("results", found, good, "free some space or set SSBREPRO_HOME")
+
+
+def _data(settings: Settings) -> Finding:
+    from ssbrepro.data import cifar10
+
+    bad = cifar10.check(settings.data)
+    found = f"{settings.data}" + (f", {len(bad)} files missing or damaged" if bad else ", complete")
+    return Finding("CIFAR-10", found, not bad, "repro data fetch")
+
+
+def _manifests(settings: Settings) -> Finding:
+    number = len(Library(settings.manifests).ids())
+    return Finding(
+        "manifests",
+        f"{number} figures in {settings.manifests}",
+        number > 0,
+        "set SSBREPRO_MANIFESTS",
+    )
+
+
+def _engine() -> Finding:
+    from repro.container import reachable
+
+    engine = reachable()
+    if engine is None and Path("/.dockerenv").exists():
+        return Finding("container", "running inside one", True)
+    return Finding("Docker", engine or "no engine", engine is not None,
+                   "only --container and docker compose need one", optional=True)  # fmt: skip
+
+
+def _tracking(settings: Settings) -> Finding:
+    return Finding("MLflow", settings.tracking_uri, True)

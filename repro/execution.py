@@ -1,0 +1,258 @@
+"""Running a plan: step by step, through an executor that could be anything with four methods."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from repro import files
+from repro.errors import StageError, StoreError
+from repro.plan import Plan, Step
+from repro.settings import Settings
+from repro.store import Store, StoredResult
+from ssbrepro.stages import STAGES
+
+Report = Callable[[Mapping[str, Any]], None]
+
+# Newer processors would pick other kernels and round otherwise: the same bits matter more here.
+_SAME_KERNELS = (
+    {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+    if platform.machine() == "x86_64"
+    else {}
+)
+
+
+@dataclass
+class Task:
+    """A step handed to an executor: where its inputs are, and where its output goes."""
+
+    step: Step
+    output: Path
+    scratch: Path
+    content: Mapping[str, Any]
+    last_words: dict[str, Any] = field(default_factory=dict)
+
+
+class Executor(Protocol):
+    """Something that runs tasks, on this machine or elsewhere."""
+
+    def capacity(self) -> int:
+        """How many tasks it can run at once."""
+
+    def submit(self, task: Task) -> Any:
+        """Start a task; returns a handle."""
+
+    def wait(self, handle: Any, report: Report) -> int:
+        """Until the task ends: pass its messages on; returns its exit status."""
+
+    def cancel(self, handle: Any) -> None:
+        """End the task now, if it has not ended."""
+
+
+class LocalProcesses:
+    """Each task a child process on this machine, with all its cores; one at a time."""
+
+    def capacity(self) -> int:
+        """One: a step uses every core."""
+        return 1
+
+    def submit(self, task: Task) -> subprocess.Popen[str]:
+        """Start the worker; its errors go to a log beside the scratch state."""
+        task.scratch.mkdir(parents=True, exist_ok=True)
+        path = task.scratch / "task.json"
+        files.write_json(path, task.content)
+        environment = (
+            os.environ
+            | _SAME_KERNELS
+            | {
+                "OMP_NUM_THREADS": str(task.step.threads),
+                # How long a waiting thread spins before it sleeps. The default, fifteen times as long,
+                # wastes cores that other work shares; none wakes threads anew for every operation.
+                "GOMP_SPINCOUNT": "20000",
+                "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # before any CUDA context: deterministic sums
+            }
+        )
+        with log_path(task.scratch).open("w") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "repro.worker", str(path)],
+                stdin=subprocess.PIPE,  # closes when this process dies, and ends the worker
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # Ctrl-C reaches us alone; we then cancel
+            )
+
+    def wait(self, handle: subprocess.Popen[str], report: Report) -> int:
+        """Read the worker's JSON lines until it ends."""
+        assert handle.stdout is not None
+        for line in handle.stdout:
+            try:
+                message = json.loads(line)
+            except ValueError:  # a library printing; it is not for the user
+                continue
+            if isinstance(message, dict):
+                report(message)
+        return handle.wait()
+
+    def cancel(self, handle: subprocess.Popen[str]) -> None:
+        """Kill the worker: what it saved is whole at any moment."""
+        if handle.poll() is None:
+            handle.kill()
+            handle.wait()
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """A step that is done, with how it came to be."""
+
+    step: Step
+    status: str  # "ran" or "stored"
+    result: StoredResult
+
+
+class Listener(Protocol):
+    """Who watches a run."""
+
+    def step(self, step: Step, status: str) -> None:
+        """A step is "stored", "running", "continued" or "ran"."""
+
+    def progress(self, step: Step, message: Mapping[str, Any]) -> None:
+        """A message of the running step."""
+
+    def say(self, text: str) -> None:
+        """Something worth a line."""
+
+
+def run_plan(
+    plan: Plan,
+    settings: Settings,
+    executor: Executor,
+    listener: Listener,
+    fresh: bool = False,
+) -> list[StepOutcome]:
+    """Compute what is not stored, in order; every finished step is kept whatever happens later.
+
+    Args:
+        plan: What to run.
+        settings: Where things are.
+        executor: What runs the steps.
+        listener: Told of every step.
+        fresh: Compute also what is stored, and replace it.
+
+    Raises:
+        StageError: If a step fails.
+        StoreError: If a result cannot be written.
+    """
+    store = Store(settings.home / "store")
+    outcomes: dict[str, StepOutcome] = {}
+    for step in plan.steps:
+        needed = {name: outcomes[name].result for name in step.inputs}
+        with store.lock(step.key, lambda: listener.say("another process computes this; waiting")):
+            stored = None if fresh else store.read(step.key, listener.say)
+            if stored is None:
+                _compute(step, needed, settings, store, executor, listener, fresh)
+                stored = store.read(step.key, listener.say)
+                if stored is None:
+                    raise StoreError(f"{store.folder(step.key)}: damaged right after being written")
+                outcomes[step.stage] = StepOutcome(step, "ran", stored)
+            else:
+                outcomes[step.stage] = StepOutcome(step, "stored", stored)
+        listener.step(step, outcomes[step.stage].status)
+    return list(outcomes.values())
+
+
+def log_path(scratch: Path) -> Path:
+    """Where a step's worker writes its errors."""
+    return scratch / "log.txt"
+
+
+def _compute(
+    step: Step,
+    needed: Mapping[str, StoredResult],
+    settings: Settings,
+    store: Store,
+    executor: Executor,
+    listener: Listener,
+    fresh: bool,
+) -> None:
+    scratch = settings.home / "scratch" / step.key
+    if fresh:
+        shutil.rmtree(scratch, ignore_errors=True)
+    final = store.folder(step.key)
+    with files.writing(scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+    listener.step(step, "continued" if any(scratch.glob("*.npz")) else "running")
+    with files.partial_folder(final) as output:
+        task = Task(step, output, scratch, _content(step, needed, settings, output, scratch))
+        _execute(task, executor, listener)
+        store.publish(
+            step,
+            output,
+            {name: task.last_words[name] for name in ("seconds", "peak_memory_bytes")},
+        )
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _execute(task: Task, executor: Executor, listener: Listener) -> None:
+    """Run a task to its end, cancelling it if anything, such as Ctrl-C, ends us first."""
+
+    def report(message: Mapping[str, Any]) -> None:
+        if "done" in message:
+            listener.progress(task.step, message)
+        elif "warning" in message:
+            listener.say(message["warning"])
+        else:
+            task.last_words.update(message)
+
+    handle = executor.submit(task)
+    try:
+        status = executor.wait(handle, report)
+    finally:
+        executor.cancel(handle)
+    if status == 0 and "seconds" in task.last_words:
+        return
+    name, log = task.step.stage, log_path(task.scratch)
+    if "error" not in task.last_words:
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        hint = " (out of memory?)" if status == -9 else ""
+        raise StageError(f"stage {name} {how}{hint}; its log is {log}")
+    error, kind = task.last_words["error"], task.last_words["kind"]
+    if kind == "DataError":
+        raise StageError(f"{error}\n`repro data fetch` downloads the official files")
+    raise StageError(f"stage {name}: {error} ({kind}; its log is {log})")
+
+
+def _content(
+    step: Step,
+    needed: Mapping[str, StoredResult],
+    settings: Settings,
+    output: Path,
+    scratch: Path,
+) -> dict[str, Any]:
+    return {
+        "stage": step.stage,
+        "code": step.parts["code"],
+        "parameters": dict(step.parameters),
+        "seed": step.seed,
+        "device": step.device,
+        "threads": step.threads,
+        "inputs": {
+            name: {
+                "folder": str(result.folder),
+                "parameters": result.meta["parts"]["parameters"],
+            }
+            for name, result in needed.items()
+        },
+        "data_root": str(settings.data),
+        "may_fetch": STAGES[step.stage].data is not None and settings.data_is_ours,
+        "output": str(output),
+        "scratch": str(scratch),
+    }

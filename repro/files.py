@@ -1,0 +1,130 @@
+"""Files that are whole or not there: written aside, flushed to the disk, then renamed."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from repro.errors import StoreError
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write readable JSON (no NaN) to a file, replacing it whole.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, replacing it whole.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            partial.write_text(text, "utf-8")
+            flush(partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        flush(path.parent)
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON (no NaN).
+
+    Raises:
+        StoreError: If it cannot be read or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"), parse_constant=_refuse)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+@contextlib.contextmanager
+def partial_folder(final: Path) -> Iterator[Path]:
+    """A folder to fill beside ``final``, gone afterwards unless :func:`publish` renamed it.
+
+    Call it under a lock on ``final``: what killed processes left of earlier attempts is removed.
+
+    Raises:
+        StoreError: If it cannot be made.
+    """
+    with writing(final):
+        for abandoned in final.parent.glob(f".{final.name}.*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        partial = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+        partial.mkdir(parents=True)
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def publish(partial: Path, final: Path) -> None:
+    """Flush a folder of files and give it its final name, replacing what had it before.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    with writing(final):
+        for path in partial.iterdir():
+            flush(path)
+        flush(partial)
+        replaced = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+        if final.exists():
+            final.rename(replaced)
+        try:
+            partial.rename(final)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(final)
+            raise
+        flush(final.parent)
+        for replaced in final.parent.glob(f".{final.name}.*"):
+            shutil.rmtree(replaced, ignore_errors=True)
+
+
+def flush(path: Path) -> None:
+    """Force a file's or folder's content to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical_digest(content: Mapping[str, Any]) -> str:
+    """Digest of plain data, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write into one line that names the path."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or path
+        raise StoreError(f"{place}: cannot be written: {error.strerror}") from error

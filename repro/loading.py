@@ -1,0 +1,287 @@
+"""Strict YAML: a small, safe, unambiguous subset, validated, with every fault at its place.
+
+Read with YAML 1.2's core scalars only (``no`` and ``1:30`` are strings, ``1e-3`` is a number). No
+anchors, aliases, tags, duplicate keys or non-finite numbers. All faults of a file are reported
+together as ``file:line:col: field: problem``.
+"""
+
+import difflib
+import json
+import math
+import re
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from repro.errors import ManifestError
+
+_MAX_BYTES = 256 * 1024
+_MAX_DEPTH = 24
+_MAX_NODES = 20_000
+_MAX_DIGITS = 18  # every such integer fits 64 bits
+
+Location = tuple[str | int, ...]
+M = TypeVar("M", bound=BaseModel)
+
+
+class _CoreLoader(yaml.SafeLoader):
+    """PyYAML's scanner and parser with the scalar types of YAML 1.2's core schema."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own class-level registry
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("null", r"null|~|", ["n", "~", ""]),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+):
+    _CoreLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
+    )
+
+
+@dataclass
+class Document(Generic[M]):
+    """A validated manifest and where each of its fields stands."""
+
+    path: Path
+    model: M
+    marks: dict[Location, yaml.Mark]
+
+    def fault(self, location: Location, problem: str) -> str:
+        """A fault of this document at a field, for checks that need more than the document."""
+        return _fault(self.path, self.marks, location, problem)
+
+
+@dataclass
+class _Reader:
+    """Turns YAML nodes into plain values, noting marks and faults."""
+
+    path: Path
+    marks: dict[Location, yaml.Mark] = field(default_factory=dict)
+    key_marks: dict[Location, yaml.Mark] = field(default_factory=dict)
+    faults: list[tuple[yaml.Mark | None, Location, str]] = field(default_factory=list)
+    unreadable: set[Location] = field(default_factory=set)  # nothing more to say of these values
+
+    def value(self, node: yaml.Node, location: Location) -> Any:
+        self.marks[location] = node.start_mark
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, location)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*location, i)) for i, item in enumerate(node.value)]
+        return self._scalar(node, location)
+
+    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value
+            if not isinstance(key_node, yaml.ScalarNode) or not key:
+                self.faults.append((key_node.start_mark, location, "keys must be plain text"))
+            elif key in mapping:
+                self.faults.append((key_node.start_mark, (*location, key), "duplicate key"))
+                self.unreadable.add((*location, key))
+            elif _has_surrogate(key):
+                self.faults.append((key_node.start_mark, location, "keys must be plain text"))
+            else:
+                self.key_marks[(*location, key)] = key_node.start_mark
+                mapping[key] = self.value(value_node, (*location, key))
+        return mapping
+
+    def _scalar(self, node: yaml.Node, location: Location) -> Any:
+        kind, text = node.tag.rpartition(":")[2], node.value
+        problem = None
+        if kind == "bool":
+            return text == "true"
+        if kind == "null":
+            return None
+        if kind == "int":
+            if len(text.lstrip("+-")) <= _MAX_DIGITS:
+                return int(text)
+            problem = "more digits than a 64-bit integer has"
+        if kind == "float":
+            if math.isfinite(number := float(text)):
+                return number
+            problem = f"{text} is not a finite number"
+        if _has_surrogate(text):
+            problem = "half of a surrogate pair is not a character"
+        if problem:
+            self.faults.append((node.start_mark, location, problem))
+            self.unreadable.add(location)
+            return None
+        return text
+
+
+def load(path: Path, model: type[M]) -> Document[M]:
+    """Read and validate one manifest.
+
+    Raises:
+        ManifestError: With every fault found, sorted by place.
+    """
+    reader = _Reader(path)
+    data = reader.value(_compose(path), ())
+    faults = list(reader.faults)
+    validated = None
+    try:
+        # As JSON: pydantic's strict mode then takes lists for tuples and 1 for 1.0, nothing more.
+        validated = model.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        for details in error.errors():
+            location = tuple(details["loc"])
+            # A value that could not even be read is reported once, by the reader.
+            if not any(location[: len(bad)] == bad for bad in reader.unreadable):
+                mark = reader.key_marks.get(location) if _is_extra(details) else None
+                faults.append((mark, location, _problem(details, model)))
+    if validated is None or faults:
+        lines = [(mark or _nearest(reader.marks, loc), loc, text) for mark, loc, text in faults]
+        lines.sort(key=lambda fault: (fault[0].line, fault[0].column))
+        raise ManifestError([_line(path, *fault) for fault in lines])
+    return Document(path, validated, reader.marks)
+
+
+def nearest_names(name: str, known: typing.Iterable[str]) -> str:
+    """A " (did you mean …?)" for a misspelt name, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def _compose(path: Path) -> yaml.Node:
+    """The node tree of the file's one document, refusing what could surprise or blow up."""
+    try:
+        raw = path.read_bytes()
+        text = raw.decode("utf-8")
+    except OSError as error:
+        raise ManifestError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ManifestError([f"{path}:1:1: not UTF-8 text (byte {error.start})"]) from error
+    if len(raw) > _MAX_BYTES:
+        raise ManifestError([f"{path}:1:1: larger than {_MAX_BYTES} bytes"])
+    try:
+        faults = _forbidden(path, text)
+        if faults:
+            raise ManifestError(faults)
+        node = yaml.compose(text, Loader=_CoreLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = _place(path, mark) if mark else f"{path}:1:1"
+        raise ManifestError([f"{place}: {error.problem or error.context}"]) from error
+    except yaml.YAMLError as error:
+        raise ManifestError([f"{path}:1:1: {' '.join(str(error).split())}"]) from error
+    if not isinstance(node, yaml.MappingNode):
+        raise ManifestError([f"{path}:1:1: a manifest is a mapping of fields"])
+    return node
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _shown(text: str) -> str:
+    """Text on one line, without anything a terminal would obey."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def _forbidden(path: Path, text: str) -> list[str]:
+    """Faults in the stream of events, before any tree is built."""
+    loader = _CoreLoader(text)
+    faults: list[str] = []
+    try:
+        faults.extend(_forbidden_events(path, loader))
+    except (ValueError, OverflowError):  # chr() in PyYAML, of a \U escape beyond Unicode
+        faults.append(f"{_place(path, loader.get_mark())}: not a Unicode character")
+    return faults
+
+
+def _forbidden_events(path: Path, loader: _CoreLoader) -> Iterator[str]:
+    depth = count = 0
+    while loader.check_event():
+        event = loader.get_event()
+        count += 1
+        place = _place(path, event.start_mark)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            yield f"{place}: nested deeper than {_MAX_DEPTH} levels"
+            return
+        if count > _MAX_NODES:
+            yield f"{place}: more than {_MAX_NODES} nodes"
+            return
+        anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
+        if isinstance(event, yaml.AliasEvent):
+            yield f"{place}: aliases (*{anchor}) are not allowed; write the value out"
+        elif anchor:
+            yield f"{place}: anchors (&{anchor}) are not allowed; write the value out"
+        if tag:
+            yield f"{place}: tags ({_shown(tag)}) are not allowed"
+
+
+def _is_extra(details: Any) -> bool:
+    return bool(details["type"] == "extra_forbidden")
+
+
+def _problem(details: Any, model: type[BaseModel]) -> str:
+    """A pydantic error in our words, with the nearest right name where a name is wrong."""
+    kind, location = details["type"], details["loc"]
+    if kind == "extra_forbidden":
+        return f"unknown field{nearest_names(str(location[-1]), _fields_at(model, location[:-1]))}"
+    if kind == "missing":
+        return "missing"
+    message: str = details["msg"].removeprefix("Value error, ")
+    given = details["input"]
+    if kind == "literal_error":
+        known = re.findall(r"'([^']*)'", details["ctx"]["expected"])
+        return f"{message}, not {given!r}{nearest_names(str(given), known)}"
+    if isinstance(given, str | int | float | bool) or given is None:
+        return f"{message} (found {given!r})"
+    return message
+
+
+def _fields_at(annotation: Any, location: Location) -> list[str]:
+    """Names of the fields a mapping at ``location`` below the model may have."""
+    models = list(_models_in(annotation))
+    if not location:
+        return [name for model in models for name in model.model_fields]
+    head, rest = location[0], location[1:]
+    names: list[str] = []
+    for model in models:
+        if isinstance(head, int):
+            names += _fields_at(model, rest)
+        elif head in model.model_fields:
+            names += _fields_at(model.model_fields[head].annotation, rest)
+    return names
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models an annotation may hold, directly, optionally, or as items."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _nearest(marks: dict[Location, yaml.Mark], location: Location) -> yaml.Mark:
+    """The mark of a field, or of the closest field around it."""
+    while location not in marks:
+        location = location[:-1]
+    return marks[location]
+
+
+def _fault(path: Path, marks: dict[Location, yaml.Mark], location: Location, problem: str) -> str:
+    return _line(path, _nearest(marks, location), location, problem)
+
+
+def _line(path: Path, mark: yaml.Mark, location: Location, problem: str) -> str:
+    name, problem = _shown(".".join(str(part) for part in location)), _shown(problem)
+    place = _place(path, mark)
+    return f"{place}: {name}: {problem}" if name else f"{place}: {problem}"
+
+
+def _place(path: Path, mark: Any) -> str:
+    return f"{path}:{mark.line + 1}:{mark.column + 1}"

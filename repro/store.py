@@ -1,0 +1,144 @@
+"""Content-addressed results: one folder a key, published whole, digest-checked whenever read.
+
+``store/<key>/`` holds ``arrays.npz`` and ``result.json`` (what the stage returned; the same bytes
+whenever the same key is computed on one machine) and ``meta.json`` (key parts, digests, seconds,
+memory, versions). Damaged folders are set aside under ``store/damaged/``.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from repro import files
+from repro.errors import StoreError
+from repro.plan import Step
+
+ARRAYS, RESULT, META = "arrays.npz", "result.json", "meta.json"
+_CONTENT = (ARRAYS, RESULT)
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """A result on disk whose digests have been checked."""
+
+    folder: Path
+    meta: Mapping[str, Any]
+    content: Mapping[str, Any]
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What the stage measured."""
+        return dict(self.content["numbers"])
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """What it could not measure, with the reason."""
+        return dict(self.content["missing"])
+
+    @property
+    def seconds(self) -> float:
+        """How long the stage ran."""
+        return float(self.meta["seconds"])
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The stage's arrays."""
+        with np.load(self.folder / ARRAYS, allow_pickle=False) as stored:
+            return dict(stored)
+
+
+class Store:
+    """The results below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def folder(self, key: str) -> Path:
+        """Where the result of a key is, or would be."""
+        return self._root / key
+
+    def read(self, key: str, say: Callable[[str], None] = lambda text: None) -> StoredResult | None:
+        """The result of a key, or None; a damaged one is set aside, reported, and counts as None."""
+        folder = self.folder(key)
+        if not folder.is_dir():
+            return None
+        problem = self._problem(folder)
+        if problem is None:
+            meta, content = (files.read_json(folder / name) for name in (META, RESULT))
+            return StoredResult(folder, meta, content)
+        aside = self._root / "damaged" / f"{key}.{time.time_ns()}"
+        with files.writing(aside):
+            aside.parent.mkdir(exist_ok=True)
+            folder.rename(aside)
+        say(f"stored result {key[:12]} is damaged ({problem}); set aside as {aside}")
+        return None
+
+    def publish(self, step: Step, partial: Path, extra: Mapping[str, Any]) -> None:
+        """Make a folder that holds ``ARRAYS`` and ``RESULT`` the result of a step.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        with files.writing(partial):
+            digests = {name: files.sha256(partial / name) for name in _CONTENT}
+        meta = {"key": step.key, "parts": step.parts, "digests": digests, **extra}
+        meta["digest"] = files.canonical_digest(meta)
+        files.write_json(partial / META, meta)
+        files.publish(partial, self.folder(step.key))
+
+    def metas(self) -> Iterator[Mapping[str, Any]]:
+        """The records of all stored results, whole ones or not, newest first."""
+        paths = sorted(self._root.glob(f"[0-9a-f]*/{META}"), key=lambda path: -path.stat().st_mtime)
+        for path in paths:
+            try:
+                meta = files.read_json(path)
+                if _is_whole(meta):
+                    yield meta
+            except StoreError:  # found damaged, and said so, when it is asked for by its key
+                continue
+
+    @contextmanager
+    def lock(self, key: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold a key against other processes; the system frees it should this process be killed."""
+        path = self._root / "locks" / f"{key}.lock"
+        with files.writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            try:
+                lock.acquire(blocking=False)
+            except TimeoutError:
+                waiting()
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @staticmethod
+    def _problem(folder: Path) -> str | None:
+        try:
+            meta = dict(files.read_json(folder / META))
+            if not _is_whole(meta):
+                return f"{META} does not match its digest"
+            for name, digest in meta["digests"].items():
+                if files.sha256(folder / name) != digest:
+                    return f"{name} does not match its digest"
+            if meta["key"] != folder.name or files.canonical_digest(meta["parts"]) != meta["key"]:
+                return "it belongs to another key"
+        except (OSError, KeyError, TypeError, ValueError, StoreError) as error:
+            return str(error)
+        return None
+
+
+def _is_whole(meta: Any) -> bool:
+    if not isinstance(meta, dict):
+        return False
+    content = {name: value for name, value in meta.items() if name != "digest"}
+    return bool(meta.get("digest") == files.canonical_digest(content))

@@ -1,0 +1,23 @@
+"""How numbers and bounds of verdicts are written, on the screen, in figures and on pages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from repro.checks import MIN_RUNS
+
+
+def number(value: float | None) -> str:
+    """A measured value; a missing one says so."""
+    return "missing" if value is None else f"{value:.4g}"
+
+
+def bound(claim: Mapping[str, Any]) -> str:
+    """A claim's bound, such as "≤ 0.25"."""
+    return f"{'≤' if claim['relation'] == 'at_most' else '≥'} {claim['bound']:g}"
+
+
+def interval(reference: Mapping[str, Any]) -> str:
+    """Where a new run is expected, or how many runs are recorded where they are too few."""
+    if reference["low"] is None:
+        return f"{reference['runs']} runs recorded, {MIN_RUNS} needed"
+    return f"{reference['low']:.4g} to {reference['high']:.4g}"
