@@ -1,0 +1,201 @@
+"""Stand-ins that tests of the harness share: tiny manifests, an executor without processes."""
+
+import base64
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repro.execution import Report, Task
+from repro.library import Library
+from repro.plan import Plan, Step, make_plan
+from repro.settings import NO_TRACKING, Settings
+from repro.worker import write_arrays
+from ssbrepro.stages import STAGES
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+MANIFESTS = CHECKOUT / "manifests"
+FIGURE = "li2022/fig8b"  # one stage, claims and references; the least there is to run
+BOTH_STAGES = "li2022/fig8a"
+
+_TINY_TRAINING = """\
+  smoke:
+    why: sized for tests of the harness
+    training:
+      num_examples: 48
+      width: 0.0625
+      step_size: 0.005
+      batch_size: 16
+      num_epochs: 4
+      cut_epochs: [3]
+      checkpoint_epochs: [0, 2, 4]
+"""
+
+
+def replace_once(path: Path, old: str, new: str) -> None:
+    """Replace a text that must be in a file exactly once."""
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1, f"{path.name} holds {old!r} {text.count(old)} times"
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def copy_manifests(folder: Path) -> Path:
+    """The committed manifests, without recorded runs, with a smoke profile of seconds."""
+    shutil.copytree(MANIFESTS, folder, ignore=shutil.ignore_patterns("references"))
+    experiment = folder / "li2022" / "experiment.yaml"
+    text = experiment.read_text("utf-8")
+    start, end = text.index("  smoke:\n"), text.index("  desk:\n")
+    experiment.write_text(text[:start] + _TINY_TRAINING + text[end:], "utf-8")
+    replace_once(folder / "li2022" / "fig8a.yaml", "num_steps: 16\n", "num_steps: 4\n")
+    return folder
+
+
+def settings_below(folder: Path, manifests: Path | None = None) -> Settings:
+    """Settings with all state below a folder and no tracking."""
+    return Settings(
+        home=folder / "home",
+        data=folder / "data",
+        data_is_ours=False,
+        manifests=manifests or MANIFESTS,
+        tracking_uri=NO_TRACKING,
+    )
+
+
+def plan_of(
+    figure_id: str = FIGURE, seed: int = 0, profile: str = "smoke", manifests: Path = MANIFESTS
+) -> Plan:
+    """The plan of a figure on the CPU."""
+    return make_plan(Library(manifests).load(figure_id), profile, seed, "cpu")
+
+
+NUMBERS = {
+    "training.final_loss": 5e-4,
+    "training.final_accuracy": 1.0,
+    "spectrum.asymmetry_max": 0.05,
+    "spectrum.asymmetry_noise": 0.1,
+    "spectrum.extreme_ratio_max": 1.2,
+    "spectrum.standard_deviation_final_share": 0.01,
+    **{
+        f"spectrum.{name}": 1e-7 for name in STAGES["spectrum"].numbers if name.endswith("residual_max")
+    },
+}  # fmt: skip
+
+
+def numbers_of(step: Step) -> dict[str, float]:
+    """Numbers that support every claim, a little different for each seed."""
+    numbers = {
+        name: NUMBERS.get(f"{step.stage}.{name}", 0.5) * (1 - 1e-3 * step.seed)
+        for name in STAGES[step.stage].numbers
+    }
+    return numbers | ({"final_accuracy": 1.0} if "final_accuracy" in numbers else {})
+
+
+def arrays_of(step: Step) -> dict[str, np.ndarray]:
+    """The arrays the plot modules read, plus noise so that seeds differ in their bytes."""
+    noise = np.random.default_rng(step.seed).normal(size=64)
+    epochs = np.arange(5)
+    if step.stage == "training":
+        return {
+            "epoch": epochs,
+            "loss": np.array([1.0, 0.5, 0.1, 0.01, 0.0]),
+            "accuracy": np.array([0.5, 0.8, 0.9, 1.0, 1.0]),
+            "noise": noise,
+        }
+    return {
+        "epoch": np.array([0, 2, 4]),
+        "num_active": np.array([48.0, 20.0, 0.0]),
+        "standard_deviation": np.array([1.0, 0.5, 0.0]),
+        "grid": np.linspace(-2, 2, 9),
+        "linear": np.array(0.01),
+        "density": np.full((3, 9), 0.5),
+        "asymmetry": np.array([0.05, 0.02, np.nan]),
+        "noise": noise,
+    }
+
+
+SERIES = {
+    "training": {"loss": {"epochs": "epoch", "values": "loss"}},
+    "spectrum": {"asymmetry": {"epochs": "epoch", "values": "asymmetry"}},
+}
+
+
+def write_result(step: Step, output: Path, numbers: Mapping[str, float] | None = None) -> None:
+    """What a worker would leave."""
+    write_arrays(output / "arrays.npz", arrays_of(step))
+    content = {
+        "numbers": numbers_of(step) | dict(numbers or {}),
+        "missing": {},
+        "series": SERIES[step.stage],
+    }
+    (output / "result.json").write_text(json.dumps(content))
+
+
+# One transparent pixel.
+_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def draw_a_pixel(
+    figure_id: str, arrays: Mapping[str, Any], small_print: str, folder: Path
+) -> list[Path]:
+    """Instead of drawing: what matplotlib does takes a second."""
+    name = figure_id.partition("/")[2]
+    (folder / f"{name}.png").write_bytes(base64.b64decode(_PNG))
+    (folder / f"{name}.svg").write_text(f"<svg><!-- {small_print} --></svg>")
+    return [folder / f"{name}.png", folder / f"{name}.svg"]
+
+
+class FakeExecutor:
+    """Runs tasks in this process; ``behaviour`` replaces what a stage does."""
+
+    def __init__(self, **behaviour: Callable[[Task, Report], int]) -> None:
+        self.behaviour = behaviour
+        self.events: list[tuple[str, str]] = []
+
+    def capacity(self) -> int:
+        return 1
+
+    def submit(self, task: Task) -> Task:
+        self.events.append(("submit", task.step.stage))
+        return task
+
+    def wait(self, handle: Task, report: Report) -> int:
+        self.events.append(("wait", handle.step.stage))
+        if handle.step.stage in self.behaviour:
+            return self.behaviour[handle.step.stage](handle, report)
+        report({"done": 1, "total": 2, "activity": "half way"})
+        write_result(handle.step, handle.output)
+        report({"seconds": 0.25, "peak_memory_bytes": 2**20})
+        return 0
+
+    def cancel(self, handle: Task) -> None:
+        self.events.append(("cancel", handle.step.stage))
+
+    @property
+    def ran(self) -> list[str]:
+        return [stage for event, stage in self.events if event == "submit"]
+
+
+class Listener:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, str]] = []
+        self.messages: list[Mapping[str, Any]] = []
+        self.lines: list[str] = []
+
+    def step(self, step: Step, status: str) -> None:
+        self.steps.append((step.stage, status))
+
+    def progress(self, step: Step, message: Mapping[str, Any]) -> None:
+        self.messages.append(message)
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def hidden(folder: Path) -> list[Path]:
+    """Files and folders written aside that nobody finished or removed."""
+    return [path for path in folder.rglob(".*") if path.exists()]

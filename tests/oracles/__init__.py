@@ -1,0 +1,1 @@
+"""Independent sources of truth that the tests compare with."""

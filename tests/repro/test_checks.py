@@ -1,0 +1,235 @@
+"""Verdicts: every one of them, and that nothing unknown or unmeasured ever passes."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from repro.checks import (
+    MIN_RUNS,
+    ClaimVerdict,
+    IdentityVerdict,
+    ReferenceVerdict,
+    Verdicts,
+    judge,
+    prediction_interval,
+)
+from repro.manifest import Claim, Figure, Identity, Reference
+
+ASYMMETRY, NOISE = "spectrum.asymmetry_max", "spectrum.asymmetry_noise"
+EULER = "spectrum.euler_residual_max"
+ACCURACY = "training.final_accuracy"
+
+SYMMETRIC = Claim(
+    id="symmetric", statement="s", where="w", metric=ASYMMETRY, at_most=0.25, noise=NOISE
+)
+ACCURATE = Claim(id="accurate", statement="s", where="w", metric=ACCURACY, at_least=0.9)
+EXACT = Identity(id="euler", metric=EULER, at_most=1e-4, why="w")
+REFERENCE = Reference(metric=ASYMMETRY, resolution=0.01, why="w")
+
+
+def figure(**parts: Any) -> Figure:
+    return Figure(schema_version=1, kind="figure", title="t", caption="c", **parts)
+
+
+def runs(*values: float, claims: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    return [{"metrics": {ASYMMETRY: value}, "claims": dict(claims or {})} for value in values]
+
+
+def claim_verdict(claim: Claim, metrics: Mapping[str, float], **parts: Any) -> ClaimVerdict:
+    (verdict,) = judge(figure(claims=(claim,), **parts), metrics, {}, []).claims
+    return verdict
+
+
+def reference_verdict(metrics: Mapping[str, float], recorded: list[dict[str, Any]]) -> str:
+    (verdict,) = judge(figure(references=(REFERENCE,)), metrics, {}, recorded).references
+    return verdict.verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "noise", "expected"),
+    [
+        (0.25, 0.1, "supported"),  # the bound itself belongs to the claim
+        (0.2, 9.0, "supported"),  # below the bound, whatever chance could do
+        (0.3, 0.4, "inconclusive"),  # chance alone reaches further
+        (0.3, 0.3, "inconclusive"),
+        (0.5, 0.4, "not supported"),
+        (0.3, None, "not supported"),
+    ],
+)
+def test_an_upper_bound_and_its_noise(value: float, noise: float | None, expected: str) -> None:
+    metrics = {ASYMMETRY: value} | ({} if noise is None else {NOISE: noise})
+    verdict = claim_verdict(SYMMETRIC, metrics)
+    assert verdict.verdict == expected
+    assert (verdict.value, verdict.relation, verdict.bound) == (value, "at_most", 0.25)
+    assert ("chance alone reaches" in verdict.reason) == (expected == "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(0.9, "supported"), (1.0, "supported"), (0.8999, "not supported")]
+)
+def test_a_lower_bound(value: float, expected: str) -> None:
+    verdict = claim_verdict(ACCURATE, {ACCURACY: value})
+    assert (verdict.verdict, verdict.relation, verdict.bound) == (expected, "at_least", 0.9)
+
+
+def test_a_claim_not_measured_is_inconclusive_with_the_stages_reason_and_fails() -> None:
+    missing = {ASYMMETRY: "the Hessian is zero"}
+    verdicts = judge(figure(claims=(SYMMETRIC,)), {}, missing, [])
+    assert verdicts.claims[0].verdict == "inconclusive"
+    assert verdicts.claims[0].value is None
+    assert verdicts.claims[0].reason == "not measured: the Hessian is zero"
+    assert verdicts.status == "failed"
+    # Not even where the recorded runs could not measure it either.
+    recorded = runs(claims={"symmetric": "inconclusive"})
+    assert judge(figure(claims=(SYMMETRIC,)), {}, missing, recorded).status == "failed"
+
+
+@pytest.mark.parametrize("residual", [2e-4, math.nan, math.inf, None])
+def test_a_violated_identity_leaves_no_claim_standing(residual: float | None) -> None:
+    metrics = {ASYMMETRY: 0.1, ACCURACY: 1.0} | ({} if residual is None else {EULER: residual})
+    verdicts = judge(figure(claims=(SYMMETRIC, ACCURATE), identities=(EXACT,)), metrics, {}, [])
+    assert verdicts.identities[0].verdict == "violated"
+    assert [claim.verdict for claim in verdicts.claims] == ["inconclusive", "inconclusive"]
+    assert all("identities do not hold" in claim.reason for claim in verdicts.claims)
+    assert verdicts.status == "failed"
+
+
+def test_an_identity_holds_up_to_its_bound() -> None:
+    verdicts = judge(
+        figure(claims=(ACCURATE,), identities=(EXACT,)), {ACCURACY: 1, EULER: 1e-4}, {}, []
+    )
+    assert verdicts.identities[0].verdict == "holds"
+    assert verdicts.claims[0].verdict == "supported"
+    assert verdicts.status == "passed"
+
+
+def test_nan_supports_nothing() -> None:
+    metrics = {ASYMMETRY: math.nan, NOISE: math.nan, ACCURACY: math.nan}
+    verdicts = judge(
+        figure(claims=(SYMMETRIC, ACCURATE), references=(REFERENCE,)), metrics, {}, runs(1, 2, 3)
+    )
+    assert [claim.verdict for claim in verdicts.claims] == ["not supported", "not supported"]
+    assert verdicts.references[0].verdict == "outside"
+    assert verdicts.status == "failed"
+
+
+def test_references() -> None:
+    recorded = runs(1.0, 1.1, 1.2)
+    assert reference_verdict({ASYMMETRY: 1.15}, recorded) == "within"
+    assert reference_verdict({ASYMMETRY: 1.7}, recorded) == "outside"
+    assert reference_verdict({}, recorded) == "missing"
+    assert reference_verdict({}, []) == "missing"
+    for few in range(MIN_RUNS):
+        assert reference_verdict({ASYMMETRY: 1.0}, runs(*[1.0] * few)) == "no tolerance"
+    # Runs that could not measure it say nothing about its spread.
+    without = [{"metrics": {}, "claims": {}}, *runs(1.0, 1.0)]
+    assert reference_verdict({ASYMMETRY: 1.0}, without) == "no tolerance"
+
+
+def test_recorded_runs_that_all_agree_leave_the_resolution() -> None:
+    recorded = runs(1.0, 1.0, 1.0)
+    assert reference_verdict({ASYMMETRY: 1.0099}, recorded) == "within"
+    assert reference_verdict({ASYMMETRY: 0.9901}, recorded) == "within"
+    assert reference_verdict({ASYMMETRY: 1.0101}, recorded) == "outside"
+
+
+def test_the_prediction_interval_by_hand() -> None:
+    # Mean 3, s² = (4+1+0+1+4)/4 = 2.5, t(0.975; 4) = 2.776445 (table), so
+    # half = 2.776445 · √2.5 · √1.2 = 4.808944.
+    low, high = prediction_interval([1.0, 2.0, 3.0, 4.0, 5.0], 0.01)
+    # The table's six decimals, times √3 and rounded once more.
+    assert (low, high) == pytest.approx((3 - 4.808944, 3 + 4.808944), abs=2e-6)
+    # Two degrees of freedom: t(0.975; 2) = 4.302653, s = 1, half = 4.302653 · √(4/3) = 4.968276.
+    low, high = prediction_interval([1.0, 2.0, 3.0], 0.01)
+    assert (low, high) == pytest.approx((2 - 4.968276, 2 + 4.968276), abs=2e-6)
+
+
+def test_a_resolution_wider_than_the_spread_wins() -> None:
+    assert prediction_interval([1.0, 2.0, 3.0], 10.0) == (-8.0, 12.0)
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0]])
+def test_too_few_runs_have_no_interval(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="needs 3"):
+        prediction_interval(values, 0.01)
+
+
+@pytest.mark.parametrize("recorded", [3, 10])
+def test_the_prediction_interval_covers_a_new_run_19_times_in_20(recorded: int) -> None:
+    trials = 2000
+    draws = np.random.default_rng(8).normal(5.0, 2.0, size=(trials, recorded + 1))
+    covered = 0
+    for *seen, new in draws.tolist():
+        low, high = prediction_interval(seen, 1e-9)
+        covered += low <= new <= high
+    # Four binomial standard deviations: 4 √(0.05 · 0.95 / 2000) = 0.0195. The interval of the mean,
+    # without the new run's own spread, would cover some 66 % (n = 3), one with 1.96 for t some 82 %.
+    assert covered / trials == pytest.approx(0.95, abs=0.0195)
+
+
+def verdicts(
+    claim: str = "supported",
+    recorded: tuple[str, ...] = (),
+    reference: str = "within",
+    identity: str = "holds",
+    value: float | None = 1.0,
+) -> Verdicts:
+    return Verdicts(
+        (IdentityVerdict("i", EULER, 0.0, 1.0, identity),),
+        (ClaimVerdict("c", "s", ASYMMETRY, value, "at_most", 1.0, claim, "", recorded),),
+        (ReferenceVerdict(ASYMMETRY, 1.0, 0.0, 2.0, 3, reference),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "status"),
+    [
+        ({}, "passed"),
+        ({"claim": "inconclusive"}, "unchecked"),
+        ({"claim": "not supported"}, "failed"),
+        # What the recorded runs found is what is expected again, be it against the paper.
+        ({"claim": "not supported", "recorded": ("not supported",)}, "passed"),
+        ({"claim": "inconclusive", "recorded": ("inconclusive",)}, "passed"),
+        ({"claim": "inconclusive", "recorded": ("inconclusive", "supported")}, "passed"),
+        # A changed verdict fails in either direction.
+        ({"claim": "supported", "recorded": ("not supported",)}, "failed"),
+        ({"claim": "not supported", "recorded": ("supported",)}, "failed"),
+        ({"claim": "inconclusive", "recorded": ("supported",)}, "failed"),
+        ({"claim": "supported", "recorded": ("supported",)}, "passed"),
+        ({"reference": "no tolerance"}, "unchecked"),
+        ({"reference": "outside"}, "failed"),
+        ({"reference": "missing"}, "failed"),
+        ({"identity": "violated"}, "failed"),
+        ({"value": None, "claim": "inconclusive", "recorded": ("inconclusive",)}, "failed"),
+        # One failure outweighs all that could not be judged.
+        ({"claim": "inconclusive", "reference": "outside"}, "failed"),
+    ],
+)
+def test_status(parts: dict[str, Any], status: str) -> None:
+    assert verdicts(**parts).status == status
+
+
+def test_recorded_verdicts_are_collected_over_runs() -> None:
+    recorded = [
+        *runs(1.0, claims={"symmetric": "supported"}),
+        *runs(1.0, claims={"symmetric": "not supported"}),
+        *runs(1.0, claims={"another": "inconclusive"}),
+    ]
+    (claim,) = judge(figure(claims=(SYMMETRIC,)), {ASYMMETRY: 9.0}, {}, recorded).claims
+    assert claim.recorded == ("not supported", "supported")
+    assert claim.agrees
+
+
+def test_verdicts_as_data_keep_everything() -> None:
+    data = verdicts().as_data()
+    assert {kind: [sorted(entry) for entry in entries] for kind, entries in data.items()} == {
+        "identities": [["bound", "id", "metric", "value", "verdict"]],
+        "claims": [
+            ["bound", "id", "metric", "reason", "recorded", "relation", "statement", "value",
+             "verdict"]
+        ],
+        "references": [["high", "low", "metric", "runs", "value", "verdict"]],
+    }  # fmt: skip

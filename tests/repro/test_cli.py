@@ -1,0 +1,520 @@
+"""The command line in this process, with stages that take no time."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro import cli
+from repro.doctor import Finding
+from repro.errors import Interrupted, TrackingError
+from repro.execution import Report, Task
+from repro.store import META
+from ssbrepro.data import cifar10
+from tests.fakes import (
+    BOTH_STAGES,
+    FIGURE,
+    FakeExecutor,
+    copy_manifests,
+    draw_a_pixel,
+    replace_once,
+    write_result,
+)
+
+
+@dataclass
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def words(self) -> str:
+        """Standard output without its layout."""
+        return " ".join(self.out.split())
+
+
+@dataclass
+class Cli:
+    home: Path
+    manifests: Path
+    executor: FakeExecutor
+    call: Callable[..., Outcome]
+
+    def json(self, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+        path = self.home.parent / "outcome.json"
+        path.unlink(missing_ok=True)
+        status = self.call(*arguments, "--json", str(path)).status
+        return status, json.loads(path.read_text())["figures"]
+
+
+@pytest.fixture
+def repro(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Cli]:
+    home, manifests = tmp_path / "home", copy_manifests(tmp_path / "manifests")
+    monkeypatch.setenv("SSBREPRO_HOME", str(home))
+    monkeypatch.setenv("SSBREPRO_MANIFESTS", str(manifests))
+    monkeypatch.setenv("SSBREPRO_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("repro.record.draw", draw_a_pixel)
+    monkeypatch.setattr(cli, "has_cuda", lambda: False)
+    executor = FakeExecutor()
+    monkeypatch.setattr(cli, "LocalProcesses", lambda: executor)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def call(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["repro", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), said.out, said.err)
+
+    yield Cli(home, manifests, executor, call)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+class TestUsage:
+    def test_a_misspelt_figure_gets_the_nearest_names(self, repro: Cli) -> None:
+        outcome = repro.call("fig8")
+        assert outcome.status == 2
+        assert "no figure 'fig8' (did you mean" in outcome.err
+        assert "fig8a" in outcome.err
+        assert not repro.home.exists()
+
+    @pytest.mark.parametrize("command", ["run", "verify", "plan", "explain", "report"])
+    def test_every_command_refuses_an_unknown_figure(self, repro: Cli, command: str) -> None:
+        assert repro.call(command, "fig99").status == 2
+
+    def test_a_misspelt_profile(self, repro: Cli) -> None:
+        outcome = repro.call("fig8b", "--profile", "smok")
+        assert outcome.status == 2
+        assert "no profile 'smok' (did you mean smoke" in outcome.err
+        assert "auto, smoke, desk, paper" in outcome.err
+
+    def test_a_misspelt_or_absent_device(self, repro: Cli) -> None:
+        assert "no device 'cpuu' (did you mean cpu" in repro.call("fig8b", "--device", "cpuu").err
+        outcome = repro.call("fig8b", "--device", "cuda")
+        assert outcome.status == 2
+        assert "--device cpu" in outcome.err
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("run",),
+            ("run", "fig8b", "--seed", "-1"),
+            ("run", "fig8b", "--seed", "x"),
+            ("run", "fig8b", "--nonsense"),
+            ("verify",),
+            ("record", "fig8b"),
+            ("record", "fig8b", "--seeds", ""),
+            ("record", "fig8b", "--seeds", "3-1"),
+            ("record", "fig8b", "--seeds", "1-x"),
+            ("record", "fig8b", "--seeds", "²"),
+            ("record", "fig8b", "--seeds", "-3"),
+            ("data", "nonsense"),
+            ("track",),  # with MLFLOW_TRACKING_URI=none
+            ("report",),  # with no run yet
+        ],
+    )
+    def test_bad_usage_is_status_2_and_runs_nothing(
+        self, repro: Cli, arguments: tuple[str, ...]
+    ) -> None:
+        outcome = repro.call(*arguments)
+        assert outcome.status == 2
+        assert outcome.err.strip() or outcome.out.strip()
+        assert "Traceback" not in outcome.err
+        assert repro.executor.ran == []
+
+    @pytest.mark.parametrize(
+        ("text", "seeds"),
+        [("0-3", [0, 1, 2, 3]), ("5", [5]), ("3,1,2", [1, 2, 3]), ("0-2,1-3,9", [0, 1, 2, 3, 9])],
+    )
+    def test_seeds(self, text: str, seeds: list[int]) -> None:
+        assert cli._seeds(text) == seeds
+
+    def test_auto_says_what_it_chose(self, repro: Cli) -> None:
+        outcome = repro.call("plan", "fig8b")
+        assert outcome.status == 0
+        assert "profile desk: no CUDA device was found" in " ".join(outcome.err.split())
+
+    def test_broken_manifests_show_all_faults_and_run_nothing(self, repro: Cli) -> None:
+        folder = repro.manifests / "li2022"
+        replace_once(folder / "experiment.yaml", "value: 0.9\n", "value: 1.0\n")
+        replace_once(folder / "fig8a.yaml", "at_most: 2.0\n", "at_mots: 2.0\n")
+        replace_once(folder / "fig8b.yaml", "at_least: 0.9999\n", "at_least: high\n")
+        outcome = repro.call("run", "fig8a", "fig8b", "--profile", "smoke")
+        assert outcome.status == 2
+        lines = outcome.err.strip().splitlines()
+        # The experiment's fault, which both figures have, comes once.
+        assert [line.partition("li2022/")[2].partition(":")[0] for line in lines] == [
+            "fig8a.yaml", "experiment.yaml", "fig8b.yaml"
+        ]  # fmt: skip
+        assert "unknown field (did you mean at_most" in outcome.err
+        assert "Traceback" not in outcome.err
+        assert not repro.home.exists()
+
+
+class TestRunning:
+    def test_the_name_of_a_figure_is_short_for_run(self, repro: Cli) -> None:
+        status, short = repro.json("fig8b", "--profile", "smoke")
+        assert status == 0
+        status, full = repro.json("run", FIGURE, "--profile", "smoke")
+        assert status == 0
+        assert short[0]["steps"][0].pop("status") == "ran"
+        assert full[0]["steps"][0].pop("status") == "stored"
+        assert short == full
+
+    def test_the_outcome_as_json(self, repro: Cli) -> None:
+        status, (entry,) = repro.json("fig8a", "--profile", "smoke")
+        assert status == 0
+        assert set(entry) >= {
+            "id", "profile", "status", "metrics", "claims", "references", "steps", "artifacts"
+        }  # fmt: skip
+        assert (entry["id"], entry["profile"], entry["status"]) == (
+            BOTH_STAGES,
+            "smoke",
+            "unchecked",
+        )
+        assert all(isinstance(value, float) for value in entry["metrics"].values())
+        for claim in entry["claims"]:
+            assert set(claim) >= {"id", "metric", "value", "bound", "verdict"}
+            assert claim["value"] == entry["metrics"][claim["metric"]]
+            assert claim["verdict"] in ("supported", "not supported", "inconclusive")
+        for reference in entry["references"]:
+            assert set(reference) >= {"metric", "value", "low", "high", "verdict"}
+            assert reference["verdict"] == "no tolerance"
+        assert [step["stage"] for step in entry["steps"]] == ["training", "spectrum"]
+        for step in entry["steps"]:
+            assert set(step) == {"stage", "key", "status", "seconds"}
+            assert step["status"] == "ran"
+        for path in entry["artifacts"]:
+            assert Path(path).is_file()
+        assert {Path(path).name for path in entry["artifacts"]} >= {"fig8a.png", "fig8a.svg"}
+
+    def test_several_figures_share_their_steps(self, repro: Cli) -> None:
+        _, entries = repro.json("run", "fig8b", "fig8a", "fig8b", "--profile", "smoke")
+        assert [entry["id"] for entry in entries] == [FIGURE, BOTH_STAGES]
+        assert repro.executor.ran == ["training", "spectrum"]
+
+    def test_fresh_and_seeds_run_anew(self, repro: Cli) -> None:
+        repro.call("fig8b", "--profile", "smoke")
+        repro.call("fig8b", "--profile", "smoke")
+        assert repro.executor.ran == ["training"]
+        repro.call("fig8b", "--profile", "smoke", "--fresh")
+        repro.call("fig8b", "--profile", "smoke", "--seed", "1")
+        assert repro.executor.ran == ["training"] * 3
+
+    def test_a_claim_that_fails_is_status_1(self, repro: Cli) -> None:
+        replace_once(repro.manifests / f"{FIGURE}.yaml", "at_most: 1.0e-3", "at_most: 1.0e-9")
+        outcome = repro.call("fig8b", "--profile", "smoke")
+        assert outcome.status == 1
+        assert "zero-loss 0.0005 ≤ 1e-09 not supported" in outcome.words
+        assert "li2022/fig8b at smoke: failed" in outcome.words
+
+    def test_a_stage_that_fails_is_status_3_and_one_line(self, repro: Cli) -> None:
+        repro.executor.behaviour["training"] = lambda task, report: -9
+        outcome = repro.call("fig8b", "--profile", "smoke")
+        assert outcome.status == 3
+        last = outcome.err.strip().splitlines()[-1]
+        assert last.startswith("stage training was killed by signal 9 (out of memory?); its log is")
+        assert "Traceback" not in outcome.err
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_with_its_status(self, repro: Cli, number: signal.Signals) -> None:
+        def interrupted(task: Task, report: Report) -> int:
+            signal.raise_signal(number)
+            return 0
+
+        repro.executor.behaviour["training"] = interrupted
+        outcome = repro.call("fig8b", "--profile", "smoke")
+        assert outcome.status == 128 + number
+        assert "the same command continues where this one stopped" in outcome.err
+        assert repro.executor.events[-1] == ("cancel", "training")
+        assert "Traceback" not in outcome.err
+
+    def test_a_home_that_cannot_be_written_is_one_line(self, repro: Cli) -> None:
+        repro.home.write_text("a file")
+        outcome = repro.call("fig8b", "--profile", "smoke")
+        assert outcome.status == 3
+        last = outcome.err.strip().splitlines()[-1]
+        assert last.startswith(f"{repro.home}")
+        assert "cannot be written" in last
+        assert repro.executor.ran == []
+
+    def test_titles_are_text(self, repro: Cli) -> None:
+        figure = repro.manifests / f"{FIGURE}.yaml"
+        replace_once(figure, "title: Training loss", "title: '[bold]T[/nothing]'\ncaption: c\n#")
+        text = figure.read_text().replace("caption: >-", "summary: >-", 1)
+        text = text[: text.index("summary: >-")] + text[text.index("shared_stages") :]
+        figure.write_text(text)
+        outcome = repro.call("fig8b", "--profile", "smoke")
+        assert outcome.status == 0
+        assert "[bold]T[/nothing]" in outcome.err
+        assert "[bold]T[/nothing]" in repro.call("list").out
+
+
+class TestVerifying:
+    def record(self, repro: Cli) -> Path:
+        assert repro.call("record", "fig8b", "--seeds", "0-2", "--profile", "smoke").status == 0
+        return repro.manifests / "li2022" / "references" / "fig8b.smoke.json"
+
+    def verify(self, repro: Cli) -> tuple[int, dict[str, Any]]:
+        status, (entry,) = repro.json("verify", "fig8b", "--profile", "smoke", "--seed", "3")
+        return status, entry
+
+    def test_what_was_recorded_verifies(self, repro: Cli) -> None:
+        path = self.record(repro)
+        assert repro.executor.ran == ["training"] * 3
+        assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [0, 1, 2]
+        status, entry = self.verify(repro)
+        assert (status, entry["status"]) == (0, "passed")
+        for reference in entry["references"]:
+            assert reference["verdict"] == "within"
+            assert reference["low"] <= reference["value"] <= reference["high"]
+
+    def test_nothing_recorded_never_verifies(self, repro: Cli) -> None:
+        status, entry = self.verify(repro)
+        assert (status, entry["status"]) == (1, "failed")
+        outcome = repro.call("verify", "--all", "--profile", "smoke")
+        assert outcome.status == 1
+        assert "nothing is recorded: repro record li2022/fig8a --seeds 0-9" in outcome.words
+
+    def test_too_few_recorded_runs_never_verify(self, repro: Cli) -> None:
+        outcome = repro.call("record", "fig8b", "--seeds", "0,1", "--profile", "smoke")
+        assert "fewer than 3 runs give no tolerance" in outcome.words
+        status, entry = self.verify(repro)
+        assert (status, entry["status"]) == (1, "unchecked")
+
+    def tamper(self, path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+        content = json.loads(path.read_text())
+        for run in content["runs"]:
+            change(run)
+        path.write_text(json.dumps(content))
+
+    def test_a_value_outside_the_recorded_ones_fails(self, repro: Cli) -> None:
+        path = self.record(repro)
+        self.tamper(path, lambda run: run["metrics"].update({"training.final_loss": 9.0}))
+        status, entry = self.verify(repro)
+        assert (status, entry["status"]) == (1, "failed")
+        verdicts = {one["metric"]: one["verdict"] for one in entry["references"]}
+        assert verdicts["training.final_loss"] == "outside"
+        assert verdicts["training.mean_loss"] == "within"
+
+    @pytest.mark.parametrize("verdict", ["not supported", "inconclusive"])
+    def test_a_changed_verdict_fails_even_for_the_better(self, repro: Cli, verdict: str) -> None:
+        path = self.record(repro)
+        self.tamper(path, lambda run: run["claims"].update({"zero-loss": verdict}))
+        status, entry = self.verify(repro)
+        assert (status, entry["status"]) == (1, "failed")
+        assert entry["claims"][0]["verdict"] == "supported"
+
+    def test_a_metric_without_recorded_values_is_never_passed(self, repro: Cli) -> None:
+        path = self.record(repro)
+        self.tamper(path, lambda run: run["metrics"].pop("training.final_loss"))
+        status, entry = self.verify(repro)
+        assert status == 1
+        assert entry["status"] != "passed"
+
+    def test_a_value_that_was_not_measured_is_never_passed(self, repro: Cli) -> None:
+        self.record(repro)
+
+        def measures_less(task: Task, report: Report) -> int:
+            write_result(task.step, task.output)
+            path = task.output / "result.json"
+            content = json.loads(path.read_text())
+            del content["numbers"]["mean_loss"]
+            content["missing"]["mean_loss"] = "the dog ate it"
+            path.write_text(json.dumps(content))
+            report({"seconds": 1.0, "peak_memory_bytes": 1})
+            return 0
+
+        repro.executor.behaviour["training"] = measures_less
+        status, entry = self.verify(repro)
+        assert (status, entry["status"]) == (1, "failed")
+        assert {one["metric"]: one["verdict"] for one in entry["references"]}[
+            "training.mean_loss"
+        ] == "missing"
+
+    def test_a_damaged_recording_is_one_line(self, repro: Cli) -> None:
+        path = self.record(repro)
+        path.write_text('{"id": "li2022/fig8b", "profile": "smoke", "runs": [{"metrics": 1}]}')
+        outcome = repro.call("verify", "fig8b", "--profile", "smoke")
+        assert outcome.status == 3
+        assert outcome.err.strip().splitlines()[-1].startswith(f"{path}: ")
+
+
+class TestLooking:
+    def test_list(self, repro: Cli) -> None:
+        outcome = repro.call("list")
+        assert outcome.status == 0
+        assert "li2022/fig8b Training loss and accuracy figure not run here" in outcome.words
+        repro.call("fig8b", "--profile", "smoke")
+        status, rows = repro.json("list")
+        assert status == 0
+        assert [(row["id"], row["kind"], row["verdict"], row["profile"]) for row in rows] == [
+            (BOTH_STAGES, "figure", None, None),
+            (FIGURE, "figure", "unchecked", "smoke"),
+        ]
+        assert "unchecked (smoke)" in repro.call("list").words
+
+    def test_plan_runs_nothing(self, repro: Cli) -> None:
+        outcome = repro.call("plan", "fig8a", "--profile", "smoke")
+        assert outcome.status == 0
+        assert outcome.words.count("to run") == 2
+        assert outcome.words.count("not recorded") == 4
+        assert not repro.home.exists()
+        repro.call("record", "fig8b", "--seeds", "0-2", "--profile", "smoke")
+        words = repro.call("plan", "fig8a", "fig8b", "--profile", "smoke").words
+        assert words.count("stored") == 2
+        assert words.count("to run") == 1
+        assert "0 s 1 MiB stored" in words
+
+    def test_explain(self, repro: Cli) -> None:
+        words = repro.call("explain", "fig8a", "--profile", "smoke").words
+        assert words.count("will run; no result of this stage is stored") == 2
+        repro.call("fig8a", "--profile", "smoke")
+        words = repro.call("explain", "fig8a", "--profile", "smoke").words
+        assert words.count(": stored (") == 2
+        path = repro.manifests / "li2022" / "experiment.yaml"
+        replace_once(path, "      batch_size: 16\n", "      batch_size: 17\n")
+        words = repro.call("explain", "fig8a", "--profile", "smoke").words
+        assert "training: will run; against the nearest stored result: " in words
+        assert "parameters.batch_size: 16 → 17 spectrum: will run" in words
+        assert words.endswith("inputs.training: changed")
+        assert repro.executor.ran == ["training", "spectrum"]
+
+    def test_explain_compares_with_the_nearest(self, repro: Cli) -> None:
+        for seed in ("0", "1"):
+            repro.call("fig8b", "--profile", "smoke", "--seed", seed)
+        path = repro.manifests / "li2022" / "experiment.yaml"
+        replace_once(path, "      batch_size: 16\n", "      batch_size: 17\n")
+        words = repro.call("explain", "fig8b", "--profile", "smoke", "--seed", "1").words
+        assert "batch_size: 16 → 17" in words
+        assert "seed" not in words
+
+    @pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"parts": 1}'])
+    def test_explain_survives_damaged_results(self, repro: Cli, content: str) -> None:
+        repro.call("fig8b", "--profile", "smoke")
+        (path,) = repro.home.glob(f"store/*/{META}")
+        path.write_text(content)
+        outcome = repro.call("explain", "fig8b", "--profile", "smoke", "--seed", "1")
+        assert outcome.status == 0
+        assert "will run" in outcome.words
+
+    def test_report(self, repro: Cli, tmp_path: Path) -> None:
+        repro.call("fig8b", "--profile", "smoke")
+        page = tmp_path / ("a-folder-with-a-long-name-" * 4) / "page.html"
+        outcome = repro.call("report", "--out", str(page))
+        assert outcome.status == 0
+        assert outcome.out == f"{page}\n"  # to be copied, so in one piece
+        assert "li2022/fig8b" in page.read_text()
+        assert repro.call("report", "fig8a", "--out", str(page)).status == 2  # was not run
+
+    def test_help_names_every_command(self, repro: Cli) -> None:
+        outcome = repro.call("--help")
+        assert outcome.status == 0
+        for command in ("run", "verify", "record", "list", "plan", "explain", "report", "track",
+                        "ui", "doctor", "data"):  # fmt: skip
+            assert f" {command} " in outcome.out
+
+
+class TestDoctor:
+    def test_what_is_missing_has_its_remedy_and_status_1(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("repro.container.reachable", lambda: None)
+        outcome = repro.call("doctor")
+        assert outcome.status == 1
+        assert "missing: repro data fetch" in outcome.words
+        assert "7 files missing or damaged" in outcome.words
+        assert "2 figures in" in outcome.words
+        assert not repro.home.exists()
+
+    def test_what_is_optional_fails_nothing(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        findings = [
+            Finding("a", "b", good=True),
+            Finding("c", "d", good=False, remedy="[do] this", optional=True),
+        ]
+        monkeypatch.setattr("repro.doctor.examine", lambda settings: findings)
+        outcome = repro.call("doctor")
+        assert outcome.status == 0
+        assert "missing: [do] this" in outcome.words
+
+
+class TestData:
+    def test_missing_data_names_files_and_the_remedy(self, repro: Cli) -> None:
+        outcome = repro.call("data", "check")
+        assert outcome.status == 3
+        lines = outcome.out.strip().splitlines()
+        assert len(lines) == 7  # five training batches, the test batch, the names of the classes
+        for line in lines:
+            assert "cifar-10-batches-py/" in line
+            assert "expected MD5 " in line
+            assert line.endswith("the file is missing")
+        assert "`repro data fetch` downloads the official files" in outcome.err
+
+    def test_complete_data(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch, data_root: Path
+    ) -> None:
+        monkeypatch.setenv("SSBREPRO_DATA", str(data_root))
+        outcome = repro.call("data", "check")
+        assert outcome.status == 0
+        assert f"CIFAR-10 is complete in {data_root}" in outcome.words
+
+    def test_a_download_that_fails_names_the_way_out(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def offline(root: Path) -> None:
+            raise cifar10.DataError(cifar10.check(root), "the download failed: no network")
+
+        monkeypatch.setattr(cifar10, "fetch", offline)
+        outcome = repro.call("data", "fetch")
+        assert outcome.status == 3
+        assert "the download failed: no network" in outcome.err
+        assert "SSBREPRO_DATA=FOLDER" in outcome.err
+
+
+class TestTracking:
+    def test_a_dead_server_fails_no_run(self, repro: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        def dead(*arguments: object) -> str:
+            raise TrackingError("MLflow at http://[::1]:1: [/api] is not there")
+
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://[::1]:1")
+        monkeypatch.setattr("repro.tracking.track", dead)
+        outcome = repro.call("fig8b", "--profile", "smoke")
+        assert outcome.status == 0
+        assert "MLflow at http://[::1]:1: [/api] is not there" in outcome.err
+        assert "`repro track` sends it later" in outcome.err
+        # Where sending is all that was asked for, it is a failure.
+        outcome = repro.call("track")
+        assert outcome.status == 3
+        assert "[/api] is not there" in outcome.err
+
+    def test_track_sends_every_run(self, repro: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        sent: list[str] = []
+        repro.call("fig8b", "--profile", "smoke")
+        repro.call("fig8b", "--profile", "smoke", "--seed", "1")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
+        monkeypatch.setattr(
+            "repro.tracking.track", lambda run, settings: sent.append(run.folder.name)
+        )
+        outcome = repro.call("track")
+        assert outcome.status == 0
+        assert len(set(sent)) == 2
+        assert "2 runs are in MLflow at http://somewhere" in outcome.words
+
+
+def test_interrupted_is_no_ordinary_exception() -> None:
+    """Libraries catch ``Exception`` all over; a signal must get through them."""
+    assert not issubclass(Interrupted, Exception)

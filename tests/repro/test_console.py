@@ -1,0 +1,126 @@
+"""What a person sees while a figure runs and afterwards."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from repro.console import Screen, show_run, show_table
+from repro.plan import Step
+from tests.fakes import plan_of
+
+LONG = "/a/path/" + "that/is/much/longer/than/eighty/columns/" * 4 + "file"
+
+
+@pytest.fixture
+def step() -> Step:
+    return plan_of().steps[0]
+
+
+def console(terminal: bool = False) -> tuple[Console, io.StringIO]:
+    text = io.StringIO()
+    return Console(file=text, force_terminal=terminal, width=80, color_system=None), text
+
+
+def test_steps_are_lines_where_there_is_no_terminal(step: Step) -> None:
+    shown, text = console()
+    with Screen(shown) as screen:
+        screen.step(step, "continued")
+        screen.progress(step, {"done": 1, "total": 2, "activity": "training"})
+        screen.step(step, "ran")
+        screen.step(step, "stored")
+    first, ran, stored = text.getvalue().splitlines()
+    assert (
+        first == f"  training: running on cpu, {step.threads} threads, continuing where it stopped"
+    )
+    assert ran.startswith("  training: ran in ")
+    assert stored == f"  training: stored ({step.key[:12]})"
+
+
+def test_a_terminal_shows_a_bar_and_cleans_up(step: Step) -> None:
+    shown, text = console(terminal=True)
+    with Screen(shown) as screen:
+        screen.step(step, "running")
+        screen.progress(step, {"done": 1, "total": 4, "activity": "training, loss 0.5"})
+        screen.step(step, "ran")
+    assert "training: running on cpu" in text.getvalue()
+    assert "━" in text.getvalue()
+    hide, show = "\x1b[?25l", "\x1b[?25h"  # the cursor
+    assert text.getvalue().rindex(hide) < text.getvalue().rindex(show)
+
+
+def test_a_screen_closes_after_a_failure(step: Step) -> None:
+    shown, _ = console(terminal=True)
+    with pytest.raises(RuntimeError), Screen(shown) as screen:  # noqa: PT012
+        screen.step(step, "running")
+        raise RuntimeError
+    with Screen(shown):  # a second live display is refused while one is open
+        pass
+
+
+def test_what_is_said_is_not_markup_and_its_paths_stay_whole(step: Step) -> None:
+    shown, text = console()
+    with Screen(shown) as screen:
+        screen.say(f"[bold]{LONG}[/nothing]")
+    assert text.getvalue() == f"  [bold]{LONG}[/nothing]\n"
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    claim = {
+        "id": "zero-loss", "value": 0.5, "relation": "at_most", "bound": 0.1,
+        "verdict": "not supported", "reason": "", "recorded": ("supported",),
+    }  # fmt: skip
+    return {
+        "id": "li2022/fig8b",
+        "profile": "smoke",
+        "status": "failed",
+        "claims": [claim],
+        "identities": [{"id": "euler", "value": 1e-7, "bound": 1e-4, "verdict": "holds"}],
+        "references": [
+            {"metric": "training.final_loss", "value": None, "low": 0.1, "high": 0.2, "runs": 3,
+             "verdict": "missing"}
+        ],
+    } | changes  # fmt: skip
+
+
+def test_verdicts_are_shown_with_their_reasons() -> None:
+    shown, text = console()
+    show_run(shown, entry())
+    words = " ".join(text.getvalue().split())
+    assert "li2022/fig8b at smoke: failed" in words
+    assert "zero-loss 0.5 ≤ 0.1 not supported: recorded: supported" in words
+    assert "exact identities hold to 1.0e-07: euler" in words
+    assert "training.final_loss missing 0.1 to 0.2 missing" in words
+
+
+def test_violated_and_unmeasured_identities_are_shown() -> None:
+    shown, text = console()
+    identities = [
+        {"id": "euler", "value": 1e-2, "bound": 1e-4, "verdict": "violated"},
+        {"id": "symmetry", "value": None, "bound": 1e-4, "verdict": "violated"},
+    ]
+    show_run(shown, entry(identities=identities, claims=[], references=[]))
+    words = " ".join(text.getvalue().split())
+    assert "euler 0.01 ≤ 0.0001 violated" in words
+    assert "symmetry missing ≤ 0.0001 violated" in words
+    assert "identities hold" not in words
+
+
+def test_a_reason_in_brackets_is_shown_as_it_is() -> None:
+    shown, text = console()
+    claim = entry()["claims"][0] | {"reason": "[red]x[/nothing]", "recorded": ()}
+    show_run(shown, entry(claims=[claim]))
+    assert "[red]x[/nothing]" in " ".join(text.getvalue().split())
+
+
+def test_cells_are_text_and_not_markup() -> None:
+    shown, text = console()
+    show_table(shown, ("id", "title", "x"), [("a", "of [b]rackets[/c]", "d")])
+    assert "of [b]rackets[/c]" in text.getvalue()
+
+
+def test_a_table_without_rows_is_nothing() -> None:
+    shown, text = console()
+    show_table(shown, ("a", "b"), [])
+    assert text.getvalue() == ""

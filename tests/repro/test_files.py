@@ -1,0 +1,140 @@
+"""Files that are whole or not there, whatever fails on the way."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from repro import files
+from repro.errors import StoreError
+from tests.fakes import hidden
+from tests.faults import each_failure
+
+
+def test_a_text_is_the_old_or_the_new_one_whichever_call_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "folder" / "text"
+    files.write_text(path, "old")
+
+    def check(went_through: bool) -> None:
+        assert path.read_text() in (("new",) if went_through else ("old", "new"))
+        assert hidden(tmp_path) == []
+        path.write_text("old")
+
+    assert each_failure(monkeypatch, lambda: files.write_text(path, "new"), check) >= 5
+
+
+def test_a_folder_is_whole_or_not_there_whichever_call_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final = tmp_path / "results" / "final"
+
+    def attempt() -> None:
+        with files.partial_folder(final) as partial:
+            for name in ("a", "b"):
+                with (partial / name).open("w") as file:
+                    file.write(name)
+            files.publish(partial, final)
+
+    def check(went_through: bool) -> None:
+        assert went_through <= final.exists()
+        if final.exists():
+            assert {path.name: path.read_text() for path in final.iterdir()} == {"a": "a", "b": "b"}
+            for path in final.iterdir():
+                path.unlink()
+            final.rmdir()
+        assert hidden(tmp_path) == []
+
+    assert each_failure(monkeypatch, attempt, check) >= 5
+
+
+def test_a_replacement_that_fails_leaves_the_old_folder_or_none_and_never_a_mixture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final = tmp_path / "final"
+
+    def publish(text: str) -> None:
+        with files.partial_folder(final) as partial:
+            for name in ("a", "b"):
+                with (partial / name).open("w") as file:
+                    file.write(text)
+            files.publish(partial, final)
+
+    publish("old")
+
+    def check(went_through: bool) -> None:
+        found = {path.read_text() for path in final.iterdir()} if final.exists() else set()
+        assert found in (({"new"},) if went_through else ({"old"}, {"new"}, set()))
+        publish("old")
+        assert hidden(tmp_path) == []
+
+    assert each_failure(monkeypatch, lambda: publish("new"), check) >= 5
+
+
+def test_a_failure_inside_leaves_nothing(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    with pytest.raises(RuntimeError), files.partial_folder(final) as partial:  # noqa: PT012
+        (partial / "a").write_text("a")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".final.0123abcd", ".finally.0123abcd", "final.d", "another"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("")
+    with files.partial_folder(tmp_path / "final"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".finally.0123abcd",
+        "another",
+        "final.d",
+    ]
+
+
+def test_an_error_names_the_path_the_system_names(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"^\S*/file\S*: cannot be written: Not a directory$"):
+        files.write_json(tmp_path / "file" / "below" / "x.json", {})
+
+
+def test_json_round_trip(tmp_path: Path) -> None:
+    content = {"a": [1, 2.5, None, True, "ü"], "b": {}}
+    files.write_json(tmp_path / "x.json", content)
+    assert files.read_json(tmp_path / "x.json") == content
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_json_has_finite_numbers_only(tmp_path: Path, number: float) -> None:
+    path = tmp_path / "x.json"
+    with pytest.raises(ValueError, match="JSON compliant"):
+        files.write_json(path, {"a": number})
+    assert not path.exists()
+    path.write_text(json.dumps({"a": number}))
+    with pytest.raises(StoreError, match="cannot be read"):
+        files.read_json(path)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe", b"[1,]"])
+def test_json_that_is_none_is_one_line_with_the_path(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StoreError) as caught:
+        files.read_json(path)
+    assert str(caught.value).startswith(f"{path}: cannot be read: ")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_digests(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    # The SHA-256 of nothing.
+    assert files.sha256(tmp_path / "empty") == (
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    )
+    assert files.canonical_digest({"a": 1, "b": {"c": 2, "d": 3}}) == files.canonical_digest(
+        {"b": {"d": 3, "c": 2}, "a": 1}
+    )
+    assert files.canonical_digest({"a": 1}) != files.canonical_digest({"a": 1.0})
+    assert files.canonical_digest({"a": 1}) != files.canonical_digest({"a": "1"})

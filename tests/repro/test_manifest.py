@@ -1,0 +1,422 @@
+"""What a manifest may say, and that the committed ones say it."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.drawing import plot_module
+from repro.errors import ManifestError
+from repro.library import FigureManifest, Library
+from repro.loading import load
+from repro.manifest import PROFILES, Experiment, Figure, Paper, declared_stages, json_schema
+from ssbrepro.stages import STAGES
+from tests.fakes import MANIFESTS, copy_manifests
+
+IDS = Library(MANIFESTS).ids()
+
+
+@pytest.fixture(params=IDS)
+def committed(request: pytest.FixtureRequest) -> FigureManifest:
+    return Library(MANIFESTS).load(request.param)
+
+
+def test_there_are_manifests() -> None:
+    assert {"li2022/fig8a", "li2022/fig8b"} <= set(IDS)
+
+
+def test_the_committed_schema_is_that_of_the_models() -> None:
+    committed = (MANIFESTS / "schema.json").read_text("utf-8")
+    assert committed == json_schema(), "manifests/schema.json is old: make schema"
+
+
+def test_the_schema_is_json_schema_of_every_kind_of_manifest() -> None:
+    schema = json.loads(json_schema())
+    names = [entry["$ref"].rpartition("/")[2] for entry in schema["oneOf"]]
+    assert names == ["Paper", "Experiment", "Figure"]
+    for name in names:
+        assert schema["$defs"][name]["additionalProperties"] is False
+
+
+def test_every_manifest_names_the_schema_for_editors() -> None:
+    for path in MANIFESTS.glob("*/*.yaml"):
+        first = path.read_text("utf-8").partition("\n")[0]
+        assert first == "# yaml-language-server: $schema=../schema.json", path
+
+
+class TestConformance:
+    """What every committed figure must have, whoever adds it."""
+
+    def test_it_claims_something_with_its_source(self, committed: FigureManifest) -> None:
+        assert committed.figure.claims
+        for claim in committed.figure.claims:
+            assert claim.statement.strip()
+            assert claim.where.strip()
+
+    def test_names_are_used_once(self, committed: FigureManifest) -> None:
+        for group in (committed.figure.claims, committed.figure.identities):
+            names = [entry.id for entry in group]
+            assert len(set(names)) == len(names)
+        metrics = [reference.metric for reference in committed.figure.references]
+        assert len(set(metrics)) == len(metrics)
+
+    def test_every_number_of_a_claim_is_recorded_or_follows_from_one(
+        self, committed: FigureManifest
+    ) -> None:
+        assert committed.figure.references
+        assert {r.metric for r in committed.figure.references} & {
+            c.metric for c in committed.figure.claims
+        }
+
+    def test_every_metric_is_measured_by_a_stage_it_runs(self, committed: FigureManifest) -> None:
+        measured = {
+            f"{stage.name}.{number}"
+            for stage in committed.stages
+            for number in STAGES[stage.name].numbers
+        }
+        figure = committed.figure
+        for entry in (*figure.claims, *figure.identities, *figure.references):
+            assert entry.metric in measured
+        assert {claim.noise for claim in figure.claims} <= {None, *measured}
+
+    @pytest.mark.parametrize("profile", PROFILES)
+    def test_every_value_has_an_origin(self, committed: FigureManifest, profile: str) -> None:
+        for stage in committed.stages:
+            for name, origin in stage.origins(profile).items():
+                assert origin["provenance"] in ("paper", "derived", "assumed", "profile"), name
+                reason = origin["where"] if origin["provenance"] == "paper" else origin["why"]
+                assert reason.strip(), name
+
+    def test_profile_paper_is_what_is_declared(self, committed: FigureManifest) -> None:
+        for stage in committed.stages:
+            for name, origin in stage.origins("paper").items():
+                assert origin["provenance"] != "profile", f"{name} is not the paper's"
+
+    def test_a_module_draws_it(self, committed: FigureManifest) -> None:
+        name = plot_module(committed.id)
+        assert importlib.util.find_spec(name), f"{committed.id} needs the module {name}"
+        assert callable(importlib.import_module(name).draw)
+
+    def test_stages_come_after_what_they_need(self, committed: FigureManifest) -> None:
+        names = [stage.name for stage in committed.stages]
+        for name in names:
+            assert set(STAGES[name].needs) <= set(names[: names.index(name)])
+
+
+@pytest.mark.parametrize(
+    "path", sorted(MANIFESTS.glob("*/paper.yaml")), ids=lambda p: p.parent.name
+)
+def test_papers_are_cited(path: Path) -> None:
+    paper = load(path, Paper).model
+    assert paper.authors
+    assert re.match(r"arXiv:\d{4}\.\d{4,5}$", paper.identifier)
+
+
+def test_declared_stages_keep_the_registrys_order() -> None:
+    experiment = load(MANIFESTS / "li2022" / "experiment.yaml", Experiment).model
+    assert list(declared_stages(experiment.stages)) == ["training"]
+
+
+# One fault a row: the file, what is replaced, and what is then reported, and where.
+Edit = tuple[str, str, str, str]
+FAULTS: dict[str, Edit] = {
+    "paper's value without where": (
+        "experiment.yaml",
+        "      where: Caption of fig. 3a, the last epoch looked at\n",
+        "",
+        "stages.training.num_epochs: provenance paper needs 'where'",
+    ),
+    "assumed value without why": (
+        "experiment.yaml",
+        "      why: the usual factor\n",
+        "",
+        "stages.training.cut_factor: provenance assumed needs 'why'",
+    ),
+    "misspelt provenance": (
+        "experiment.yaml",
+        "provenance: assumed\n      why: the usual factor",
+        "provenance: asumed\n      why: the usual factor",
+        "stages.training.cut_factor.provenance: Input should be 'paper', 'derived' or 'assumed', "
+        "not 'asumed' (did you mean assumed?)",
+    ),
+    "two bounds": (
+        "fig8a.yaml",
+        "    at_most: 2.0\n",
+        "    at_most: 2.0\n    at_least: 1.0\n",
+        "claims.1: a claim has either 'at_most' or 'at_least'",
+    ),
+    "no bound": (
+        "fig8a.yaml",
+        "    at_most: 2.0\n",
+        "",
+        "claims.1: a claim has either 'at_most' or 'at_least'",
+    ),
+    "noise with a lower bound": (
+        "fig8a.yaml",
+        "at_most: 0.25\n    noise",
+        "at_least: 0.25\n    noise",
+        "claims.0: 'noise' goes with 'at_most'",
+    ),
+    "unknown metric": (
+        "fig8a.yaml",
+        "metric: spectrum.extreme_ratio_max\n    at_most",
+        "metric: spectrum.extreme_ration_max\n    at_most",
+        "claims.1.metric: stage spectrum measures no 'extreme_ration_max' "
+        "(did you mean extreme_ratio_max or ",
+    ),
+    "metric of an unknown stage": (
+        "fig8a.yaml",
+        "noise: spectrum.asymmetry_noise",
+        "noise: spectra.asymmetry_noise",
+        "claims.0.noise: no stage 'spectra' (did you mean spectrum?)",
+    ),
+    "unknown parameter": (
+        "experiment.yaml",
+        "    momentum:\n",
+        "    momentun:\n",
+        "stages.training.momentun: unknown field (did you mean momentum?)",
+    ),
+    "missing parameter": (
+        "fig8a.yaml",
+        "    num_grid_points:\n      value: 801\n      provenance: assumed\n"
+        "      why: for the drawing only; ten points a kernel width\n",
+        "",
+        "stages.spectrum.num_grid_points: missing",
+    ),
+    "unknown parameter in a profile": (
+        "experiment.yaml",
+        "      num_examples: 2000\n",
+        "      num_example: 2000\n",
+        "profiles.desk.training.num_example: unknown field (did you mean num_examples or ",
+    ),
+    "unknown profile": (
+        "fig8a.yaml",
+        "  paper:\n",
+        "  papers:\n",
+        "profiles.papers: unknown field (did you mean paper?)",
+    ),
+    "momentum out of range": (
+        "experiment.yaml",
+        "value: 0.9\n",
+        "value: 1.0\n",
+        "stages.training.momentum.value: Input should be less than 1 (found 1.0)",
+    ),
+    "class out of range": (
+        "experiment.yaml",
+        "[0, 1, 2, 3, 4]",
+        "[0, 1, 2, 3, 10]",
+        "stages.training.positive_classes.value.4: Input should be less than or equal to 9 "
+        "(found 10)",
+    ),
+    "profile's value out of range": (
+        "fig8a.yaml",
+        "      num_steps: 40\n",
+        "      num_steps: 1\n",
+        "profiles.desk.spectrum.num_steps: Input should be greater than or equal to 2 (found 1)",
+    ),
+    "profile without a reason": (
+        "fig8a.yaml",
+        "    why: sized for half an hour on two cores\n",
+        "",
+        "profiles.desk.why: missing",
+    ),
+    "whole number as text": (
+        "experiment.yaml",
+        "value: 50000",
+        "value: '50000'",
+        "stages.training.num_examples.value: Input should be a valid integer (found '50000')",
+    ),
+    "fraction of an example": (
+        "experiment.yaml",
+        "value: 50000",
+        "value: 50000.5",
+        "stages.training.num_examples.value: Input should be a valid integer (found 50000.5)",
+    ),
+    "reference without a resolution": (
+        "fig8a.yaml",
+        "    resolution: 1.0e-3\n    why: a hundredth of the claim's bound\n",
+        "    resolution: 0\n    why: a hundredth of the claim's bound\n",
+        "references.3.resolution: Input should be greater than 0",
+    ),
+    "id that is no identifier": (
+        "fig8a.yaml",
+        "id: balanced-extremes",
+        "id: Balanced extremes",
+        "claims.1.id: String should match pattern",
+    ),
+    # Faults between files.
+    "unknown shared stage": (
+        "fig8a.yaml",
+        "shared_stages: [training]",
+        "shared_stages: [trainig]",
+        "shared_stages.0: experiment.yaml declares no stage 'trainig' (did you mean training?)",
+    ),
+    "stage without what it needs": (
+        "fig8a.yaml",
+        "shared_stages: [training]\n",
+        "",
+        "stages.spectrum: stage 'spectrum' needs stage 'training'; add it to 'shared_stages'",
+    ),
+    "stages without profiles": (
+        "fig8a.yaml",
+        re.search(
+            r"profiles:\n(?:  .*\n)+", (MANIFESTS / "li2022" / "fig8a.yaml").read_text("utf-8")
+        )[0],  # type: ignore[index]
+        "",
+        "stages: stages of its own need 'profiles'",
+    ),
+    "override of a stage declared elsewhere": (
+        "fig8a.yaml",
+        "  paper:\n    why: the full size\n",
+        "  paper:\n    why: the full size\n    training:\n      num_examples: 10\n",
+        "profiles.paper.training: stage 'training' is not declared in this file",
+    ),
+    "override in the experiment of a figure's stage": (
+        "experiment.yaml",
+        "    why: the paper's own size, for one GPU\n",
+        "    why: the paper's own size, for one GPU\n    spectrum:\n      num_steps: 4\n",
+        "profiles.paper.spectrum: stage 'spectrum' is not declared in this file",
+    ),
+    "metric of a stage not run": (
+        "fig8b.yaml",
+        "metric: training.final_accuracy\n    at_least",
+        "metric: spectrum.num_empty\n    at_least",
+        "claims.1.metric: 'spectrum.num_empty' is of a stage this figure does not run",
+    ),
+    "noise of a stage not run": (
+        "fig8b.yaml",
+        "    at_most: 1.0e-3\n",
+        "    at_most: 1.0e-3\n    noise: spectrum.asymmetry_noise\n",
+        "claims.0.noise: 'spectrum.asymmetry_noise' is of a stage this figure does not run",
+    ),
+    "claim made twice": (
+        "fig8b.yaml",
+        "id: full-accuracy",
+        "id: zero-loss",
+        "claims.1.id: ",
+    ),
+}
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A copy of the committed manifests as they are, to be broken."""
+    folder = copy_manifests(tmp_path / "manifests")
+    for path in MANIFESTS.glob("li2022/*.yaml"):
+        (folder / "li2022" / path.name).write_text(path.read_text("utf-8"), "utf-8")
+    return folder
+
+
+def edit(folder: Path, name: str, old: str, new: str) -> Path:
+    path = folder / "li2022" / name
+    text = path.read_text("utf-8")
+    assert text.count(old) >= 1, f"{name} does not hold {old!r}"
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    return path
+
+
+def faults_of(folder: Path, figure_id: str) -> tuple[str, ...]:
+    with pytest.raises(ManifestError) as caught:
+        Library(folder).load(figure_id)
+    return caught.value.faults
+
+
+def line_of(path: Path, line: int, column: int) -> str:
+    return path.read_text("utf-8").splitlines()[line - 1][column - 1 :]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_reported_at_its_place(copied: Path, name: str) -> None:
+    file, old, new, expected = FAULTS[name]
+    path = edit(copied, file, old, new)
+    figure_id = "li2022/fig8b" if file == "fig8b.yaml" else "li2022/fig8a"
+    found = [fault for fault in faults_of(copied, figure_id) if expected in fault]
+    assert len(found) == 1, faults_of(copied, figure_id)
+    place = re.match(rf"{re.escape(str(path))}:(\d+):(\d+): ", found[0])
+    assert place, found[0]
+    assert line_of(path, int(place[1]), int(place[2])).strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "starts"),
+    [
+        ("momentum out of range", "1.0"),
+        ("unknown parameter", "momentun:"),
+        ("unknown metric", "spectrum.extreme_ration_max"),
+        ("two bounds", "id: balanced-extremes"),
+        ("unknown shared stage", "trainig]"),
+        ("metric of a stage not run", "spectrum.num_empty"),
+        ("paper's value without where", "value: 300"),
+        ("class out of range", "10]"),
+    ],
+)
+def test_line_and_column_are_those_of_the_field(copied: Path, name: str, starts: str) -> None:
+    file, old, new, expected = FAULTS[name]
+    path = edit(copied, file, old, new)
+    figure_id = "li2022/fig8b" if file == "fig8b.yaml" else "li2022/fig8a"
+    (fault,) = (fault for fault in faults_of(copied, figure_id) if expected in fault)
+    _, line, column, _ = fault.split(":", 3)
+    assert line_of(path, int(line), int(column)).startswith(starts)
+
+
+def test_faults_of_all_files_come_at_once(copied: Path) -> None:
+    for name in ("momentum out of range", "unknown parameter in a profile"):
+        edit(copied, *FAULTS[name][:3])
+    edit(copied, "fig8a.yaml", "    at_most: 0.1\n", "")
+    edit(copied, "fig8a.yaml", "metric: spectrum.euler_residual_max", "metric: spectrum.euler")
+    edit(copied, "paper.yaml", "year: 2022", "year: twenty")
+    faults = faults_of(copied, "li2022/fig8a")
+    assert [fault.partition(":")[0].rpartition("/")[2] for fault in faults] == [
+        "paper.yaml",
+        "fig8a.yaml",
+        "fig8a.yaml",
+        "experiment.yaml",
+        "experiment.yaml",
+    ]
+
+
+def test_faults_between_files_come_at_once(copied: Path) -> None:
+    for name in ("unknown shared stage", "override of a stage declared elsewhere"):
+        edit(copied, *FAULTS[name][:3])
+    edit(copied, "fig8a.yaml", "metric: spectrum.extreme_ratio_max\n    at_most",
+         "metric: training.mean_loss\n    at_most")  # fmt: skip
+    faults = faults_of(copied, "li2022/fig8a")
+    assert len(faults) == 4, faults  # and the spectrum misses its training
+    assert all(re.search(r"fig8a\.yaml:\d+:\d+: ", fault) for fault in faults)
+
+
+def test_a_figure_without_a_paper_is_refused(copied: Path) -> None:
+    (copied / "li2022" / "paper.yaml").unlink()
+    (fault,) = faults_of(copied, "li2022/fig8a")
+    assert fault.startswith(f"{copied}/li2022/paper.yaml: cannot be read: ")
+
+
+def test_a_shared_stage_needs_an_experiment(copied: Path) -> None:
+    (copied / "li2022" / "experiment.yaml").unlink()
+    assert "experiment.yaml declares no stage 'training'" in faults_of(copied, "li2022/fig8b")[0]
+
+
+def test_a_stage_is_declared_once(copied: Path) -> None:
+    experiment = (MANIFESTS / "li2022" / "experiment.yaml").read_text("utf-8")
+    stages, profiles = experiment.split("stages:\n")[1].split("profiles:\n")
+    path = copied / "li2022" / "fig8b.yaml"
+    path.write_text(path.read_text("utf-8") + f"stages:\n{stages}profiles:\n{profiles}", "utf-8")
+    (fault,) = faults_of(copied, "li2022/fig8b")
+    assert "shared_stages.0: stage 'training' is declared here as well" in fault
+
+
+@pytest.mark.parametrize("change", [{"at_most": float("nan")}, {"at_most": float("inf")}])
+def test_a_bound_is_a_finite_number(change: dict[str, Any]) -> None:
+    claim = {"id": "c", "statement": "s", "where": "w", "metric": "training.final_loss", **change}
+    with pytest.raises(ValueError, match="finite number"):
+        Figure(schema_version=1, kind="figure", title="t", caption="c", claims=(claim,))
+
+
+def test_manifests_are_frozen(committed: FigureManifest) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        committed.figure.title = "another"
+    with pytest.raises(ValueError, match="frozen"):
+        committed.figure.claims[0].at_most = 1e9

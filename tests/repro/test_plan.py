@@ -1,0 +1,173 @@
+"""Keys: what changes them, what does not, and how a change is put into words."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from repro import plan as planning
+from repro.files import canonical_digest
+from repro.library import Library
+from repro.plan import Step, changed_parts, make_plan, make_step
+from tests.fakes import BOTH_STAGES, CHECKOUT, MANIFESTS, plan_of
+
+PARAMETERS = {"width": 1.0, "cut_epochs": [3], "momentum": 0.9}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def step(**changes: Any) -> Step:
+    given: dict[str, Any] = {
+        "stage": "training",
+        "parameters": PARAMETERS,
+        "seed": 0,
+        "device": "cpu",
+        "inputs": {},
+    }
+    return make_step(**(given | changes))
+
+
+def test_the_same_parts_give_the_same_key_in_any_order() -> None:
+    assert step().key == step().key
+    assert step(parameters=dict(reversed(PARAMETERS.items()))).key == step().key
+    assert step(parameters=PARAMETERS | {"cut_epochs": (3,)}).key == step().key
+    assert len(step().key) == 64
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parameters": PARAMETERS | {"momentum": 0.8}},
+        {"parameters": PARAMETERS | {"another": 1}},
+        {"parameters": {"width": 1.0}},
+        {"parameters": PARAMETERS | {"cut_epochs": [3, 4]}},
+        {"seed": 1},
+        {"device": "cuda"},
+        {"inputs": {"training": "0" * 64}},
+        {"stage": "spectrum"},
+    ],
+)
+def test_each_argument_is_part_of_the_key(change: dict[str, Any]) -> None:
+    assert step(**change).key != step().key
+
+
+def test_threads_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = step()
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert step().key != before.key
+    assert changed_parts(step().parts, before.parts) == ["threads: 1 → 7"]
+
+
+@pytest.mark.parametrize(
+    ("name", "replacement", "line"),
+    [
+        ("library_versions", lambda: {"torch": "0"}, "libraries.torch"),
+        ("module_digests", lambda module: {module: "0"}, "code.ssbrepro.training: changed"),
+    ],
+)
+def test_code_and_libraries_are_part_of_the_key(
+    monkeypatch: pytest.MonkeyPatch, name: str, replacement: Any, line: str
+) -> None:
+    before = step()
+    monkeypatch.setattr(planning, name, replacement)
+    assert step().key != before.key
+    assert any(change.startswith(line) for change in changed_parts(step().parts, before.parts))
+
+
+def test_the_processor_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = step()
+    monkeypatch.setattr(planning.platform, "machine", lambda: "abacus")
+    assert step().key != before.key
+
+
+def test_the_key_is_the_digest_of_the_parts_and_they_survive_json() -> None:
+    parts = step().parts
+    assert json.loads(json.dumps(parts)) == parts
+    assert canonical_digest(parts) == step().key
+    assert set(parts) == {
+        "stage", "parameters", "seed", "inputs", "data", "code", "device", "threads",
+        "architecture", "libraries",
+    }  # fmt: skip
+
+
+def test_a_number_that_is_none_makes_no_key() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        step(parameters={"width": float("nan")})
+
+
+def test_steps_come_in_order_and_build_on_each_other() -> None:
+    training, spectrum = plan_of(BOTH_STAGES).steps
+    assert spectrum.inputs == {"training": training.key}
+    assert training.inputs == {}
+    # The code of the one stage is no part of the other's key.
+    assert "ssbrepro.spectra.lanczos" in spectrum.parts["code"]
+    assert "ssbrepro.spectra.lanczos" not in training.parts["code"]
+
+
+def test_figures_share_their_steps() -> None:
+    assert plan_of("li2022/fig8b").steps[0] == plan_of(BOTH_STAGES).steps[0]
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"profile": "desk"}])
+def test_a_change_reaches_all_that_builds_on_it(change: dict[str, Any]) -> None:
+    before, after = plan_of(BOTH_STAGES).steps, plan_of(BOTH_STAGES, **change).steps
+    assert all(one.key != other.key for one, other in zip(before, after, strict=True))
+
+
+def test_a_change_does_not_reach_what_it_builds_on() -> None:
+    manifest = Library(MANIFESTS).load(BOTH_STAGES)
+    training, spectrum = make_plan(manifest, "smoke", 0, "cpu").steps
+    longer = make_step(
+        "spectrum", dict(spectrum.parameters) | {"num_steps": 99}, 0, "cpu", spectrum.inputs
+    )
+    assert longer.key != spectrum.key
+    assert longer.inputs["training"] == training.key
+
+
+def test_planning_imports_no_torch() -> None:
+    """`repro list`, `plan`, `explain` and stored runs then answer at once."""
+    script = (
+        "import sys\n"
+        "from tests.fakes import plan_of\n"
+        f"assert len(plan_of({BOTH_STAGES!r}).steps) == 2\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "False"
+
+
+def test_changes_in_words() -> None:
+    before = step(inputs={"training": "a"}).parts
+    now = dict(
+        step(parameters=PARAMETERS | {"momentum": 0.8}, seed=3, inputs={"training": "b"}).parts
+    )
+    now["code"] = {"ssbrepro.training": "x", "ssbrepro.new": "y"}
+    lines = changed_parts(now, before)
+    assert "parameters.momentum: 0.9 → 0.8" in lines
+    assert "seed: 0 → 3" in lines
+    assert "inputs.training: changed" in lines
+    assert "code.ssbrepro.training: changed" in lines
+    assert "code.ssbrepro.new: new or gone" in lines
+    assert "code.ssbrepro.seeding: new or gone" in lines
+    assert not any(line.startswith(("device", "threads", "libraries", "data")) for line in lines)
+    assert changed_parts(before, before) == []
+
+
+def test_what_is_absent_on_one_side_is_named() -> None:
+    assert changed_parts({"parameters": {"a": 1}}, {"parameters": {}}) == [
+        "parameters.a: absent → 1"
+    ]
+    assert changed_parts({}, {"seed": 1}) == ["seed: 1 → absent"]

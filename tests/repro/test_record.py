@@ -1,0 +1,254 @@
+"""The record of a run: complete, reproducible, made once, and never taken half-finished."""
+
+import errno
+import json
+import shutil
+import threading
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from repro import record as recording
+from repro.errors import StoreError
+from repro.execution import StepOutcome, run_plan
+from repro.library import Library
+from repro.plan import Plan, make_plan
+from repro.record import RECORD, TRACKED, VERDICTS, Run, all_runs, record_run
+from repro.references import write_references
+from repro.settings import Settings
+from tests.fakes import (
+    BOTH_STAGES,
+    FIGURE,
+    FakeExecutor,
+    Listener,
+    copy_manifests,
+    draw_a_pixel,
+    hidden,
+    plan_of,
+    replace_once,
+    settings_below,
+)
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(autouse=True)
+def _quick_drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "really_drawn" not in request.fixturenames:
+        monkeypatch.setattr(recording, "draw", draw_a_pixel)
+
+
+@pytest.fixture
+def really_drawn() -> None:
+    """Asked for by tests of the pictures themselves."""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_below(tmp_path, copy_manifests(tmp_path / "manifests"))
+
+
+def outcomes_of(plan: Plan, settings: Settings, fresh: bool = False) -> list[StepOutcome]:
+    return run_plan(plan, settings, FakeExecutor(), Listener(), fresh)
+
+
+def recorded(
+    settings: Settings, figure_id: str = FIGURE, seed: int = 0, fresh: bool = False
+) -> Run:
+    plan = plan_of(figure_id, seed, manifests=settings.manifests)
+    return record_run(plan, outcomes_of(plan, settings, fresh), settings)
+
+
+def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> None:
+    run = recorded(settings, BOTH_STAGES)
+    record = json.loads((run.folder / RECORD).read_text())
+    assert record == json.loads(json.dumps(run.record))
+    assert set(record) == {
+        "schema_version", "id", "title", "profile", "seed", "device", "recorded_at", "digest",
+        "manifest", "versions", "machine", "steps", "metrics", "missing", "series", "status",
+        "identities", "claims", "references", "files",
+    }  # fmt: skip
+    assert (record["id"], record["profile"], record["seed"]) == (BOTH_STAGES, "smoke", 0)
+    assert {"python", "torch", "numpy", "ssbrepro"} <= set(record["versions"])
+    assert [step["stage"] for step in record["steps"]] == ["training", "spectrum"]
+    for step in record["steps"]:
+        assert set(step["digests"]) == {"arrays.npz", "result.json"}
+    assert record["metrics"]["training.final_accuracy"] == 1.0
+    assert {claim["verdict"] for claim in record["claims"]} == {"supported"}
+    assert record["status"] == "unchecked"  # nothing is recorded to compare with
+    verdicts = json.loads((run.folder / VERDICTS).read_text())
+    assert verdicts == {
+        name: record[name] for name in ("status", "identities", "claims", "references")
+    }
+
+
+def test_curves_leave_out_what_is_undefined(settings: Settings) -> None:
+    series = recorded(settings, BOTH_STAGES).record["series"]
+    assert series["training.loss"] == {
+        "epochs": [0, 1, 2, 3, 4],
+        "values": [1.0, 0.5, 0.1, 0.01, 0.0],
+    }
+    assert series["spectrum.asymmetry"] == {"epochs": [0, 2], "values": [0.05, 0.02]}
+
+
+@pytest.mark.usefixtures("really_drawn")
+def test_artifacts_exist_and_are_pictures(settings: Settings) -> None:
+    run = recorded(settings, BOTH_STAGES)
+    names = [path.name for path in run.artifacts()]
+    assert names == ["fig8a.png", "fig8a.svg", VERDICTS, RECORD, "arrays.npz", "arrays.npz"]
+    assert all(path.is_file() for path in run.artifacts())
+    assert (run.folder / "fig8a.png").read_bytes().startswith(PNG)
+    svg = (run.folder / "fig8a.svg").read_text("utf-8")
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+    # The small print: what it is of, and each verdict.
+    for text in ("li2022/fig8a · profile smoke · seed 0", "n = 48 examples",
+                 "symmetric-spectrum: 0.05 (≤ 0.25 claimed): supported"):  # fmt: skip
+        assert text in svg
+
+
+@pytest.mark.usefixtures("really_drawn")
+def test_the_same_run_draws_the_same_bytes(settings: Settings, tmp_path: Path) -> None:
+    other = settings_below(tmp_path / "other", settings.manifests)
+    one, two = recorded(settings, BOTH_STAGES), recorded(other, BOTH_STAGES)
+    assert one.record["digest"] == two.record["digest"]
+    for name in ("fig8a.png", "fig8a.svg", VERDICTS):
+        assert (one.folder / name).read_bytes() == (two.folder / name).read_bytes()
+
+
+def test_a_finished_run_is_found_and_not_made_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = recorded(settings)
+    monkeypatch.setattr(recording, "draw", lambda *a: pytest.fail("it was drawn before"))
+    again = recorded(settings)
+    assert again.folder == first.folder
+    assert again.record == json.loads(json.dumps(first.record))
+
+
+def test_a_run_that_lost_a_file_is_made_again(settings: Settings) -> None:
+    first = recorded(settings)
+    (first.folder / "fig8b.png").unlink()
+    assert all_runs(settings) == []
+    assert (recorded(settings).folder / "fig8b.png").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "null", '{"files": 1, "steps": []}'])
+def test_a_damaged_record_is_no_run_and_is_made_again(settings: Settings, content: str) -> None:
+    first = recorded(settings)
+    (first.folder / RECORD).write_text(content)
+    assert all_runs(settings) == []
+    assert recorded(settings).record["digest"] == first.record["digest"]
+    assert len(all_runs(settings)) == 1
+
+
+def test_what_a_killed_process_left_is_no_run(settings: Settings) -> None:
+    run = recorded(settings)
+    shutil.copytree(run.folder, run.folder.with_name(f".{run.folder.name}.0123abcd"))
+    assert [found.folder for found in all_runs(settings)] == [run.folder]
+
+
+@pytest.mark.parametrize("change", ["claim", "bound", "provenance", "seed", "references", "plot"])
+def test_whatever_a_record_follows_from_gives_a_new_one(
+    settings: Settings, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = recorded(settings)
+    figure = settings.manifests / f"{FIGURE}.yaml"
+    if change == "claim":
+        replace_once(figure, "the training accuracy converges to 1", "it converges")
+    elif change == "bound":
+        replace_once(figure, "at_most: 1.0e-3", "at_most: 1.0e-5")
+    elif change == "provenance":
+        replace_once(figure.with_name("experiment.yaml"), "why: the usual factor", "why: a factor")
+    elif change == "references":
+        manifest = Library(settings.manifests).load(FIGURE)
+        write_references(manifest, "smoke", [first.record])
+    elif change == "plot":
+        real = recording.module_digests
+        monkeypatch.setattr(
+            recording, "module_digests", lambda name: real(name) | {"changed": "code"}
+        )
+    second = recorded(settings, seed=1 if change == "seed" else 0)
+    assert second.folder != first.folder
+    assert first.folder.exists()
+    if change == "bound":
+        assert second.record["status"] == "failed"
+
+
+def test_runs_come_oldest_first(settings: Settings) -> None:
+    runs = [recorded(settings, seed=seed) for seed in (2, 0, 1)]
+    for day, run in enumerate(runs, 1):
+        path = run.folder / RECORD
+        moment = f"2026-01-{day:02}T00:00:00+00:00"
+        path.write_text(json.dumps(dict(run.record) | {"recorded_at": moment}))
+    assert [run.record["seed"] for run in all_runs(settings)] == [2, 0, 1]
+
+
+def test_a_disk_that_is_full_when_drawing_is_one_line(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    plan = plan_of(FIGURE, manifests=settings.manifests)
+    outcomes = outcomes_of(plan, settings)
+    with monkeypatch.context() as patched:
+        patched.setattr(recording, "draw", full)
+        with pytest.raises(StoreError, match=r"^/\S+: cannot be written: No space left on device$"):
+            record_run(plan, outcomes, settings)
+    assert hidden(settings.home) == []
+    assert all_runs(settings) == []
+    assert record_run(plan, outcomes, settings).folder.exists()
+
+
+def test_two_that_record_the_same_run_at_once_do_not_disturb_each_other(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(FIGURE, manifests=settings.manifests)
+    outcomes = outcomes_of(plan, settings)
+    started, real = threading.Event(), recording.draw
+    second: list[Run] = []
+    errors: list[Exception] = []
+
+    def other() -> None:
+        try:
+            second.append(record_run(plan, outcomes, settings))
+        except (OSError, StoreError) as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=other)
+
+    def slow(*arguments: object) -> object:
+        if not started.is_set():
+            started.set()
+            thread.start()
+            thread.join(1.0)  # time enough for the other one to do harm, were it not kept out
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(recording, "draw", slow)
+    first = record_run(plan, outcomes, settings)
+    thread.join(60)
+    assert errors == []
+    assert second[0].folder == first.folder
+    assert all(path.exists() for path in first.artifacts())
+
+
+def test_the_summary_is_what_json_shows(settings: Settings) -> None:
+    run = recorded(settings)
+    summary = run.summary({"training": "ran"})
+    assert set(summary) >= {
+        "id", "profile", "status", "metrics", "claims", "references", "steps", "artifacts"
+    }  # fmt: skip
+    (step,) = summary["steps"]
+    assert set(step) == {"stage", "key", "status", "seconds"}
+    assert step["status"] == "ran"
+    assert TRACKED not in [Path(path).name for path in summary["artifacts"]]
+
+
+def test_make_plan_twice_records_once(settings: Settings) -> None:
+    manifest = Library(settings.manifests).load(FIGURE)
+    folders = set()
+    for _ in range(2):
+        plan = make_plan(manifest, "smoke", 0, "cpu")
+        folders.add(record_run(plan, outcomes_of(plan, settings), settings).folder)
+    assert len(folders) == 1

@@ -1,0 +1,116 @@
+"""Recorded runs on disk: what is written is read, and what is damaged is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.errors import StoreError
+from repro.library import FigureManifest, Library
+from repro.references import recorded_runs, write_references
+from tests.fakes import FIGURE, MANIFESTS, copy_manifests
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> FigureManifest:
+    return Library(copy_manifests(tmp_path / "manifests")).load(FIGURE)
+
+
+def record(seed: int) -> dict[str, Any]:
+    return {
+        "seed": seed,
+        "recorded_at": "2026-01-02T03:04:05+00:00",
+        "device": "cpu",
+        "versions": {"torch": "2"},
+        "machine": {"cores": 2},
+        "metrics": {"training.final_loss": 0.5 + seed},
+        "claims": [{"id": "zero-loss", "verdict": "supported", "value": 0.5}],
+        "steps": [
+            {"stage": "training", "seconds": 1.0, "peak_memory_bytes": 2, "threads": 1, "key": "k"}
+        ],
+        "status": "passed",
+    }
+
+
+def test_nothing_recorded_is_no_runs(manifest: FigureManifest) -> None:
+    assert recorded_runs(manifest, "smoke") == []
+
+
+def test_runs_are_kept_by_seed_with_all_that_made_them(manifest: FigureManifest) -> None:
+    write_references(manifest, "smoke", [record(2), record(0), record(1)])
+    runs = recorded_runs(manifest, "smoke")
+    assert [run["seed"] for run in runs] == [0, 1, 2]
+    assert runs[0]["metrics"] == {"training.final_loss": 0.5}
+    assert runs[0]["claims"] == {"zero-loss": "supported"}
+    assert runs[0]["versions"] == {"torch": "2"}
+    assert runs[0]["device"] == "cpu"
+    assert runs[0]["steps"] == [
+        {"stage": "training", "seconds": 1.0, "peak_memory_bytes": 2, "threads": 1}
+    ]
+    assert recorded_runs(manifest, "desk") == []
+
+
+def test_the_same_runs_give_the_same_bytes(manifest: FigureManifest) -> None:
+    write_references(manifest, "smoke", [record(0), record(1)])
+    before = manifest.references_path("smoke").read_bytes()
+    write_references(manifest, "smoke", [record(1), record(0)])
+    assert manifest.references_path("smoke").read_bytes() == before
+
+
+def test_runs_of_another_profile_are_refused(manifest: FigureManifest) -> None:
+    write_references(manifest, "desk", [record(0)])
+    manifest.references_path("desk").rename(manifest.references_path("smoke"))
+    with pytest.raises(StoreError, match=f"is not about {FIGURE} at smoke"):
+        recorded_runs(manifest, "smoke")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"id": "li2022/fig8b", "profile": "smoke"}',
+        '{"id": "li2022/fig8b", "profile": "smoke", "runs": {}}',
+        '{"id": "li2022/fig8b", "profile": "smoke", "runs": [1]}',
+        '{"id": "li2022/fig8b", "profile": "smoke", "runs": [{}]}',
+        '{"id": "li2022/fig8b", "profile": "smoke", "runs": [{"metrics": {}}]}',
+        '{"id": "li2022/fig8b", "profile": "smoke", '
+        '"runs": [{"metrics": {"training.final_loss": NaN}, "claims": {}}]}',
+        '{"id": "li2022/fig8b", "profile": "smoke", '
+        '"runs": [{"metrics": {"training.final_loss": "0.5"}, "claims": {}}]}',
+    ],
+)
+def test_a_damaged_file_is_one_line_with_its_path(manifest: FigureManifest, content: str) -> None:
+    path = manifest.references_path("smoke")
+    path.parent.mkdir()
+    path.write_text(content)
+    with pytest.raises(StoreError) as caught:
+        recorded_runs(manifest, "smoke")
+    assert str(caught.value).startswith(f"{path}: ")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_committed_recordings_are_of_committed_figures() -> None:
+    library = Library(MANIFESTS)
+    known = {
+        library.load(figure_id).references_path(profile): (figure_id, profile)
+        for figure_id in library.ids()
+        for profile in ("smoke", "desk", "paper")
+    }
+    for path in MANIFESTS.glob("*/references/*.json"):
+        assert path in known, f"{path} belongs to no figure"
+        figure_id, profile = known[path]
+        manifest = library.load(figure_id)
+        runs = recorded_runs(manifest, profile)
+        seeds = [run["seed"] for run in runs]
+        assert len(set(seeds)) == len(seeds) >= 1
+        claims = {claim.id for claim in manifest.figure.claims}
+        metrics = {reference.metric for reference in manifest.figure.references}
+        for run in runs:
+            assert set(run["claims"]) == claims, f"{path}: repro record {figure_id} again"
+            assert metrics <= set(run["metrics"]), f"{path}: repro record {figure_id} again"
+        assert "/home/" not in json.dumps(runs)  # nothing of the machine it was recorded on

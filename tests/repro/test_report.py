@@ -1,0 +1,156 @@
+"""The page of verdicts: one file, all of it inside, and nobody's markup but ours."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.execution import run_plan
+from repro.record import Run, record_run
+from repro.report import write_report
+from repro.settings import Settings
+from tests.fakes import (
+    BOTH_STAGES,
+    FIGURE,
+    FakeExecutor,
+    Listener,
+    copy_manifests,
+    draw_a_pixel,
+    plan_of,
+    settings_below,
+)
+
+HOSTILE = "<script>alert('1 & \"2\"')</script>"
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("report")
+    return settings_below(folder, copy_manifests(folder / "manifests"))
+
+
+@pytest.fixture(scope="module")
+def runs(settings: Settings) -> list[Run]:
+    runs = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("repro.record.draw", draw_a_pixel)
+        for figure_id, seed in ((BOTH_STAGES, 0), (FIGURE, 0), (FIGURE, 1)):
+            plan = plan_of(figure_id, seed, manifests=settings.manifests)
+            outcomes = run_plan(plan, settings, FakeExecutor(), Listener())
+            runs.append(record_run(plan, outcomes, settings))
+    return runs
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(path.read_text("utf-8"))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def changed(run: Run, **changes: Any) -> Run:
+    return Run(run.home, run.folder, dict(run.record) | changes)
+
+
+def test_the_page_is_self_contained(runs: list[Run], tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report(runs, path)
+    page = Page(path)
+    assert page.open == []
+    for _, attributes in page.tags:
+        for name in ("src", "href", "action", "data"):
+            value = attributes.get(name)
+            assert value is None or value.startswith("data:image/png;base64,")
+    assert not re.search(r"url\(|@import|<script|<link", path.read_text("utf-8"))
+    images = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == 2
+    for image in images:
+        assert image is not None
+        assert base64.b64decode(image.partition(",")[2], validate=True).startswith(b"\x89PNG")
+
+
+def test_it_shows_the_latest_run_of_each_figure_with_every_origin(
+    runs: list[Run], tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    write_report(runs, path)
+    text = Page(path).text
+    assert text.count("li2022/fig8a at smoke: unchecked") == 1
+    assert text.count("li2022/fig8b at smoke: unchecked") == 1
+    assert "Seed 1, cpu" in text
+    assert text.index("li2022/fig8a") < text.index("li2022/fig8b")
+    for words in (
+        "the empirical risk converges to zero",
+        "the usual factor",
+        "sized for tests of the harness",
+        "0 runs recorded, 3 needed",
+        "arXiv:2201.07934",
+        "euler",
+    ):
+        assert words in text, words
+
+
+def test_text_is_text(runs: list[Run], tmp_path: Path) -> None:
+    run = runs[1]
+    manifest = dict(run.record["manifest"])
+    manifest["figure"] = manifest["figure"] | {"caption": HOSTILE}
+    manifest["paper"] = manifest["paper"] | {"identifier": HOSTILE}
+    stages = {HOSTILE: {HOSTILE: {"value": HOSTILE, "provenance": HOSTILE, "why": HOSTILE}}}
+    manifest["stages"] = stages
+    claims = [
+        claim | {"statement": HOSTILE, "reason": HOSTILE, "verdict": HOSTILE, "metric": HOSTILE}
+        for claim in run.record["claims"]
+    ]
+    steps = [step | {"stage": HOSTILE} for step in run.record["steps"]]
+    hostile = changed(
+        run, manifest=manifest, claims=claims, steps=steps, title=HOSTILE, status=HOSTILE,
+        device=HOSTILE, versions={HOSTILE: HOSTILE}, profile=HOSTILE,
+    )  # fmt: skip
+    path = tmp_path / "report.html"
+    write_report([hostile], path)
+    page = Page(path)
+    assert "script" not in [tag for tag, _ in page.tags]
+    assert HOSTILE in page.text
+    assert page.open == []
+
+
+def test_verdicts_have_their_colours(runs: list[Run], tmp_path: Path) -> None:
+    claims = [
+        claim | {"verdict": verdict, "reason": ""}
+        for claim, verdict in zip(
+            runs[1].record["claims"], ("not supported", "inconclusive"), strict=True
+        )
+    ]
+    write_report([changed(runs[1], claims=claims, status="failed")], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "<span class='bad'>not supported</span>" in text
+    assert "<span class='open'>inconclusive</span>" in text
+    assert "<span class='bad'>failed</span>" in text
+    assert "<span class='good'>not supported" not in text
+
+
+def test_a_missing_value_says_so(runs: list[Run], tmp_path: Path) -> None:
+    references = [
+        entry | {"value": None, "verdict": "missing"} for entry in runs[1].record["references"]
+    ]
+    write_report([changed(runs[1], references=references)], tmp_path / "report.html")
+    assert "<span class='bad'>missing</span>" in (tmp_path / "report.html").read_text("utf-8")

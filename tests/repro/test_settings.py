@@ -1,0 +1,60 @@
+"""Where things are, from the environment."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from repro.settings import Settings, num_threads
+from tests.fakes import CHECKOUT
+
+VARIABLES = ("SSBREPRO_HOME", "SSBREPRO_DATA", "SSBREPRO_MANIFESTS", "MLFLOW_TRACKING_URI")
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+
+
+def test_without_variables_all_is_in_the_checkout() -> None:
+    settings = Settings.from_environment()
+    assert settings.home == CHECKOUT / ".ssbrepro"
+    assert settings.data == settings.home / "data"
+    assert settings.data_is_ours
+    assert settings.manifests == CHECKOUT / "manifests"
+    assert settings.tracking_uri == f"sqlite:///{settings.home}/mlflow.db"
+    assert settings.local_tracking
+
+
+def test_variables_decide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SSBREPRO_HOME", "state")
+    monkeypatch.setenv("SSBREPRO_MANIFESTS", str(tmp_path / "m"))
+    settings = Settings.from_environment()
+    assert settings.home == tmp_path / "state"
+    assert settings.data == tmp_path / "state" / "data"
+    assert settings.data_is_ours
+    assert settings.manifests == tmp_path / "m"
+    monkeypatch.setenv("SSBREPRO_DATA", "~/images")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    settings = Settings.from_environment()
+    assert settings.data == Path.home() / "images"
+    assert not settings.data_is_ours  # nothing is ever downloaded into a folder of the user's
+    assert not settings.local_tracking
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    expected = Settings.from_environment()
+    monkeypatch.setenv(variable, "")
+    assert Settings.from_environment() == expected
+
+
+def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert num_threads() == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert num_threads() == len(os.sched_getaffinity(0))
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")  # nested levels: the first is that of a stage
+    assert num_threads() == 4

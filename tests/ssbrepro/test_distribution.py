@@ -1,0 +1,184 @@
+"""Distribution functions from quadratures, against spectra whose distribution is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from ssbrepro.spectra import lanczos
+from ssbrepro.spectra.distribution import (
+    distribution,
+    mean_distribution,
+    mirror_asymmetry,
+    spectral_density,
+    symlog_grid,
+    symmetric_null,
+)
+from ssbrepro.statistics import reflection_asymmetry
+
+
+def measured(eigenvalues, num_steps, rows, seed=0):
+    """Quadratures of a diagonal matrix at random start vectors."""
+    values = torch.as_tensor(eigenvalues, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    spectrum = {name: np.zeros((rows, num_steps)) for name in ("nodes", "weights", "residuals")}
+    for row in range(rows):
+        start = torch.randn(len(values), generator=generator, dtype=torch.float64)
+        rule = lanczos(lambda vector: values * vector, start, num_steps)
+        for name, found in rule._asdict().items():
+            spectrum[name][row, : len(found)] = found.numpy()
+    return spectrum
+
+
+def mirrored(spectrum):
+    """The quadratures of minus the operator."""
+    return {
+        "nodes": -spectrum["nodes"][:, ::-1],
+        "weights": spectrum["weights"][:, ::-1],
+        "residuals": spectrum["residuals"][:, ::-1],
+    }
+
+
+def heavy_tailed(dim, positive_scale=1.0):
+    """Many small and few large eigenvalues, as of a network: quantiles of a cubed normal law."""
+    levels = (np.arange(dim // 2) + 0.5) / (dim // 2)
+    magnitudes = np.tan(levels * np.pi / 2.2) ** 3
+    return np.concatenate([-magnitudes, positive_scale * magnitudes])
+
+
+def test_at_full_length_the_distribution_is_the_exact_staircase():
+    eigenvalues = np.array([-2.0, -0.5, 0.0, 1.0, 7.0])
+    spectrum = measured(eigenvalues, 5, 1)
+    between = np.array([-3.0, -1.0, -0.2, 0.4, 3.0, 8.0])
+    weights = spectrum["weights"][0]
+    # Five steps on five eigenvalues are exact; what is left of the last residual is rounding.
+    np.testing.assert_allclose(
+        mean_distribution(spectrum, between),
+        np.concatenate([[0.0], np.cumsum(weights)]),
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("num_steps", [4, 16, 40])
+def test_the_distribution_of_a_uniform_law_is_a_straight_line(num_steps):
+    eigenvalues = np.linspace(-1, 1, 2000)
+    spectrum = measured(eigenvalues, num_steps, 4)
+    points = np.linspace(-0.95, 0.95, 39)
+    # A start vector of 2000 random components misses a share by at most some 3/sqrt(2000) = 0.07
+    # (Kolmogorov-Smirnov), a mean of four by half of that; the bounds are about 1/steps apart, and
+    # their middle is well inside a tenth of that for a smooth law.
+    error = np.abs(mean_distribution(spectrum, points) - (points + 1) / 2).max()
+    assert error < 0.04 + 0.1 / num_steps
+
+
+def test_it_stays_between_zero_and_one_and_reaches_both():
+    spectrum = measured(heavy_tailed(600), 12, 2)
+    points = np.linspace(-1, 1, 101) * 2 * np.abs(spectrum["nodes"]).max()
+    values = mean_distribution(spectrum, points)
+    assert (values >= 0).all()
+    assert (values <= 1 + 1e-12).all()  # sums of squares of unit vectors
+    # Far outside the spectrum the rule's node there carries next to nothing.
+    assert values[0] < 1e-3
+    assert values[-1] > 1 - 1e-3
+
+
+def test_the_mirrored_operator_has_the_mirrored_distribution():
+    spectrum = measured(heavy_tailed(600, 1.5), 12, 2)
+    points = np.array([-3.0, -0.1, 0.02, 0.5, 4.0])
+    np.testing.assert_allclose(
+        mean_distribution(mirrored(spectrum), points),
+        1 - mean_distribution(spectrum, -points),
+        atol=1e-9,  # a few roundings of eigenvectors, magnified where nodes nearly coincide
+    )
+
+
+def test_padding_without_weight_changes_nothing():
+    spectrum = measured(np.linspace(-1, 2, 50), 8, 1)
+    row = [spectrum[name][0] for name in ("nodes", "weights", "residuals")]
+    points = np.linspace(-2, 3, 7)
+    padded = [np.pad(values, (0, 4)) for values in row]
+    assert np.array_equal(distribution(*padded, points), distribution(*row, points))
+
+
+@pytest.mark.parametrize(
+    "eigenvalues",
+    [[-2.0, -0.5, 0.25, 1.0, 7.0], [-1.0, 0.5, 1.0, 1.5], [-3.0, -1.0, 1.0, 3.5]],
+)
+def test_at_full_length_the_asymmetry_is_that_of_the_weighted_eigenvalues(eigenvalues):
+    spectrum = measured(eigenvalues, len(eigenvalues), 1)
+    exact = reflection_asymmetry(spectrum["nodes"], spectrum["weights"])
+    # Eighty points a side between the jumps, which are met exactly: trapezoids over steps.
+    assert mirror_asymmetry(spectrum) == pytest.approx(exact, rel=0.03)
+
+
+@pytest.mark.parametrize(("num_steps", "least"), [(16, 0.4), (40, 0.6), (80, 0.75)])
+def test_a_planted_asymmetry_is_found_the_better_the_more_steps(num_steps, least):
+    eigenvalues = heavy_tailed(4000, positive_scale=1.5)
+    truth = reflection_asymmetry(eigenvalues)
+    assert truth == pytest.approx(0.4)  # (1.5 - 1) / ((1.5 + 1) / 2)
+    found = np.mean([mirror_asymmetry(measured(eigenvalues, num_steps, 4, s)) for s in range(3)])
+    # What lies in the unresolved bulk near zero is missed, the more the fewer the steps.
+    assert least * truth < found < 1.2 * truth
+
+
+def test_the_null_is_what_symmetric_spectra_measure():
+    eigenvalues = heavy_tailed(2000)
+    measurements = [mirror_asymmetry(measured(eigenvalues, 12, 2, seed)) for seed in range(30)]
+    spectrum = measured(eigenvalues, 12, 2, 99)
+    null = symmetric_null(spectrum, 2000, np.random.default_rng(0), 60)
+    # Means of 30 and 60 draws whose spread is about a third of their mean: within 25 %.
+    assert np.mean(null) == pytest.approx(np.mean(measurements), rel=0.25)
+    # Of 30 exactly symmetric measurements some 1.5 exceed the 95 % quantile; binomial, below 6.
+    assert np.count_nonzero(measurements > np.quantile(null, 0.95)) < 6
+
+
+def test_the_null_rejects_a_planted_asymmetry():
+    spectrum = measured(heavy_tailed(2000, 1.5), 12, 2)
+    null = symmetric_null(spectrum, 2000, np.random.default_rng(0), 39)
+    assert mirror_asymmetry(spectrum) > null.max()
+
+
+def test_the_null_is_determined_by_its_generator():
+    spectrum = measured(heavy_tailed(400), 6, 2)
+    first, again = (symmetric_null(spectrum, 400, np.random.default_rng(3), 5) for _ in range(2))
+    assert np.array_equal(first, again)
+
+
+def test_the_density_integrates_to_one_and_mirrors_with_the_measure():
+    spectrum = measured(heavy_tailed(600, 1.5), 12, 2)
+    extreme = np.abs(spectrum["nodes"]).max()
+    linear = 1e-2 * extreme
+    grid = symlog_grid(3 * extreme, linear, 801)
+    density = spectral_density(spectrum, grid, linear, 0.01)
+    assert (density >= 0).all()
+    # Cells of the axis hold their weight exactly; the trapezoid's cells are as wide to (du)^2 ~ 1e-3.
+    assert np.trapezoid(density, grid) == pytest.approx(1, rel=5e-3)
+    assert not np.allclose(density, density[::-1], rtol=0.1)
+    other = spectral_density(mirrored(spectrum), grid, linear, 0.01)
+    np.testing.assert_allclose(other, density[::-1], rtol=1e-6, atol=1e-8 * density.max())
+
+
+def test_an_empty_measure_has_a_peak_at_zero():
+    empty = {name: np.zeros((2, 5)) for name in ("nodes", "weights", "residuals")}
+    empty["weights"][:, 0] = 1.0
+    grid = symlog_grid(10.0, 1e-2, 2001)
+    density = spectral_density(empty, grid, 1e-2, 0.01)
+    assert np.isfinite(density).all()
+    assert abs(grid[np.argmax(density)]) < 1e-2
+    assert np.trapezoid(density, grid) == pytest.approx(1, rel=5e-3)
+
+
+@pytest.mark.parametrize("num_points", [2, 51, 400])
+def test_the_grid_is_symmetric_to_the_last_bit_and_even_in_asinh(num_points):
+    grid = symlog_grid(10.0, 0.01, num_points)
+    assert np.array_equal(grid, -grid[::-1])
+    steps = np.diff(np.arcsinh(grid / 0.01))
+    np.testing.assert_allclose(steps, steps[0], rtol=1e-11)  # rounding of asinh and sinh
+
+
+@pytest.mark.parametrize(
+    ("largest", "linear", "num_points"),
+    [(1.0, 0.0, 5), (1.0, 1.5, 5), (np.inf, 0.1, 5), (np.nan, 0.1, 5), (1.0, 0.1, 1)],
+)
+def test_an_impossible_grid_is_an_error(largest, linear, num_points):
+    with pytest.raises(ValueError, match="no grid"):
+        symlog_grid(largest, linear, num_points)

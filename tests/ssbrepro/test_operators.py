@@ -1,0 +1,335 @@
+"""Hessian-vector products of every backend against dense float64 Hessians."""
+
+import copy
+import gc
+import weakref
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.functional import softplus
+
+from ssbrepro.losses import hinge
+from ssbrepro.operators import hessian_operator
+from ssbrepro.operators.autograd import AutogradOperator
+from tests.oracles.hessians import dense_derivatives
+from tests.oracles.nets import NETS, Problem, problem
+
+BACKENDS = ("autograd", "pyhessian")
+
+
+def squared(outputs, targets):
+    return ((outputs - targets) ** 2).mean()
+
+
+def logistic(outputs, targets):
+    return softplus(-targets * outputs).mean()
+
+
+def quartic(outputs, targets):
+    """Not a function of the margin, and its curvature depends on the output."""
+    return (outputs**4 - targets * outputs**3).mean()
+
+
+LOSSES = {"hinge": hinge, "squared": squared, "logistic": logistic, "quartic": quartic}
+
+
+def random_vector(dim: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(dim, generator=generator, dtype=torch.float64)
+
+
+def relative(received: torch.Tensor, expected: torch.Tensor) -> float:
+    assert expected.norm() > 1e-3, "nothing to compare with"
+    return ((received.double() - expected).norm() / expected.norm()).item()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("name", NETS)
+def test_float64_products_and_gradients_are_those_of_the_dense_hessian(name, loss, backend):
+    model, inputs, targets = problem(name)
+    gradient, hessian = dense_derivatives(model, LOSSES[loss], inputs, targets)
+    # 5 does not divide 17: the last chunk has 2 examples.
+    operator = hessian_operator(
+        model, LOSSES[loss], inputs, targets, backend, torch.float64, chunk_size=5
+    )
+    vector = random_vector(operator.dim)
+    # Sums of 17 examples through at most five layers of some tens of terms: far below 1e-13.
+    assert operator.dim == len(gradient)
+    assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
+    assert relative(operator.gradient(), gradient) < 1e-13
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("chunk_size", [1, 3, 16, 17, 18, 250])
+def test_the_chunk_size_changes_nothing_but_rounding(chunk_size, backend):
+    model, inputs, targets = problem("max-pooled")
+    gradient, hessian = dense_derivatives(model, hinge, inputs, targets)
+    operator = hessian_operator(
+        model, hinge, inputs, targets, backend, torch.float64, chunk_size=chunk_size
+    )
+    vector = random_vector(operator.dim)
+    assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
+    assert relative(operator.gradient(), gradient) < 1e-13
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", NETS)
+def test_float32_products_lose_float32_rounding_and_no_more(name, backend):
+    model, inputs, targets = problem(name)
+    gradient, hessian = dense_derivatives(model, hinge, inputs, targets)
+    operator = hessian_operator(model, hinge, inputs, targets, backend, chunk_size=5)
+    vector = random_vector(operator.dim)
+    product = operator.matvec(vector)
+    assert product.dtype == torch.float32
+    assert operator.gradient().dtype == torch.float32
+    # Sums of a few hundred roundings of 6e-8; a margin or a gate that float32 decided otherwise
+    # would be off by a seventeenth.
+    assert relative(product, hessian @ vector) < 1e-5
+    assert relative(operator.gradient(), gradient) < 1e-5
+
+
+@given(
+    hidden=st.lists(st.integers(1, 7), min_size=0, max_size=4),
+    features=st.integers(1, 6),
+    num_examples=st.integers(1, 9),
+    chunk_size=st.integers(1, 10),
+    seed=st.integers(0, 10_000),
+    backend=st.sampled_from(BACKENDS),
+    loss=st.sampled_from(sorted(LOSSES)),
+)
+@settings(max_examples=40)
+def test_random_fully_connected_nets_have_the_products_of_their_dense_hessians(
+    hidden, features, num_examples, chunk_size, seed, backend, loss
+):
+    if not hidden:
+        loss = "logistic"  # one layer has no curvature but the loss's own
+    generator = torch.Generator().manual_seed(seed)
+    layers = [nn.Flatten()]
+    for narrow, wide in zip([features, *hidden], [*hidden, 1], strict=True):
+        layers += [nn.Linear(narrow, wide, bias=False), nn.ReLU()]
+    model = nn.Sequential(*layers[:-1], nn.Flatten(0)).double()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator, dtype=torch.float64))
+    inputs = torch.randn(num_examples, features, generator=generator, dtype=torch.float64)
+    targets = torch.where(torch.rand(num_examples, generator=generator) < 0.5, 1.0, -1.0).double()
+    gradient, hessian = dense_derivatives(model, LOSSES[loss], inputs, targets)
+    operator = hessian_operator(
+        model, LOSSES[loss], inputs, targets, backend, torch.float64, chunk_size
+    )
+    vector = random_vector(operator.dim, seed)
+    # Whole nets may be dead here, so the scale is the largest sum of magnitudes, not the result.
+    scale = hessian.abs().sum() + gradient.abs().sum() + 1
+    assert (operator.matvec(vector) - hessian @ vector).abs().max() < 1e-12 * scale
+    assert (operator.gradient() - gradient).abs().max() < 1e-12 * scale
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_operator_is_symmetric_and_linear(backend):
+    model, inputs, targets = problem("convolutional")
+    operator = hessian_operator(model, hinge, inputs, targets, backend, torch.float64)
+    one, other = random_vector(operator.dim, 1), random_vector(operator.dim, 2)
+    products = operator.matvec(one), operator.matvec(other)
+    assert products[0].norm() > 0.1
+    scale = (one.norm() * products[1].norm()).item()
+    assert abs((other @ products[0] - one @ products[1]).item()) < 1e-13 * scale
+    combined = operator.matvec(2 * one - 3 * other)
+    assert relative(combined, 2 * products[0] - 3 * products[1]) < 1e-13
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_products_repeat_bit_for_bit_and_leave_the_vector_alone(backend):
+    model, inputs, targets = problem("max-pooled")
+    operator = hessian_operator(model, hinge, inputs, targets, backend, torch.float64, chunk_size=5)
+    vector = random_vector(operator.dim)
+    copied = vector.clone()
+    first = operator.matvec(vector)
+    operator.gradient()
+    second = operator.matvec(vector)
+    assert torch.equal(first, second)
+    assert torch.equal(vector, copied)
+    assert not first.requires_grad
+    assert not operator.gradient().requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_any_floating_vector_is_taken_and_the_operators_precision_returned(backend, dtype):
+    model, inputs, targets = problem("two-layer")
+    operator = hessian_operator(model, hinge, inputs, targets, backend, dtype)
+    vector = random_vector(operator.dim)
+    for given_dtype in (torch.float32, torch.float64):
+        product = operator.matvec(vector.to(given_dtype))
+        assert product.dtype == dtype
+        assert product.shape == (operator.dim,)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_model_is_left_as_it_was(backend):
+    model, inputs, targets = problem("max-pooled")
+    model.train()
+    first = next(model.parameters())
+    first.requires_grad_(False)
+    before = copy.deepcopy(model.state_dict())
+    operator = hessian_operator(model, hinge, inputs, targets, backend, torch.float32)
+    operator.matvec(random_vector(operator.dim))
+    operator.gradient()
+    assert model.training
+    assert not first.requires_grad
+    for name, weight in model.named_parameters():
+        assert weight.grad is None
+        assert weight.dtype == torch.float64
+        assert torch.equal(weight, before[name])
+    # A frozen weight is a weight of the Hessian all the same.
+    assert operator.dim == sum(weight.numel() for weight in model.parameters())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_changing_the_model_later_does_not_change_the_operator(backend):
+    model, inputs, targets = problem("fully-connected")
+    operator = hessian_operator(model, hinge, inputs, targets, backend, torch.float64)
+    vector = random_vector(operator.dim)
+    product, gradient = operator.matvec(vector), operator.gradient()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(1.1)
+    assert torch.equal(operator.matvec(vector), product)
+    assert torch.equal(operator.gradient(), gradient)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_integer_targets_stay_integers(backend):
+    model, inputs, targets = problem("two-layer")
+    labels = (targets > 0).long()
+    seen = set()
+
+    def loss(outputs, targets):
+        seen.add(targets.dtype)
+        return softplus(outputs * (1 - 2 * targets)).mean()
+
+    operator = hessian_operator(model, loss, inputs, labels, backend, torch.float64)
+    _, hessian = dense_derivatives(model, logistic, inputs, targets)
+    vector = random_vector(operator.dim)
+    assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
+    assert seen == {torch.int64}
+
+
+def test_graphs_kept_in_memory_save_forward_passes_and_change_no_bit():
+    model, inputs, targets = problem("max-pooled")
+    chunks = list(zip(inputs.split(5), targets.split(5), strict=True))
+    vector = random_vector(sum(weight.numel() for weight in model.parameters()))
+    passes = []
+    model.register_forward_hook(lambda module, args, output: passes.append(len(output)))
+    products, repeated = [], []
+    # Room for nothing, for some of the four chunks (each takes some tens of kilobytes), for all.
+    for budget in (0, 60_000, 2**30):
+        operator = AutogradOperator(model, hinge, chunks, memory_budget_bytes=budget)
+        products.append(operator.matvec(vector))
+        passes.clear()
+        products.append(operator.matvec(vector))
+        repeated.append(sum(passes))
+    for product in products:
+        assert torch.equal(product, products[0])
+    assert repeated[0] >= 17
+    assert repeated[2] == 0
+    assert repeated[0] > repeated[1] > 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_discarded_operator_leaves_no_graph_behind(backend):
+    class Token:
+        pass
+
+    tokens = []
+
+    class Probe(torch.autograd.Function):
+        """The identity; its node in the graph owns a token."""
+
+        @staticmethod
+        def forward(context, outputs):
+            context.token = Token()
+            tokens.append(weakref.ref(context.token))
+            return outputs.clone()
+
+        @staticmethod
+        def backward(context, gradient):
+            return gradient
+
+    model, inputs, targets = problem("max-pooled")
+    operator = hessian_operator(
+        model,
+        lambda outputs, targets: hinge(Probe.apply(outputs), targets),
+        inputs,
+        targets,
+        backend,
+        torch.float64,
+        chunk_size=5,
+    )
+    for _ in range(2):
+        operator.matvec(random_vector(operator.dim))
+    operator.gradient()
+    assert len(tokens) >= 8  # four chunks, at least two passes
+    del operator
+    gc.collect()
+    assert not [token for token in tokens if token() is not None]
+
+
+def shut(dead: Problem) -> Problem:
+    """The same network with every gate of its first layer shut on every example."""
+    model, inputs, targets = dead
+    with torch.no_grad():
+        first = next(model.parameters())
+        first.copy_(-first.abs() - 0.1)
+    return Problem(model, inputs.abs() + 0.1, targets)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", NETS)
+def test_a_network_with_all_gates_shut_has_zero_gradient_and_products(name, backend):
+    model, inputs, targets = shut(problem(name))
+    assert not model(inputs).any()
+    operator = hessian_operator(model, hinge, inputs, targets, backend, torch.float64, chunk_size=5)
+    assert torch.equal(operator.gradient(), torch.zeros(operator.dim, dtype=torch.float64))
+    product = operator.matvec(random_vector(operator.dim))
+    assert torch.equal(product.abs(), torch.zeros(operator.dim, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_examples_beyond_the_margin_give_zero_gradient_and_products(backend):
+    model, inputs, _ = problem("fully-connected")
+    with torch.no_grad():
+        outputs = model(inputs)
+        list(model.parameters())[-1].mul_(2 / outputs.abs().min())
+        targets = outputs.sign()
+        assert (targets * model(inputs)).min() > 1
+    operator = hessian_operator(model, hinge, inputs, targets, backend, torch.float64)
+    assert not operator.gradient().any()
+    assert not operator.matvec(random_vector(operator.dim)).any()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_layer_under_the_hinge_loss_has_a_gradient_and_no_curvature(backend):
+    generator = torch.Generator().manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 1, bias=False), nn.Flatten(0)).double()
+    inputs = torch.randn(6, 4, generator=generator, dtype=torch.float64)
+    targets = torch.ones(6, dtype=torch.float64)
+    operator = hessian_operator(model, hinge, inputs, targets, backend, torch.float64)
+    assert operator.gradient().norm() > 0.1
+    assert not operator.matvec(random_vector(4)).any()
+
+
+def test_an_unknown_backend_is_an_error_that_names_the_known_ones():
+    model, inputs, targets = problem("two-layer")
+    with pytest.raises(ValueError, match=r"'dense'.*'autograd'.*'pyhessian'"):
+        hessian_operator(model, hinge, inputs, targets, "dense")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_examples_are_an_error(backend):
+    model, inputs, targets = problem("two-layer")
+    with pytest.raises(ValueError, match="no examples"):
+        hessian_operator(model, hinge, inputs[:0], targets[:0], backend)

@@ -1,0 +1,169 @@
+"""The stage ``spectrum`` on a small trained network, interrupted, empty, and on real images."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ssbrepro.data import cifar10
+from ssbrepro.data.cifar10 import BinaryImages
+from ssbrepro.identities import IDENTITIES
+from ssbrepro.results import Context, Input, NoProgress
+from ssbrepro.stages import STAGES, SpectrumParameters, TrainingParameters
+from tests.oracles.progress import Interruption, Memory
+
+TRAINING = TrainingParameters(
+    positive_classes=(0,),
+    negative_classes=(1,),
+    num_examples=6,
+    width=1 / 32,
+    step_size=0.02,
+    cut_epochs=(),
+    cut_factor=1.0,
+    momentum=0.9,
+    batch_size=3,
+    num_epochs=2,
+    checkpoint_epochs=(0, 1, 2),
+)
+SPECTRUM = SpectrumParameters(
+    operator="autograd",
+    num_steps=4,
+    num_pairs=1,
+    num_draws=19,
+    num_flips=19,
+    kernel_width=0.02,
+    linear_share=1e-3,
+    num_grid_points=201,
+)
+
+
+@pytest.fixture(scope="module")
+def synthetic():
+    """Six random images in the place of CIFAR-10."""
+    inputs = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    images = BinaryImages(inputs, torch.tensor([1.0, -1.0] * 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cifar10, "load", lambda *arguments: images)
+        yield
+
+
+def context(progress=None, inputs=None, root=Path("unused")):
+    return Context(
+        seed=0, device="cpu", data_root=root, inputs=inputs or {}, progress=progress or NoProgress()
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(synthetic):
+    result = STAGES["training"].run(TRAINING, context())
+    return {"training": Input(TRAINING, result.arrays)}
+
+
+@pytest.fixture(scope="module")
+def measured(trained):
+    """A whole measurement: its result and what it reported and saved."""
+    progress = Memory()
+    return STAGES["spectrum"].run(SPECTRUM, context(progress, trained)), progress
+
+
+def test_the_stage_measures_every_checkpoint_and_accounts_for_every_number(measured):
+    result, _ = measured
+    assert set(result.numbers) == set(STAGES["spectrum"].numbers)
+    assert not result.missing
+    assert result.numbers["num_checkpoints"] == 3
+    assert result.numbers["num_empty"] == 0
+    assert result.arrays["epoch"].tolist() == [0, 1, 2]
+    assert result.arrays["nodes"].shape == (3, 2, 4)
+    np.testing.assert_allclose(result.arrays["weights"].sum(axis=-1), 1, rtol=1e-12)
+    assert (result.arrays["standard_deviation"] > 0).all()
+    for identity in IDENTITIES:
+        # float32 products of twelve layers.
+        assert 0 <= result.numbers[f"{identity}_residual_max"] < 1e-4
+    assert result.numbers["asymmetry_max"] == result.arrays["asymmetry"].max()
+    for series in result.series.values():
+        assert result.arrays[series.epochs].shape == result.arrays[series.values].shape
+
+
+def test_the_densities_integrate_to_one_on_the_common_axis(trained):
+    parameters = dataclasses.replace(SPECTRUM, num_grid_points=2001)
+    arrays = STAGES["spectrum"].run(parameters, context(inputs=trained)).arrays
+    assert np.array_equal(arrays["grid"], -arrays["grid"][::-1])
+    for density in arrays["density"]:
+        # What lies beyond twice the largest node, and the trapezoid's error.
+        assert np.trapezoid(density, arrays["grid"]) == pytest.approx(1, abs=0.02)
+
+
+def test_an_interrupted_measurement_continues_with_the_same_bytes(trained, measured):
+    expected, whole = measured
+    assert whole.num_saves >= 3
+    for saves in range(1, whole.num_saves + 1):
+        progress = Memory(saves_until_interrupted=saves)
+        with pytest.raises(Interruption):
+            STAGES["spectrum"].run(SPECTRUM, context(progress, trained))
+        progress.reports.clear()
+        continued = STAGES["spectrum"].run(SPECTRUM, context(progress, trained))
+        assert continued.numbers == expected.numbers
+        for name, values in expected.arrays.items():
+            assert continued.arrays[name].tobytes() == values.tobytes(), name
+        # Nothing finished is done again.
+        assert len(progress.reports) == len(whole.reports) * (3 - saves) / 3
+
+
+def test_progress_counts_up_to_the_total(measured):
+    _, progress = measured
+    done = [finished for finished, _, _ in progress.reports]
+    (total,) = {total for _, total, _ in progress.reports}
+    assert done == sorted(done)
+    assert done[0] > 0
+    assert done[-1] == total
+
+
+def test_both_operators_measure_the_same(trained, measured):
+    one, _ = measured
+    parameters = dataclasses.replace(SPECTRUM, operator="pyhessian")
+    other = STAGES["spectrum"].run(parameters, context(inputs=trained))
+    # float32 products, in Lanczos runs of four steps.
+    for name in ("standard_deviation", "largest", "smallest"):
+        np.testing.assert_allclose(one.arrays[name], other.arrays[name], rtol=1e-4)
+
+
+def test_checkpoints_without_active_examples_are_empty_and_judged_by_nobody(trained):
+    weights = trained["training"].arrays["checkpoint_weights"].copy()
+    weights[1:] = 0  # dead networks: H = 0
+    dead = {
+        "training": Input(TRAINING, {**trained["training"].arrays, "checkpoint_weights": weights})
+    }
+    result = STAGES["spectrum"].run(SPECTRUM, context(inputs=dead))
+    assert result.numbers["num_empty"] == 2
+    assert np.isnan(result.arrays["asymmetry"]).tolist() == [False, True, True]
+    assert result.numbers["asymmetry_max"] == result.arrays["asymmetry"][0]
+    assert result.numbers["standard_deviation_final_share"] == 0
+    assert np.isfinite(result.arrays["density"]).all()
+
+
+def test_a_run_of_empty_spectra_has_no_symmetry_and_says_why(trained):
+    weights = np.zeros_like(trained["training"].arrays["checkpoint_weights"])
+    dead = {
+        "training": Input(TRAINING, {**trained["training"].arrays, "checkpoint_weights": weights})
+    }
+    result = STAGES["spectrum"].run(SPECTRUM, context(inputs=dead))
+    assert result.numbers["num_empty"] == 3
+    assert "asymmetry_max" in result.missing
+    assert "zero" in result.missing["asymmetry_max"]
+    assert {*result.numbers, *result.missing} == set(STAGES["spectrum"].numbers)
+
+
+def test_the_weights_of_the_training_are_left_as_they_were(trained):
+    before = trained["training"].arrays["checkpoint_weights"].copy()
+    STAGES["spectrum"].run(SPECTRUM, context(inputs=trained))
+    assert np.array_equal(trained["training"].arrays["checkpoint_weights"], before)
+
+
+def test_real_images_have_a_spectrum(data_root):
+    training = STAGES["training"].run(TRAINING, context(root=data_root))
+    inputs = {"training": Input(TRAINING, training.arrays)}
+    result = STAGES["spectrum"].run(SPECTRUM, context(inputs=inputs, root=data_root))
+    assert result.numbers["num_empty"] == 0
+    assert result.numbers["euler_residual_max"] < 1e-4

@@ -1,0 +1,206 @@
+"""Who may import whom, and what nobody may call."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import repro
+import ssbrepro
+
+SCIENCE = Path(ssbrepro.__file__).parent
+HARNESS = Path(repro.__file__).parent
+
+# What the harness may know of the science, and where it may know more.
+DOOR = {"ssbrepro.stages", "ssbrepro.results"}
+ALSO = {
+    "ssbrepro.figures": "drawing.py",
+    "ssbrepro.data.cifar10": "",  # anywhere: `repro data`, `repro doctor`, a stage's data error
+}
+ONLY_IN = {"mlflow": "tracking.py", "docker": "container.py"}
+
+
+def modules(package: Path) -> list[Path]:
+    found = sorted(package.rglob("*.py"))
+    assert len(found) > 10, "this is not the whole package"
+    return found
+
+
+def imported(tree: ast.Module, package: str) -> Iterator[str]:
+    """Full names of what a module imports, wherever in it, as far as syntax tells."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join([*package.split(".")[: 1 - node.level or None], base]).strip(".")
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name in ("__import__", "importlib.import_module", "import_module") and node.args:
+                argument = node.args[0]
+                if isinstance(argument, ast.Constant):
+                    yield str(argument.value)
+
+
+def imports_of(path: Path, root: Path) -> set[str]:
+    package = ".".join([root.name, *path.relative_to(root).parts[:-1]])
+    return set(imported(ast.parse(path.read_text(encoding="utf-8")), package))
+
+
+def within(name: str, module: str) -> bool:
+    return name == module or name.startswith(f"{module}.")
+
+
+def test_imports_are_found_wherever_they_hide():
+    tree = ast.parse(
+        """
+import mlflow.entities as e
+def late():
+    from repro import plan
+    if True:
+        import yaml
+    from ..sibling import thing
+    importlib.import_module("docker")
+"""
+    )
+    assert set(imported(tree, "a.b")) == {
+        "mlflow.entities",
+        "repro.plan",
+        "yaml",
+        "a.sibling.thing",
+        "docker",
+    }
+
+
+@pytest.mark.parametrize("path", modules(SCIENCE), ids=lambda path: path.name)
+def test_the_science_knows_nothing_of_the_harness(path):
+    for name in imports_of(path, SCIENCE):
+        assert name.split(".")[0] not in {"repro", "mlflow", "docker", "yaml", "typer", "pydantic"}
+
+
+@pytest.mark.parametrize("path", modules(HARNESS), ids=lambda path: path.name)
+def test_the_harness_enters_the_science_by_its_door(path):
+    for name in imports_of(path, HARNESS):
+        if not within(name, "ssbrepro") or name == "ssbrepro.__version__":
+            continue
+        if any(within(name, module) for module in DOOR):
+            continue
+        places = [place for module, place in ALSO.items() if within(name, module)]
+        assert places, f"{path.name} imports {name}"
+        assert path.name.startswith(places[0])
+
+
+def test_the_door_is_used():
+    names = set().union(*(imports_of(path, HARNESS) for path in modules(HARNESS)))
+    assert {"ssbrepro.stages.STAGES", "ssbrepro.results.Result"} <= names
+
+
+@pytest.mark.parametrize("package", ONLY_IN)
+def test_outside_services_are_each_imported_by_one_module(package):
+    importers = {
+        path.relative_to(HARNESS).as_posix()
+        for path in modules(HARNESS)
+        if any(within(name, package) for name in imports_of(path, HARNESS))
+    }
+    assert importers == {ONLY_IN[package]}
+
+
+UNSAFE = {
+    "torch.load",
+    "joblib.load",
+    "pickle.load",
+    "pickle.loads",
+    "pickle.Unpickler",
+    "dill.load",
+    "marshal.load",
+    "marshal.loads",
+    "shelve.open",
+    "yaml.load",
+    "yaml.load_all",
+    "yaml.unsafe_load",
+    "yaml.full_load",
+    "eval",
+    "exec",
+}
+
+
+def unsafe_calls(tree: ast.Module) -> Iterator[str]:
+    """Calls that could run what they read, by their names in full, renamed imports included."""
+    renamed = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                renamed[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                renamed[alias.asname or alias.name.split(".")[0]] = (
+                    alias.name if alias.asname else alias.name.split(".")[0]
+                )
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        head, dot, rest = ast.unparse(node.func).partition(".")
+        name = renamed.get(head, head) + dot + rest
+        if name in UNSAFE:
+            yield f"{name}, line {node.lineno}"
+        for keyword in node.keywords:
+            safe = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+            if keyword.arg == "allow_pickle" and not safe:
+                yield f"{name}(allow_pickle), line {node.lineno}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import torch\ntorch.load(p)",
+        "from torch import load as read\nread(p)",
+        "import pickle as p\np.loads(b)",
+        "import yaml\nyaml.load(t, Loader=yaml.SafeLoader)",
+        "import numpy as np\nnp.load(p, allow_pickle=True)",
+        "import numpy as np\nnp.load(p, allow_pickle=flag)",
+        "eval(text)",
+    ],
+)
+def test_an_unsafe_call_is_found_under_any_name(source):
+    assert len(list(unsafe_calls(ast.parse(source)))) == 1
+
+
+def test_safe_calls_pass():
+    source = "import numpy as np\nnp.load(p, allow_pickle=False)\nmodel.eval()\nnp.load(p)"
+    assert not list(unsafe_calls(ast.parse(source)))
+
+
+@pytest.mark.parametrize("path", [*modules(SCIENCE), *modules(HARNESS)], ids=lambda path: path.name)
+def test_nothing_is_unpickled_or_evaluated(path):
+    assert not list(unsafe_calls(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def test_the_door_is_light():
+    # A command that only reads manifests does not wait for PyTorch.
+    code = (
+        "import sys, ssbrepro.stages; "
+        "print({'torch', 'torchvision', 'matplotlib', 'scipy'} & set(sys.modules) or 'light')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=SCIENCE.parent
+    )
+    assert done.stdout.strip() == "light"
+
+
+def test_every_stage_has_an_implementation_and_a_documented_set_of_parameters():
+    import importlib
+
+    from ssbrepro.stages import STAGES
+
+    assert STAGES
+    for name, stage in STAGES.items():
+        assert stage.name == name
+        assert callable(getattr(importlib.import_module(stage.module), stage.function))
+        assert stage.numbers
+        assert len(set(stage.numbers)) == len(stage.numbers)
+        assert set(stage.needs) <= set(STAGES) - {name}
