@@ -1,0 +1,68 @@
+# Two commands do it all on a machine with Python 3.11 or newer: `make fig8a` and `make test`.
+PYTHON ?= python3
+PROFILE ?= auto
+VENV := .venv
+REPRO := $(VENV)/bin/repro
+BASE_IMAGE ?= python:3.11-slim-bookworm
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help install data test test-slow check format verify-all report ui image lock schema clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z0-9%-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+
+fig%: install ## Reproduce a figure, e.g. `make fig8a` or `make fig8a PROFILE=smoke`
+	$(REPRO) data fetch
+	$(REPRO) run $@ --profile $(PROFILE)
+
+install: $(VENV)/installed ## Make .venv with the hash-pinned environment and the command `repro`
+
+# Built aside and renamed, so that an interrupted install is never taken for a whole one.
+$(VENV)/installed: requirements/dev.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+data: install ## Download CIFAR-10, MD5-checked
+	$(REPRO) data fetch
+
+test: install ## Run the quick tests (under 3 minutes on two cores)
+	$(VENV)/bin/pytest -m "not slow and not container"
+
+test-slow: install ## Run all tests; those in containers need `make image` first
+	$(VENV)/bin/pytest
+
+check: install ## Check format, lint, types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: install ## Format the code
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+verify-all: install ## Check every figure against claims and references, e.g. before a release
+	$(REPRO) data fetch
+	$(REPRO) verify --all --profile $(if $(filter auto,$(PROFILE)),smoke,$(PROFILE))
+
+report: install ## Write report.html from the runs on this machine
+	$(REPRO) report --all
+
+ui: install ## Open MLflow on this machine's runs
+	$(REPRO) ui
+
+image: ## Build the container image
+	docker build --build-arg BASE_IMAGE=$(BASE_IMAGE) $(BUILD_FLAGS) --tag ssbrepro:$(VERSION) .
+
+lock: install ## Resolve the requirements anew (needs `uv`)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/run.in --output-file requirements/run.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/dev.in --constraint requirements/run.lock --output-file requirements/dev.lock
+
+schema: install ## Write manifests/schema.json from the models
+	$(VENV)/bin/python -c 'from repro.manifest import json_schema; print(json_schema(), end="")' > manifests/schema.json
+
+clean: ## Remove .venv; results stay
+	rm -rf $(VENV)
