@@ -1,6 +1,5 @@
 """Finding manifests by name, and reading all that one figure needs."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -132,11 +131,6 @@ class Library:
             raise ManifestError([figure.fault((), problem)])
         stages = _assemble(figure, experiment)
         return FigureManifest(figure_id, figure.model, paper.model, stages, folder)
-
-
-def digest(text: str) -> str:
-    """SHA-256 of a text, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _assemble(
