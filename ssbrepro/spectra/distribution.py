@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from ssbrepro.results import Array
 from ssbrepro.spectra.lanczos import tridiagonalise
 
-_POINTS = 80  # a side, for the integrals of the asymmetry: 1 % of A on known spectra
+_POINTS = 80  # a side, for the integrals of A: within 3 % where A is known (tests)
 _RESOLVED = 1e-3  # of the largest magnitude: where the points turn from logarithmic to even
 _ROUNDING = 1e-14  # keeps prescribed points apart from nodes they coincide with
 _SINGLES, _GROUPS = 200, 200  # how finely the null model imitates a spectrum, on each side
