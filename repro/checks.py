@@ -72,9 +72,14 @@ class Verdicts:
     references: tuple[ReferenceVerdict, ...]
 
     @property
+    def sound(self) -> bool:
+        """Whether every exact identity holds."""
+        return all(identity.verdict == "holds" for identity in self.identities)
+
+    @property
     def status(self) -> str:
         """``failed``, ``unchecked`` where something could not be judged, or ``passed``."""
-        if any(identity.verdict != "holds" for identity in self.identities):
+        if not self.sound:
             return "failed"
         if any(reference.verdict in ("outside", "missing") for reference in self.references):
             return "failed"
@@ -127,6 +132,14 @@ def judge(
     )
 
 
+def changed_claims(
+    declared: Sequence[Mapping[str, Any]], alternative: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Ids of the claims whose verdict is another one in a second run of the same figure."""
+    pairs = zip(declared, alternative, strict=True)
+    return [one["id"] for one, other in pairs if one["verdict"] != other["verdict"]]
+
+
 def prediction_interval(values: Sequence[float], resolution: float) -> tuple[float, float]:
     """Where a new run is expected with 95 % probability: mean ± t s √(1 + 1/n).
 
@@ -173,9 +186,10 @@ def _claim(
         verdict, reason = "inconclusive", "the run's exact identities do not hold"
     elif value <= bound if relation == "at_most" else value >= bound:
         verdict = "supported"
-    elif noise is not None and value <= noise:
+    elif noise is not None and (value <= noise if relation == "at_most" else value >= noise):
         verdict = "inconclusive"
-        reason = f"chance alone reaches {noise:.3g} at this profile if the statement holds exactly"
+        goes = "reaches" if relation == "at_most" else "falls to"
+        reason = f"chance alone {goes} {noise:.3g} at this profile if the statement holds exactly"
     else:
         verdict = "not supported"
     return ClaimVerdict(

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -14,15 +14,16 @@ from rich.markup import escape
 
 from repro import files
 from repro.checks import MIN_RUNS
-from repro.console import Screen, show_run, show_table
-from repro.errors import Interrupted, ManifestError, ReproError, TrackingError, UsageError
-from repro.execution import LocalProcesses, run_plan
-from repro.library import Library
+from repro.console import say, show_not_computable, show_table
+from repro.errors import Interrupted, ManifestError, ReproError, UsageError
+from repro.execution import LocalProcesses
+from repro.library import FigureManifest, Library, NotComputableManifest
 from repro.loading import nearest_names
 from repro.manifest import PROFILES
-from repro.plan import Plan, changed_parts, make_plan
-from repro.record import Run, all_runs, record_run
+from repro.plan import NoPlan, Plan, changed_parts, make_plan
+from repro.record import all_runs
 from repro.references import recorded_runs, write_references
+from repro.running import Runner, fetch
 from repro.settings import NO_TRACKING, Settings, has_cuda
 from repro.store import Store
 
@@ -44,6 +45,14 @@ JsonOption = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the outcome as JSON.")
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Every manifest.")]
+AlternativeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--alternative",
+        metavar="NAME=VALUE",
+        help="Also with this alternative of an assumed value; may be given several times.",
+    ),
+]
 
 out = Console()
 err = Console(stderr=True)
@@ -58,16 +67,22 @@ def run(
     fresh: Annotated[bool, typer.Option(help="Compute again what is stored.")] = False,
     container: Annotated[bool, typer.Option(help="Run inside the Docker image.")] = False,
     image: Annotated[str, typer.Option(help="The image for --container.")] = "ssbrepro:0.1.0",
+    alternative: AlternativeOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Run figures: compute what is not stored, judge the claims, draw, and track."""
-    settings = Settings.from_environment()
+    runner = _runner()
     if container:
         arguments = [*ids, "--profile", profile, "--device", device, "--seed", str(seed)]
         arguments += ["--fresh"] if fresh else []
-        raise typer.Exit(_run_in_container(arguments, image, settings, json_file))
-    plans = _plans(ids, profile, device, seed)
-    entries = [_run(plan, settings, fresh) for plan in plans]
+        for text in alternative or ():
+            arguments += ["--alternative", text]
+        status, entries = runner.run_in_container(arguments, image)
+        if entries and json_file:
+            files.write_json(json_file, {"figures": entries})
+        raise typer.Exit(status)
+    wanted = _wanted(ids, profile, device, seed, alternative)
+    entries = [runner.run(figure, others, fresh) for figure, others in wanted]
     _finish(entries, json_file, failing=("failed",))
 
 
@@ -81,12 +96,12 @@ def verify(
     json_file: JsonOption = None,
 ) -> None:
     """Check figures against the papers' claims and our recorded runs; run what is missing."""
-    settings = Settings.from_environment()
+    runner = _runner()
     entries = []
-    for plan in _plans(_chosen(ids, all_figures), profile, device, seed):
-        entry = _run(plan, settings, fresh=False)
-        if not recorded_runs(plan.manifest, plan.profile):
-            out.print(f"  nothing is recorded: repro record {plan.manifest.id} --seeds 0-9")
+    for figure, _ in _wanted(_chosen(ids, all_figures), profile, device, seed):
+        entry = runner.run(figure, (), fresh=False)
+        if isinstance(figure, Plan) and not recorded_runs(figure.manifest, figure.profile):
+            out.print(f"  nothing is recorded: repro record {figure.manifest.id} --seeds 0-9")
             entry["status"] = "failed"
         entries.append(entry)
     _finish(entries, json_file, failing=("failed", "unchecked"))
@@ -94,25 +109,22 @@ def verify(
 
 @app.command()
 def record(
-    ids: Ids,
     seeds: Annotated[str, typer.Option(help="Such as 0-9 or 0,3,5.")],
+    ids: MaybeIds = None,
+    all_figures: AllOption = False,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
 ) -> None:
     """Run figures with several seeds and write down what they gave, for `repro verify`."""
-    settings = Settings.from_environment()
+    runner = _runner()
     chosen = _seeds(seeds)
-    for plan in _plans(ids, profile, device, chosen[0]):
+    for plan in _plans(_chosen(ids, all_figures), profile, device, chosen[0]):
         runs = []
         for seed in chosen:
             seeded = make_plan(plan.manifest, plan.profile, seed, plan.device)
-            err.print(f"[bold]{plan.manifest.id}[/] at {plan.profile}, seed {seed}")
-            with Screen(err) as screen:
-                outcomes = run_plan(seeded, settings, LocalProcesses(), screen)
-            runs.append(record_run(seeded, outcomes, settings).record)
+            runs.append(runner.record(seeded)[0].record)
         write_references(plan.manifest, plan.profile, runs)
-        path = plan.manifest.references_path(plan.profile)
-        out.print(f"{path}: {len(runs)} runs", highlight=False, markup=False, soft_wrap=True)
+        say(out, f"{plan.manifest.references_path(plan.profile)}: {len(runs)} runs")
         if len(runs) < MIN_RUNS:
             out.print(f"  fewer than {MIN_RUNS} runs give no tolerance")
 
@@ -122,18 +134,20 @@ def list_figures(json_file: JsonOption = None) -> None:
     """Show every manifest and the verdict last recorded on this machine."""
     settings = Settings.from_environment()
     library = Library(settings.manifests)
-    latest = {run.record["id"]: run.record for run in all_runs(settings)}
+    latest = {run.record["id"]: run.record for run in all_runs(settings) if not run.alternative}
     rows: list[dict[str, str | None]] = []
     for figure_id in library.ids():
-        figure = library.load(figure_id).figure
-        last = latest.get(figure_id)
+        manifest = library.load(figure_id)
+        last = latest.get(figure_id, {"status": None, "profile": None})
+        if isinstance(manifest, NotComputableManifest):
+            last = {"status": "not computable", "profile": None}
         rows.append(
             {
                 "id": figure_id,
-                "title": figure.title,
-                "kind": figure.kind,
-                "verdict": None if last is None else last["status"],
-                "profile": None if last is None else last["profile"],
+                "title": manifest.figure.title,
+                "kind": manifest.figure.kind,
+                "verdict": last["status"],
+                "profile": last["profile"],
             }
         )
     show_table(
@@ -147,12 +161,16 @@ def list_figures(json_file: JsonOption = None) -> None:
 
 @app.command()
 def plan(
-    ids: Ids, profile: ProfileOption = "auto", device: DeviceOption = "auto", seed: SeedOption = 0
+    ids: Ids,
+    profile: ProfileOption = "auto",
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    alternative: AlternativeOption = None,
 ) -> None:
     """Show the steps, stored or to run, with estimated time and memory; run nothing."""
     settings = Settings.from_environment()
     store = Store(settings.home / "store")
-    for figure_plan in _plans(ids, profile, device, seed):
+    for figure_plan in _plans(ids, profile, device, seed, alternative):
         rows = []
         recorded = recorded_runs(figure_plan.manifest, figure_plan.profile)
         for step in figure_plan.steps:
@@ -167,19 +185,23 @@ def plan(
                     "stored" if stored else "to run",
                 )
             )
-        out.print(f"[bold]{figure_plan.manifest.id}[/] at {figure_plan.profile}")
+        out.print(f"[bold]{escape(figure_plan.name)}[/] at {figure_plan.profile}")
         show_table(out, ("stage", "key", "time, as recorded", "memory", "status"), rows)
 
 
 @app.command()
 def explain(
-    ids: Ids, profile: ProfileOption = "auto", device: DeviceOption = "auto", seed: SeedOption = 0
+    ids: Ids,
+    profile: ProfileOption = "auto",
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    alternative: AlternativeOption = None,
 ) -> None:
     """Say for every step whether it will run, and which part of its key changed."""
     settings = Settings.from_environment()
     store = Store(settings.home / "store")
-    for figure_plan in _plans(ids, profile, device, seed):
-        out.print(f"[bold]{figure_plan.manifest.id}[/] at {figure_plan.profile}")
+    for figure_plan in _plans(ids, profile, device, seed, alternative):
+        out.print(f"[bold]{escape(figure_plan.name)}[/] at {figure_plan.profile}")
         for step in figure_plan.steps:
             if store.folder(step.key).exists():
                 out.print(f"  {step.stage}: stored ({step.key[:12]})", highlight=False)
@@ -210,10 +232,12 @@ def report(
     library = Library(settings.manifests)
     wanted = [library.resolve(name) for name in _chosen(ids, all_figures or not ids)]
     runs = [run for run in all_runs(settings) if run.record["id"] in wanted]
-    if not runs:
+    manifests = [library.load(figure_id) for figure_id in wanted]
+    others = [one for one in manifests if isinstance(one, NotComputableManifest)]
+    if not runs and len(others) < len(wanted):
         raise UsageError("no run is recorded on this machine yet: repro run fig8a")
-    write_report(runs, out_file)
-    out.print(str(out_file), highlight=False, markup=False, soft_wrap=True)
+    write_report(runs, others, out_file)
+    say(out, str(out_file))
 
 
 @app.command("track")
@@ -224,7 +248,7 @@ def track_runs() -> None:
         raise UsageError(f"MLFLOW_TRACKING_URI={NO_TRACKING} says not to")
     runs = all_runs(settings)
     for recorded in runs:
-        _track(recorded, settings, strict=True)
+        _runner().track(recorded, strict=True)
     out.print(f"{len(runs)} runs are in MLflow at {settings.tracking_uri}")
 
 
@@ -236,7 +260,7 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
         out.print(f"runs go to the MLflow server at {settings.tracking_uri}; open it there")
         return
     for recorded in all_runs(settings):
-        _track(recorded, settings, strict=True)
+        _runner().track(recorded, strict=True)
     out.print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)", highlight=False)
     arguments = ["server", "--backend-store-uri", settings.tracking_uri, "--workers", "1"]
     arguments += ["--host", "127.0.0.1", "--port", str(port), "--no-serve-artifacts"]
@@ -263,7 +287,7 @@ def doctor() -> None:
 def data_fetch() -> None:
     """Download what is missing or damaged."""
     settings = Settings.from_environment()
-    _fetch(settings)
+    fetch(settings)
     out.print(f"CIFAR-10 is complete in {settings.data}", highlight=False)
 
 
@@ -302,8 +326,36 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted(number)
 
 
-def _plans(ids: Sequence[str], profile: str, device: str, seed: int) -> list[Plan]:
-    """Plans of all figures asked for; every fault of every manifest at once, before anything runs."""
+def _runner() -> Runner:
+    return Runner(Settings.from_environment(), LocalProcesses(), out, err)
+
+
+def _plans(
+    ids: Sequence[str],
+    profile: str,
+    device: str,
+    seed: int,
+    alternatives: Sequence[str] | None = None,
+) -> Iterator[Plan]:
+    """All plans of the figures asked for; of a figure without one, why is said when its turn comes."""
+    for figure, others in _wanted(ids, profile, device, seed, alternatives):
+        if isinstance(figure, NoPlan):
+            show_not_computable(out, figure.manifest)
+        else:
+            yield from (figure, *others)
+
+
+def _wanted(
+    ids: Sequence[str],
+    profile: str,
+    device: str,
+    seed: int,
+    alternatives: Sequence[str] | None = None,
+) -> list[tuple[Plan | NoPlan, list[Plan]]]:
+    """Each figure asked for as declared, and with each alternative.
+
+    Every fault of every manifest comes at once, before anything runs.
+    """
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"no device {device!r}{nearest_names(device, ('auto', 'cpu', 'cuda'))}")
     if profile not in ("auto", *PROFILES):
@@ -325,46 +377,17 @@ def _plans(ids: Sequence[str], profile: str, device: str, seed: int) -> list[Pla
             faults += [fault for fault in error.faults if fault not in faults]
     if faults:
         raise ManifestError(faults)
-    return [make_plan(one, profile, seed, "cuda" if cuda else "cpu") for one in manifests]
-
-
-def _run(figure_plan: Plan, settings: Settings, fresh: bool) -> dict[str, Any]:
-    """Run, record, show and track one figure; returns its entry for ``--json``."""
-    err.print(f"[bold]{figure_plan.manifest.id}[/]: {escape(figure_plan.manifest.figure.title)}")
-    with Screen(err) as screen:
-        outcomes = run_plan(figure_plan, settings, LocalProcesses(), screen, fresh)
-    recorded = record_run(figure_plan, outcomes, settings)
-    entry = recorded.summary({outcome.step.stage: outcome.status for outcome in outcomes})
-    show_run(out, entry)
-    out.print(f"  figure and record in {recorded.folder}", highlight=False, soft_wrap=True)
-    _track(recorded, settings, strict=False)
-    return entry
-
-
-def _fetch(settings: Settings) -> None:
-    from ssbrepro.data import cifar10
-
-    try:
-        cifar10.fetch(settings.data)
-    except cifar10.DataError as error:
-        raise ReproError(
-            f"{error}\nwith the official cifar-10-batches-py at hand, "
-            f"name the folder that holds it: SSBREPRO_DATA=FOLDER"
-        ) from error
-
-
-def _track(recorded: Run, settings: Settings, strict: bool) -> None:
-    from repro.tracking import track
-
-    if settings.tracking_uri == NO_TRACKING:
-        return
-    try:
-        track(recorded, settings)
-    except TrackingError as error:
-        if strict:
-            raise
-        err.print(str(error), style="yellow", highlight=False, markup=False, soft_wrap=True)
-        err.print("  the run is complete and recorded; `repro track` sends it later")
+    wanted: list[tuple[Plan | NoPlan, list[Plan]]] = []
+    for manifest in manifests:
+        if isinstance(manifest, FigureManifest):
+            declared = make_plan(manifest, profile, seed, "cuda" if cuda else "cpu")
+            others = [declared.with_alternative(text) for text in dict.fromkeys(alternatives or ())]
+            wanted.append((declared, others))
+        elif alternatives:
+            raise UsageError(f"{manifest.id} is not computable and has no alternatives")
+        else:
+            wanted.append((NoPlan(manifest, profile, seed), []))
+    return wanted
 
 
 def _finish(entries: list[dict[str, Any]], json_file: Path | None, failing: Sequence[str]) -> None:
@@ -372,38 +395,6 @@ def _finish(entries: list[dict[str, Any]], json_file: Path | None, failing: Sequ
         files.write_json(json_file, {"figures": entries})
     if any(entry["status"] in failing for entry in entries):
         raise typer.Exit(1)
-
-
-def _run_in_container(
-    arguments: Sequence[str], image: str, settings: Settings, json_file: Path | None
-) -> int:
-    """Run in the image; what it recorded is tracked from here, where the paths are those of MLflow."""
-    from repro.container import run_in_container
-
-    name = ".container-outcome.json"
-    outcome = settings.home / name
-    outcome.unlink(missing_ok=True)
-    if settings.data_is_ours:  # the container itself has no network
-        _fetch(settings)
-    status = run_in_container(
-        ["run", *arguments, "--json", f"/state/{name}"],
-        image=image,
-        home=settings.home,
-        manifests=settings.manifests,
-        data=settings.data,
-        environment={"MLFLOW_TRACKING_URI": NO_TRACKING},
-    )
-    if outcome.exists():
-        entries = files.read_json(outcome)["figures"]
-        outcome.unlink()
-        for entry in entries:
-            paths = [Path(path).relative_to("/state") for path in entry["artifacts"]]
-            entry["artifacts"] = [str(settings.home / path) for path in paths]
-        for recorded in all_runs(settings):
-            _track(recorded, settings, strict=False)
-        if json_file:
-            files.write_json(json_file, {"figures": entries})
-    return status
 
 
 def _chosen(ids: Sequence[str] | None, all_figures: bool) -> list[str]:
@@ -432,7 +423,8 @@ def _estimate(values: Sequence[float], unit: float, name: str) -> str:
 
 
 def _last_verdict(row: dict[str, str | None]) -> str:
-    return "not run here" if row["verdict"] is None else f"{row['verdict']} ({row['profile']})"
+    at = "" if row["profile"] is None else f" ({row['profile']})"
+    return "not run here" if row["verdict"] is None else f"{row['verdict']}{at}"
 
 
 if __name__ == "__main__":

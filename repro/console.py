@@ -6,11 +6,13 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from repro import wording
+from repro.library import NotComputableManifest
 from repro.plan import Step
 
 _LINE_SECONDS = 15.0  # between progress lines where there is no terminal to redraw
@@ -85,7 +87,12 @@ class Screen:
     def say(self, text: str) -> None:
         """Print a line above the bars."""
         self._spoke = time.monotonic()
-        self._console.print(f"  {text}", highlight=False, markup=False, soft_wrap=True)
+        say(self._console, f"  {text}")
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is: text is no markup, and paths stay whole."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def show_run(console: Console, entry: Mapping[str, Any]) -> None:
@@ -99,16 +106,7 @@ def show_run(console: Console, entry: Mapping[str, Any]) -> None:
         for c in entry["claims"]
     ]
     show_table(console, ("claim", "measured", "claimed", "verdict"), rows)
-    bad = [identity for identity in entry["identities"] if identity["verdict"] != "holds"]
-    if entry["identities"] and not bad:
-        worst = max(identity["value"] for identity in entry["identities"])
-        names = ", ".join(identity["id"] for identity in entry["identities"])
-        console.print(f"  exact identities hold to {worst:.1e}: {names}", highlight=False)
-    show_table(
-        console,
-        ("identity", "residual", "bound", "verdict"),
-        [(i["id"], wording.number(i["value"]), f"≤ {i['bound']:g}", i["verdict"]) for i in bad],
-    )
+    _show_identities(console, entry["identities"])
     show_table(
         console,
         ("reference", "measured", "expected of a new run", "verdict"),
@@ -119,16 +117,52 @@ def show_run(console: Console, entry: Mapping[str, Any]) -> None:
     )
 
 
+def show_alternative(
+    console: Console, declared: Mapping[str, Any], alternative: Mapping[str, Any]
+) -> None:
+    """The verdicts of a figure as declared beside those with an alternative."""
+    name = alternative["alternative"]
+    pairs = zip(declared["claims"], alternative["claims"], strict=True)
+    rows = [(one["id"], _coloured(_outcome(one)), _outcome(other)) for one, other in pairs]
+    show_table(console, ("claim", "as declared", f"with {name}"), rows)
+    _show_identities(console, alternative["identities"])
+    say(console, f"  {wording.dependence(name, alternative['changed'])}")
+
+
+def show_not_computable(console: Console, manifest: NotComputableManifest) -> None:
+    """That nothing computes a figure, and why."""
+    figure = manifest.figure
+    console.print(Text.assemble((manifest.id, "bold"), f": {figure.title}: not computable"))
+    say(console, f"  {figure.why}")
+
+
 def show_table(
     console: Console, header: Sequence[str], rows: Iterable[Sequence[str | Text]]
 ) -> None:
     """A plain table; nothing if there are no rows. The last column is coloured by verdict."""
-    table = Table(*header, box=None, padding=(0, 2, 0, 2), header_style="dim")
+    table = Table(*map(escape, header), box=None, padding=(0, 2, 0, 2), header_style="dim")
     for *cells, last in rows:
         texts = [Text(cell) if isinstance(cell, str) else cell for cell in cells]
         table.add_row(*texts, _coloured(last) if isinstance(last, str) else last)
     if table.row_count:
         console.print(table)
+
+
+def _show_identities(console: Console, identities: Sequence[Mapping[str, Any]]) -> None:
+    bad = [identity for identity in identities if identity["verdict"] != "holds"]
+    if identities and not bad:
+        worst = max(identity["value"] for identity in identities)
+        names = ", ".join(identity["id"] for identity in identities)
+        console.print(f"  exact identities hold to {worst:.1e}: {names}", highlight=False)
+    show_table(
+        console,
+        ("identity", "residual", "bound", "verdict"),
+        [(i["id"], wording.number(i["value"]), f"≤ {i['bound']:g}", i["verdict"]) for i in bad],
+    )
+
+
+def _outcome(claim: Mapping[str, Any]) -> str:
+    return f"{claim['verdict']}: {wording.number(claim['value'])}"
 
 
 def _coloured(text: str) -> Text:

@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -136,7 +136,7 @@ def run_plan(
     settings: Settings,
     executor: Executor,
     listener: Listener,
-    fresh: bool = False,
+    fresh: Collection[str] = (),
 ) -> list[StepOutcome]:
     """Compute what is not stored, in order; every finished step is kept whatever happens later.
 
@@ -145,7 +145,7 @@ def run_plan(
         settings: Where things are.
         executor: What runs the steps.
         listener: Told of every step.
-        fresh: Compute also what is stored, and replace it.
+        fresh: Keys of steps to compute even if they are stored, replacing that.
 
     Raises:
         StageError: If a step fails.
@@ -156,9 +156,10 @@ def run_plan(
     for step in plan.steps:
         needed = {name: outcomes[name].result for name in step.inputs}
         with store.lock(step.key, lambda: listener.say("another process computes this; waiting")):
-            stored = None if fresh else store.read(step.key, listener.say)
+            anew = step.key in fresh
+            stored = None if anew else store.read(step.key, listener.say)
             if stored is None:
-                _compute(step, needed, settings, store, executor, listener, fresh)
+                _compute(step, needed, settings, store, executor, listener, anew)
                 stored = store.read(step.key, listener.say)
                 if stored is None:
                     raise StoreError(f"{store.folder(step.key)}: damaged right after being written")
@@ -181,10 +182,10 @@ def _compute(
     store: Store,
     executor: Executor,
     listener: Listener,
-    fresh: bool,
+    anew: bool,
 ) -> None:
     scratch = settings.home / "scratch" / step.key
-    if fresh:
+    if anew:
         shutil.rmtree(scratch, ignore_errors=True)
     final = store.folder(step.key)
     with files.writing(scratch):

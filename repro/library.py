@@ -1,8 +1,12 @@
 """Finding manifests by name, and reading all that one figure needs."""
 
+import contextlib
+import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +15,16 @@ from pydantic import BaseModel
 from repro.code import source
 from repro.drawing import plot_module
 from repro.errors import ManifestError, UsageError
-from repro.loading import Document, load, nearest_names
-from repro.manifest import Experiment, Figure, Paper, Profiles, declared_stages
+from repro.loading import Document, flow_text, flow_value, load, nearest_names
+from repro.manifest import (
+    FIGURE_KINDS,
+    Experiment,
+    Figure,
+    NotComputable,
+    Paper,
+    Profiles,
+    declared_stages,
+)
 from ssbrepro.stages import STAGES
 
 _NOT_FIGURES = ("paper", "experiment")
@@ -20,11 +32,15 @@ _NOT_FIGURES = ("paper", "experiment")
 
 @dataclass(frozen=True)
 class DeclaredStage:
-    """A stage as the manifests declare it: values with origins, and what profiles change."""
+    """A stage as the manifests declare it: values with origins, and what profiles change.
+
+    ``overrides`` are origins that win over both: those of an alternative.
+    """
 
     name: str
     declaration: BaseModel
     profiles: Profiles
+    overrides: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def parameters(self, profile: str) -> dict[str, Any]:
         """Parameter values at a profile."""
@@ -39,21 +55,84 @@ class DeclaredStage:
             declared = getattr(self.declaration, name)
             override = None if overrides is None else getattr(overrides, name)
             if override is None:
-                origins[name] = declared.model_dump(mode="json", exclude_defaults=True)
+                origins[name] = declared.model_dump(
+                    mode="json", by_alias=True, exclude_defaults=True
+                )
             else:
                 origins[name] = {"value": override, "provenance": "profile", "why": sizes.why}
-        return origins
+        return origins | dict(self.overrides)
+
+    def alternatives(self) -> Iterator[tuple[str, "DeclaredStage"]]:
+        """This stage with each of its alternatives applied, and how that is written."""
+        for name in type(self.declaration).model_fields:
+            for alternative in getattr(self.declaration, name).alternatives:
+                content = alternative.model_dump(mode="json", exclude_none=True)
+                values = {name: content["value"], **content.get("with_", {})}
+                overrides = {
+                    parameter: {"value": value, "provenance": "alternative", "why": content["why"]}
+                    for parameter, value in values.items()
+                }
+                yield f"{name}={flow_text(content['value'])}", replace(self, overrides=overrides)
+
+
+@dataclass(frozen=True)
+class NotComputableManifest:
+    """A figure that nothing computes, with its paper."""
+
+    id: str
+    figure: NotComputable
+    paper: Paper
 
 
 @dataclass(frozen=True)
 class FigureManifest:
-    """A figure with its paper and its stages, in an order in which they can run."""
+    """A figure with its paper and its stages, in an order in which they can run.
+
+    ``alternative`` says which one is applied, such as "width=0.5"; none in a figure as declared.
+    """
 
     id: str
     figure: Figure
     paper: Paper
     stages: tuple[DeclaredStage, ...]
     folder: Path
+    alternative: str | None = None
+
+    def with_alternative(self, text: str) -> "FigureManifest":
+        """This figure with one assumed value replaced by a listed alternative.
+
+        It has no references: what is recorded is of the figure as declared.
+
+        Args:
+            text: "NAME=VALUE", or "stage.NAME=VALUE" where two stages have the same alternative.
+
+        Raises:
+            UsageError: If this is not one of the alternatives; it lists them.
+        """
+        known = self._alternatives()
+        for label, changed in known.items():
+            if _assignment(label) == _assignment(text):
+                return replace(
+                    self,
+                    figure=self.figure.model_copy(update={"references": ()}),
+                    stages=tuple(changed if s.name == changed.name else s for s in self.stages),
+                    alternative=label,
+                )
+        options = [f"  {shlex.join(['--alternative', label])}" for label in known]
+        raise UsageError(
+            "\n".join([f"{self.id} has no alternative {text!r}; it has:", *options])
+            if options
+            else f"{self.id} has no alternatives"
+        )
+
+    def _alternatives(self) -> dict[str, DeclaredStage]:
+        """Stages with an alternative applied, by how it is written."""
+        found = [entry for stage in self.stages for entry in stage.alternatives()]
+        times = Counter(_assignment(label) for label, _ in found)
+        return {
+            label if times[_assignment(label)] == 1 else f"{stage.name}.{label}": stage
+            for label, stage in found
+        }
 
     def content(self, profile: str) -> dict[str, Any]:
         """All that this figure at this profile says, as plain data."""
@@ -104,7 +183,7 @@ class Library:
         hint = nearest_names(name, [*ids, *short])
         raise UsageError(f"no figure {name!r}{hint}; `repro list` shows all")
 
-    def load(self, figure_id: str) -> FigureManifest:
+    def load(self, figure_id: str) -> FigureManifest | NotComputableManifest:
         """Read a figure, its paper and the experiment it shares.
 
         Raises:
@@ -113,19 +192,21 @@ class Library:
         folder = self.root / figure_id.partition("/")[0]
         faults: list[str] = []
 
-        def read(path: Path, model: type[Any]) -> Any:
+        def read(path: Path, model: type[Any] | Mapping[str, type[Any]]) -> Any:
             try:
                 return load(path, model)
             except ManifestError as error:
                 faults.extend(error.faults)
 
         paper = read(folder / "paper.yaml", Paper)
-        figure = read(self.root / f"{figure_id}.yaml", Figure)
+        figure = read(self.root / f"{figure_id}.yaml", FIGURE_KINDS)
         experiment = None
         if (folder / "experiment.yaml").exists():
             experiment = read(folder / "experiment.yaml", Experiment)
         if faults:
             raise ManifestError(faults)
+        if isinstance(figure.model, NotComputable):
+            return NotComputableManifest(figure_id, figure.model, paper.model)
         if source(plot_module(figure_id)) is None:
             problem = f"no module {plot_module(figure_id)} draws this figure"
             raise ManifestError([figure.fault((), problem)])
@@ -139,11 +220,13 @@ def _assemble(
     """The figure's stages and those it shares; faults where they do not fit together."""
     figure = document.model
     faults = _faulty_overrides(document, figure.stages, figure.profiles)
+    faults += _faulty_alternatives(document, figure.stages)
     own = declared_stages(figure.stages)
     shared: Mapping[str, BaseModel] = {}
     if experiment is not None:
         shared = declared_stages(experiment.model.stages)
         faults += _faulty_overrides(experiment, experiment.model.stages, experiment.model.profiles)
+        faults += _faulty_alternatives(experiment, experiment.model.stages)
     stages = {}
     for name, block in own.items():
         if figure.profiles is None:
@@ -169,11 +252,11 @@ def _assemble(
     for group in ("identities", "claims", "references"):
         known: set[str] = set()
         for index, entry in enumerate(getattr(figure, group)):
-            for field in ("metric", "noise"):
-                metric = getattr(entry, field, None)
+            for role in ("metric", "noise"):
+                metric = getattr(entry, role, None)
                 if metric is not None and metric.partition(".")[0] not in stages:
                     problem = f"{metric!r} is of a stage this figure does not run"
-                    faults.append(document.fault((group, index, field), problem))
+                    faults.append(document.fault((group, index, role), problem))
             name = "metric" if group == "references" else "id"
             if (text := getattr(entry, name)) in known:
                 faults.append(document.fault((group, index, name), f"{text!r} is there already"))
@@ -196,6 +279,28 @@ def _faulty_overrides(
         for name in STAGES
         if getattr(getattr(profiles, profile), name) is not None and name not in declared
     ]
+
+
+def _faulty_alternatives(document: Document[Any], stages: BaseModel) -> list[str]:
+    """Alternatives of a parameter that give it a second value in their 'with'."""
+    return [
+        document.fault(
+            ("stages", stage, name, "alternatives", index, "with", name),
+            "the alternative gives its value already; 'with' is for other parameters",
+        )
+        for stage, declaration in declared_stages(stages).items()
+        for name in type(declaration).model_fields
+        for index, alternative in enumerate(getattr(declaration, name).alternatives)
+        if alternative.with_ is not None and getattr(alternative.with_, name) is not None
+    ]
+
+
+def _assignment(text: str) -> tuple[str, str] | None:
+    """``NAME=VALUE`` so that what means the same is equal: 1 and 1.0, but not 1 and true."""
+    name, _, value = text.partition("=")
+    with contextlib.suppress(ManifestError):
+        return name, json.dumps(json.loads(json.dumps(flow_value(value)), parse_int=float))
+    return None
 
 
 def _numeric(part: str) -> tuple[int, str]:

@@ -5,18 +5,20 @@ anchors, aliases, tags, duplicate keys or non-finite numbers. All faults of a fi
 together as ``file:line:col: field: problem``.
 """
 
+import contextlib
 import difflib
 import json
 import math
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from repro.errors import ManifestError
 
@@ -26,6 +28,7 @@ _MAX_NODES = 20_000
 _MAX_DIGITS = 18  # every such integer fits 64 bits
 
 Location = tuple[str | int, ...]
+_FoundFault = tuple[yaml.Mark | None, Location, str]
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -66,7 +69,7 @@ class _Reader:
     path: Path
     marks: dict[Location, yaml.Mark] = field(default_factory=dict)
     key_marks: dict[Location, yaml.Mark] = field(default_factory=dict)
-    faults: list[tuple[yaml.Mark | None, Location, str]] = field(default_factory=list)
+    faults: list[_FoundFault] = field(default_factory=list)
     unreadable: set[Location] = field(default_factory=set)  # nothing more to say of these values
 
     def value(self, node: yaml.Node, location: Location) -> Any:
@@ -117,14 +120,20 @@ class _Reader:
         return text
 
 
-def load(path: Path, model: type[M]) -> Document[M]:
+def load(path: Path, model: type[M] | Mapping[str, type[M]]) -> Document[M]:
     """Read and validate one manifest.
+
+    Args:
+        path: The file.
+        model: What it must be, or one model for each value that its field ``kind`` may have.
 
     Raises:
         ManifestError: With every fault found, sorted by place.
     """
     reader = _Reader(path)
     data = reader.value(_compose(path), ())
+    if isinstance(model, Mapping):
+        model = _of_kind(reader, data, model)
     faults = list(reader.faults)
     validated = None
     try:
@@ -138,10 +147,34 @@ def load(path: Path, model: type[M]) -> Document[M]:
                 mark = reader.key_marks.get(location) if _is_extra(details) else None
                 faults.append((mark, location, _problem(details, model)))
     if validated is None or faults:
-        lines = [(mark or _nearest(reader.marks, loc), loc, text) for mark, loc, text in faults]
-        lines.sort(key=lambda fault: (fault[0].line, fault[0].column))
-        raise ManifestError([_line(path, *fault) for fault in lines])
+        raise _error(reader, faults)
     return Document(path, validated, reader.marks)
+
+
+def flow_value(text: str) -> Any:
+    """A value from the command line, as strict as in a manifest, in YAML's flow style.
+
+    Raises:
+        ManifestError: If the text is not one such value.
+    """
+    reader = _Reader(Path("value"))
+    node = _tree(reader.path, f"[{text}\n]")  # in brackets, all of it is in flow style
+    assert node is not None
+    values = reader.value(node, ())
+    if reader.faults:
+        raise _error(reader, reader.faults)
+    if len(values) != 1:
+        raise ManifestError([f"{text!r} is not one value"])
+    return values[0]
+
+
+def flow_text(value: Any) -> str:
+    """Plain data as :func:`flow_value` reads it; text without quotes where none are needed."""
+    if isinstance(value, str):
+        with contextlib.suppress(ManifestError):
+            if flow_value(value) == value:
+                return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def nearest_names(name: str, known: typing.Iterable[str]) -> str:
@@ -150,8 +183,27 @@ def nearest_names(name: str, known: typing.Iterable[str]) -> str:
     return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
+def _of_kind(reader: _Reader, data: Mapping[str, Any], models: Mapping[str, type[M]]) -> type[M]:
+    """The model for the ``kind`` of a document; without one nothing more can be said of it."""
+    kind = data.get("kind")
+    if isinstance(kind, str) and kind in models:
+        return models[kind]
+    if ("kind",) not in reader.unreadable:
+        known, hint = " or ".join(map(repr, models)), nearest_names(str(kind), models)
+        problem = f"Input should be {known}, not {kind!r}{hint}" if "kind" in data else "missing"
+        reader.faults.append((None, ("kind",), problem))
+    raise _error(reader, reader.faults)
+
+
+def _error(reader: _Reader, faults: Sequence[_FoundFault]) -> ManifestError:
+    """Faults as lines, sorted by place."""
+    lines = [(mark or _nearest(reader.marks, loc), loc, text) for mark, loc, text in faults]
+    lines.sort(key=lambda fault: (fault[0].line, fault[0].column))
+    return ManifestError([_line(reader.path, *fault) for fault in lines])
+
+
 def _compose(path: Path) -> yaml.Node:
-    """The node tree of the file's one document, refusing what could surprise or blow up."""
+    """The node tree of the file's one document."""
     try:
         raw = path.read_bytes()
         text = raw.decode("utf-8")
@@ -161,20 +213,25 @@ def _compose(path: Path) -> yaml.Node:
         raise ManifestError([f"{path}:1:1: not UTF-8 text (byte {error.start})"]) from error
     if len(raw) > _MAX_BYTES:
         raise ManifestError([f"{path}:1:1: larger than {_MAX_BYTES} bytes"])
+    node = _tree(path, text)
+    if not isinstance(node, yaml.MappingNode):
+        raise ManifestError([f"{path}:1:1: a manifest is a mapping of fields"])
+    return node
+
+
+def _tree(path: Path, text: str) -> yaml.Node | None:
+    """The node tree of a text, refusing what could surprise or blow up."""
     try:
         faults = _forbidden(path, text)
         if faults:
             raise ManifestError(faults)
-        node = yaml.compose(text, Loader=_CoreLoader)
+        return yaml.compose(text, Loader=_CoreLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = _place(path, mark) if mark else f"{path}:1:1"
         raise ManifestError([f"{place}: {error.problem or error.context}"]) from error
     except yaml.YAMLError as error:
         raise ManifestError([f"{path}:1:1: {' '.join(str(error).split())}"]) from error
-    if not isinstance(node, yaml.MappingNode):
-        raise ManifestError([f"{path}:1:1: a manifest is a mapping of fields"])
-    return node
 
 
 def _has_surrogate(text: str) -> bool:
@@ -247,15 +304,20 @@ def _fields_at(annotation: Any, location: Location) -> list[str]:
     """Names of the fields a mapping at ``location`` below the model may have."""
     models = list(_models_in(annotation))
     if not location:
-        return [name for model in models for name in model.model_fields]
+        return [name for model in models for name in _fields(model)]
     head, rest = location[0], location[1:]
     names: list[str] = []
     for model in models:
         if isinstance(head, int):
             names += _fields_at(model, rest)
-        elif head in model.model_fields:
-            names += _fields_at(model.model_fields[head].annotation, rest)
+        elif head in _fields(model):
+            names += _fields_at(_fields(model)[head].annotation, rest)
     return names
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by their names in manifests."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

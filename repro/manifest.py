@@ -1,8 +1,9 @@
 """What a manifest may say: frozen models, one for each kind of file.
 
 ``paper.yaml`` cites a paper, ``experiment.yaml`` declares the stages its figures share, and every
-other file is a figure. Stage names and parameters come from :mod:`ssbrepro.stages`, so a manifest is
-checked against the science that will run it before anything runs.
+other file is a figure, or says why nothing computes a figure. Stage names and parameters come from
+:mod:`ssbrepro.stages`, so a manifest is checked against the science that will run it before anything
+runs.
 """
 
 import dataclasses
@@ -27,6 +28,7 @@ from ssbrepro.stages import STAGES
 PROFILES = ("smoke", "desk", "paper")
 Profile = Literal["smoke", "desk", "paper"]
 T = TypeVar("T")
+Others = TypeVar("Others")
 
 
 class _Model(BaseModel):
@@ -51,21 +53,45 @@ def _known_metric(name: str) -> str:
 Metric = Annotated[str, AfterValidator(_known_metric)]
 
 
-class Value(_Model, Generic[T]):
-    """A parameter of the paper's experiment and where it comes from."""
+class Alternative(_Model, Generic[T, Others]):
+    """Another value that the paper leaves open, and what has to change together with it."""
+
+    value: T
+    with_: Others | None = Field(default=None, alias="with")
+    why: Text
+
+
+class Value(_Model, Generic[T, Others]):
+    """A parameter of the paper's experiment and where it comes from.
+
+    ``Others`` holds any of the stage's parameters, as in a profile. ``untested`` names in words the
+    alternatives that nobody has run.
+    """
 
     value: T
     provenance: Literal["paper", "derived", "assumed"]
     where: Text | None = None
     why: Text | None = None
-    alternatives: tuple[Text, ...] = ()
+    alternatives: tuple[Alternative[T, Others], ...] = ()
+    untested: tuple[Text, ...] = ()
 
     @model_validator(mode="after")
-    def _has_an_origin(self) -> "Value[T]":
+    def _has_an_origin(self) -> "Value[T, Others]":
         if self.provenance == "paper" and self.where is None:
             raise ValueError("provenance paper needs 'where': the section or caption that says so")
         if self.provenance != "paper" and self.why is None:
             raise ValueError(f"provenance {self.provenance} needs 'why': the derivation or reason")
+        return self
+
+    @model_validator(mode="after")
+    def _has_alternatives_where_it_is_open(self) -> "Value[T, Others]":
+        if self.provenance == "paper" and self.alternatives:
+            raise ValueError("what the paper states has no 'alternatives'")
+        seen = [self.value]
+        for alternative in self.alternatives:
+            if alternative.value in seen:
+                raise ValueError("'alternatives' differ from the value and from each other")
+            seen.append(alternative.value)
         return self
 
 
@@ -86,9 +112,9 @@ def _stage_models() -> tuple[type[_Model], type[_Model]]:
         hints = typing.get_type_hints(stage.parameters, include_extras=True)
         types = {field.name: hints[field.name] for field in dataclasses.fields(stage.parameters)}
         title = name.replace("-", " ").title().replace(" ", "")
-        required = {key: (Value[kind], ...) for key, kind in types.items()}  # type: ignore[valid-type]
+        override = overridden[name] = _model(f"{title}Override", **_optional(types))
+        required = {key: (Value[kind, override], ...) for key, kind in types.items()}  # type: ignore[valid-type]
         declared[name] = _model(f"{title}Declaration", **required)
-        overridden[name] = _model(f"{title}Override", **_optional(types))
     stages = _model("Stages", **_optional(declared))
     return stages, _model("ProfileSizes", why=(Text, ...), **_optional(overridden))
 
@@ -138,8 +164,8 @@ class Experiment(_Model):
 class Claim(_Model):
     """A statement of the paper as a bound on one number, fixed before measuring.
 
-    ``noise`` names the number that chance alone would reach if the statement held exactly: a value
-    beyond the bound but not beyond that noise is inconclusive.
+    ``noise`` names the number that chance alone would reach, or fall to below ``at_least``, if the
+    statement held exactly: a value beyond the bound but not beyond that noise is inconclusive.
     """
 
     id: Identifier
@@ -154,8 +180,6 @@ class Claim(_Model):
     def _has_one_bound(self) -> "Claim":
         if (self.at_most is None) == (self.at_least is None):
             raise ValueError("a claim has either 'at_most' or 'at_least'")
-        if self.noise is not None and self.at_most is None:
-            raise ValueError("'noise' goes with 'at_most'")
         return self
 
 
@@ -191,6 +215,23 @@ class Figure(_Model):
     references: tuple[Reference, ...] = ()
 
 
+class NotComputable(_Model):
+    """A figure that no computation gives, such as a photograph, listed with the reason."""
+
+    schema_version: Literal[1]
+    kind: Literal["not-computable"]
+    title: Text
+    caption: Text
+    why: Text
+
+
+# What a figure's file may be.
+FIGURE_KINDS: Mapping[str, type[Figure | NotComputable]] = {
+    "figure": Figure,
+    "not-computable": NotComputable,
+}
+
+
 def declared_stages(stages: BaseModel) -> dict[str, BaseModel]:
     """The stages a "stages" block declares, by name, in the order of the registry."""
     return {name: block for name in STAGES if (block := getattr(stages, name)) is not None}
@@ -198,7 +239,7 @@ def declared_stages(stages: BaseModel) -> dict[str, BaseModel]:
 
 def json_schema() -> str:
     """The JSON Schema of all manifests, for editors, as committed in ``manifests/schema.json``."""
-    models = (Paper, Experiment, Figure)
+    models = (Paper, Experiment, *FIGURE_KINDS.values())
     _, schema = models_json_schema(
         [(model, "validation") for model in models], title="Manifest of ssbrepro"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from repro.code import module_digests
 from repro.files import canonical_digest
-from repro.library import FigureManifest
+from repro.library import FigureManifest, NotComputableManifest
 from repro.settings import num_threads
 from ssbrepro.stages import STAGES
 
@@ -45,6 +45,30 @@ class Plan:
     seed: int
     device: str
     steps: tuple[Step, ...]
+
+    @property
+    def name(self) -> str:
+        """The figure, and the alternative where it is not as declared."""
+        alternative = self.manifest.alternative
+        return self.manifest.id + ("" if alternative is None else f" with {alternative}")
+
+    def with_alternative(self, text: str) -> "Plan":
+        """The same with one assumed value replaced; steps it does not affect keep their keys.
+
+        Raises:
+            UsageError: If the figure lists no such alternative.
+        """
+        changed = self.manifest.with_alternative(text)
+        return make_plan(changed, self.profile, self.seed, self.device)
+
+
+@dataclass(frozen=True)
+class NoPlan:
+    """What is asked for of a figure that nothing computes."""
+
+    manifest: NotComputableManifest
+    profile: str
+    seed: int
 
 
 def make_plan(manifest: FigureManifest, profile: str, seed: int, device: str) -> Plan:

@@ -33,11 +33,13 @@ class _File(BaseModel):
 def recorded_runs(manifest: FigureManifest, profile: str) -> list[dict[str, Any]]:
     """The recorded runs of a figure at a profile, by seed; none if nothing was recorded.
 
+    What is recorded is of figures as declared: there is nothing of an alternative.
+
     Raises:
         StoreError: If the file is damaged.
     """
     path = manifest.references_path(profile)
-    if not path.exists():
+    if manifest.alternative is not None or not path.exists():
         return []
     content = files.read_json(path)
     try:

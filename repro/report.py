@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from repro import files, wording
+from repro.checks import changed_claims
+from repro.library import NotComputableManifest
 from repro.record import Run
 
 _STYLE = """
@@ -27,24 +29,64 @@ _CLASSES = {
 }
 
 
-def write_report(runs: Sequence[Run], path: Path) -> None:
-    """Write the page with the latest run of each figure and profile.
+def write_report(
+    runs: Sequence[Run], not_computable: Sequence[NotComputableManifest], path: Path
+) -> None:
+    """Write the page: of each figure and profile the latest run as declared.
+
+    Args:
+        runs: Recorded runs, oldest first.
+        not_computable: Figures to list with the reason why nothing computes them.
+        path: The page.
 
     Raises:
         StoreError: If it cannot be written.
     """
-    latest = {(run.record["id"], run.record["profile"]): run for run in runs}
-    sections = "\n".join(_section(latest[name]) for name in sorted(latest))
+    latest = {_subject(run): run for run in runs if run.alternative is None}
+    sections = {
+        subject: _section(run, _latest_alternatives(run, runs)) for subject, run in latest.items()
+    } | {(one.id, ""): _reason(one) for one in not_computable}
+    body = "\n".join(sections[subject] for subject in sorted(sections))
     page = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width'>"
         f"<title>ssbrepro: verdicts</title><style>{_STYLE}</style></head><body>"
-        f"<h1>Verdicts, figure by figure</h1>{sections}</body></html>\n"
+        f"<h1>Verdicts, figure by figure</h1>{body}</body></html>\n"
     )
     files.write_text(path, page)
 
 
-def _section(run: Run) -> str:
+def _subject(run: Run) -> tuple[str, str]:
+    return run.record["id"], run.record["profile"]
+
+
+def _latest_alternatives(declared: Run, runs: Sequence[Run]) -> list[Run]:
+    """The latest run with each alternative, of the same profile and seed, judged by the same claims."""
+
+    def comparable(run: Run) -> bool:
+        claims = [one.record["manifest"]["figure"]["claims"] for one in (run, declared)]
+        same = _subject(run) == _subject(declared) and run.record["seed"] == declared.record["seed"]
+        return same and claims[0] == claims[1]
+
+    latest = {run.alternative: run for run in runs if run.alternative and comparable(run)}
+    return list(latest.values())
+
+
+def _reason(manifest: NotComputableManifest) -> str:
+    figure = manifest.figure
+    return (
+        f"<h2>{escape(manifest.id)}: not computable</h2>"
+        f"<p>{escape(figure.title)}: {escape(figure.why)}</p>"
+        f"<figure>{_caption(figure.caption, manifest.paper.identifier)}</figure>"
+    )
+
+
+def _caption(caption: str, identifier: str) -> str:
+    words = f"The paper's caption: {escape(caption)} ({escape(identifier)})"
+    return f"<figcaption>{words}</figcaption>"
+
+
+def _section(run: Run, alternatives: Sequence[Run]) -> str:
     record = run.record
     manifest = record["manifest"]
     figure, paper = manifest["figure"], manifest["paper"]
@@ -77,11 +119,11 @@ def _section(run: Run) -> str:
     return (
         f"<h2>{escape(record['id'])} at {escape(record['profile'])}: {_verdict(record['status'])}</h2>"
         f"<figure><img alt='{escape(record['title'])}' src='data:image/png;base64,{encoded}'>"
-        f"<figcaption>The paper's caption: {escape(figure['caption'])} "
-        f"({escape(paper['identifier'])})</figcaption></figure>"
+        f"{_caption(figure['caption'], paper['identifier'])}</figure>"
         + _table(("claim", "metric", "measured", "claimed", "verdict"), claims)
         + _table(("exact identity", "residual", "bound", "verdict"), identities)
         + _table(("recorded metric", "measured", "expected of a new run", "runs", "verdict"), references)
+        + _alternatives(run, alternatives)
         + f"<details><summary>Parameters and where they come from</summary>{_parameters(manifest)}"
         "</details>"
         f"<p class='small'>Seed {record['seed']}, {escape(record['device'])}, "
@@ -92,6 +134,32 @@ def _section(run: Run) -> str:
                     f"{s['peak_memory_bytes'] / 2**20:.0f} MiB" for s in record["steps"])
         + f"; record {record['digest'][:12]}</p>"
     )  # fmt: skip
+
+
+def _alternatives(declared: Run, alternatives: Sequence[Run]) -> str:
+    """What the verdicts become with each alternative of an assumed value; nothing if none was run."""
+    if not alternatives:
+        return ""
+    parts = ["<h3>What the answer hangs on</h3>"]
+    for run in alternatives:
+        name = str(run.alternative)
+        claims, others = declared.record["claims"], run.record["claims"]
+        identities = run.record["identities"]
+        rows = [
+            (claim["id"], _outcome(claim), _outcome(other))
+            for claim, other in zip(claims, others, strict=True)
+        ]
+        parts.append(_table(("claim", "as declared", f"with {name}"), rows))
+        sentence = wording.dependence(name, changed_claims(claims, others))
+        violated = [i["id"] for i in identities if i["verdict"] != "holds"]
+        if violated:
+            sentence += f"; exact identities do not hold: {', '.join(violated)}"
+        parts.append(f"<p>{escape(sentence)}</p>")
+    return "".join(parts)
+
+
+def _outcome(claim: Mapping[str, Any]) -> "_Html":
+    return _verdict(claim["verdict"], wording.number(claim["value"]))
 
 
 def _parameters(manifest: Mapping[str, Any]) -> str:

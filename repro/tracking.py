@@ -81,11 +81,12 @@ def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
         experiment = client.create_experiment(
             record["id"], artifact_location=location, tags={"mlflow.experimentKind": _TRAINING}
         )
+    changed = "" if run.alternative is None else f", {run.alternative}"
     parent = _run(
         client,
         experiment,
         record["digest"],
-        f"{record['profile']} seed {record['seed']}",
+        f"{record['profile']} seed {record['seed']}{changed}",
         _milliseconds(record) - int(1000 * sum(step["seconds"] for step in record["steps"])),
     )
     _describe(
@@ -101,6 +102,7 @@ def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
         tags={
             "figure": record["id"],
             "profile": record["profile"],
+            "alternative": run.alternative or "none",
             "verdict": record["status"],
             "manifest_sha256": files.canonical_digest(record["manifest"]),
             "image_digest": record["machine"]["image"] or "none",

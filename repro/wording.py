@@ -1,6 +1,6 @@
 """How numbers and bounds of verdicts are written, on the screen, in figures and on pages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from repro.checks import MIN_RUNS
@@ -21,3 +21,11 @@ def interval(reference: Mapping[str, Any]) -> str:
     if reference["low"] is None:
         return f"{reference['runs']} runs recorded, {MIN_RUNS} needed"
     return f"{reference['low']:.4g} to {reference['high']:.4g}"
+
+
+def dependence(alternative: str, changed: Sequence[str]) -> str:
+    """Whether the answer is another one with an alternative, given the claims whose verdict is."""
+    if not changed:
+        return f"the verdicts do not depend on {alternative}"
+    claims = "claim" if len(changed) == 1 else "claims"
+    return f"the answer depends on {alternative}: {claims} {', '.join(changed)}"

@@ -125,6 +125,26 @@ def test_fresh_computes_the_same_bytes_again(copied: Workplace, undisturbed: Und
 
 
 @pytest.mark.slow
+def test_an_alternative_computes_what_it_affects_with_its_own_value(
+    copied: Workplace, undisturbed: Undisturbed
+) -> None:
+    entry = copied.figure("fig8a", "--alternative", "positive_classes=[0, 1, 8, 9]")
+    assert statuses(entry) == {"training": "stored", "spectrum": "stored"}
+    (alternative,) = entry["alternatives"]
+    assert statuses(alternative) == {"training": "ran", "spectrum": "ran"}
+    key = alternative["steps"][0]["key"]
+    assert key not in undisturbed.digests
+    parameters = json.loads((copied.home / "store" / key / "meta.json").read_text())["parts"][
+        "parameters"
+    ]
+    assert parameters["positive_classes"] == [0, 1, 8, 9]
+    assert parameters["negative_classes"] == [2, 3, 4, 5, 6, 7]
+    assert {identity["verdict"] for identity in alternative["identities"]} == {"holds"}
+    (svg,) = (path for path in alternative["artifacts"] if path.endswith(".svg"))
+    assert "li2022/fig8a with positive_classes=[0, 1, 8, 9]" in Path(svg).read_text("utf-8")
+
+
+@pytest.mark.slow
 def test_two_at_once_compute_once(place: Workplace, undisturbed: Undisturbed) -> None:
     commands = [place.start("run", "fig8b", "--profile", "smoke") for _ in range(2)]
     said = [process.communicate(timeout=240)[1] for process in commands]

@@ -13,6 +13,7 @@ from repro.checks import (
     IdentityVerdict,
     ReferenceVerdict,
     Verdicts,
+    changed_claims,
     judge,
     prediction_interval,
 )
@@ -73,6 +74,27 @@ def test_an_upper_bound_and_its_noise(value: float, noise: float | None, expecte
 def test_a_lower_bound(value: float, expected: str) -> None:
     verdict = claim_verdict(ACCURATE, {ACCURACY: value})
     assert (verdict.verdict, verdict.relation, verdict.bound) == (expected, "at_least", 0.9)
+
+
+@pytest.mark.parametrize(
+    ("value", "noise", "expected"),
+    [
+        (0.25, 0.3, "supported"),  # the bound itself belongs to the claim
+        (0.3, 0.4, "supported"),
+        (0.2, 0.1, "inconclusive"),  # chance alone falls further
+        (0.2, 0.2, "inconclusive"),
+        (0.05, 0.1, "not supported"),
+        (0.2, None, "not supported"),
+        (0.2, math.nan, "not supported"),
+    ],
+)
+def test_a_lower_bound_and_its_noise(value: float, noise: float | None, expected: str) -> None:
+    claim = Claim(
+        id="lopsided", statement="s", where="w", metric=ASYMMETRY, at_least=0.25, noise=NOISE
+    )
+    verdict = claim_verdict(claim, {ASYMMETRY: value} | ({} if noise is None else {NOISE: noise}))
+    assert verdict.verdict == expected
+    assert ("chance alone falls to" in verdict.reason) == (expected == "inconclusive")
 
 
 def test_a_claim_not_measured_is_inconclusive_with_the_stages_reason_and_fails() -> None:
@@ -233,3 +255,14 @@ def test_verdicts_as_data_keep_everything() -> None:
         ],
         "references": [["high", "low", "metric", "runs", "value", "verdict"]],
     }  # fmt: skip
+
+
+def test_changed_claims_are_those_whose_verdict_is_another_one() -> None:
+    declared = [{"id": name, "verdict": "supported", "value": 1.0} for name in "abc"]
+    other = [
+        declared[0] | {"value": 2.0},
+        declared[1] | {"verdict": "inconclusive"},
+        declared[2] | {"verdict": "not supported"},
+    ]
+    assert changed_claims(declared, other) == ["b", "c"]
+    assert changed_claims(declared, declared) == []

@@ -26,6 +26,8 @@ from tests.fakes import (
     write_result,
 )
 
+NOT_COMPUTABLE = "li2022/fig1"
+
 
 @dataclass
 class Outcome:
@@ -58,6 +60,9 @@ def repro(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Cli]:
     home, manifests = tmp_path / "home", copy_manifests(tmp_path / "manifests")
+    for path in manifests.glob("*/fig*.yaml"):  # three figures, whatever others there are
+        if f"{path.parent.name}/{path.stem}" not in (NOT_COMPUTABLE, BOTH_STAGES, FIGURE):
+            path.unlink()
     monkeypatch.setenv("SSBREPRO_HOME", str(home))
     monkeypatch.setenv("SSBREPRO_MANIFESTS", str(manifests))
     monkeypatch.setenv("SSBREPRO_DATA", str(tmp_path / "data"))
@@ -115,6 +120,7 @@ class TestUsage:
             ("run", "fig8b", "--nonsense"),
             ("verify",),
             ("record", "fig8b"),
+            ("record", "--seeds", "0"),
             ("record", "fig8b", "--seeds", ""),
             ("record", "fig8b", "--seeds", "3-1"),
             ("record", "fig8b", "--seeds", "1-x"),
@@ -294,6 +300,17 @@ class TestVerifying:
         status, entry = self.verify(repro)
         assert (status, entry["status"]) == (1, "unchecked")
 
+    def test_everything_is_recorded_at_once(self, repro: Cli) -> None:
+        outcome = repro.call("record", "--all", "--seeds", "0-2", "--profile", "smoke")
+        assert outcome.status == 0
+        folder = repro.manifests / "li2022" / "references"
+        assert {path.name for path in folder.iterdir()} == {
+            "fig8a.smoke.json",
+            "fig8b.smoke.json",
+        }
+        assert "li2022/fig1: Environment and Umwelt of a honey bee: not computable" in outcome.words
+        assert repro.call("verify", "--all", "--profile", "smoke").status == 0
+
     def tamper(self, path: Path, change: Callable[[dict[str, Any]], object]) -> None:
         content = json.loads(path.read_text())
         for run in content["runs"]:
@@ -352,15 +369,215 @@ class TestVerifying:
         assert outcome.err.strip().splitlines()[-1].startswith(f"{path}: ")
 
 
+class TestNotComputable:
+    @pytest.mark.parametrize("command", ["run", "verify"])
+    def test_nothing_is_run_and_it_counts_as_done(self, repro: Cli, command: str) -> None:
+        outcome = repro.call(command, "fig1", "--profile", "smoke")
+        assert outcome.status == 0
+        assert "li2022/fig1: Environment and Umwelt of a honey bee: not computable" in outcome.words
+        assert "a picture reprinted from Uexküll's book" in outcome.words
+        status, entries = repro.json(command, "fig1", "--profile", "smoke", "--seed", "3")
+        assert status == 0
+        assert entries == [
+            {
+                "id": NOT_COMPUTABLE, "profile": "smoke", "seed": 3, "status": "not-computable",
+                "metrics": {}, "identities": [], "claims": [], "references": [], "steps": [],
+                "artifacts": [], "alternatives": [],
+            }
+        ]  # fmt: skip
+        assert not repro.home.exists()
+
+    def test_it_keeps_its_place_among_others(self, repro: Cli) -> None:
+        _, entries = repro.json("run", "fig8b", "fig1", "--profile", "smoke")
+        assert [(entry["id"], entry["status"]) for entry in entries] == [
+            (FIGURE, "unchecked"),
+            (NOT_COMPUTABLE, "not-computable"),
+        ]
+        _, entries = repro.json("verify", "--all", "--profile", "smoke")
+        assert [entry["status"] for entry in entries] == ["not-computable", "failed", "failed"]
+
+    @pytest.mark.parametrize(
+        "command", [("plan", "fig1"), ("explain", "fig1"), ("record", "fig1", "--seeds", "0")]
+    )
+    def test_every_command_says_so(self, repro: Cli, command: tuple[str, ...]) -> None:
+        outcome = repro.call(*command, "--profile", "smoke")
+        assert outcome.status == 0
+        assert "honey bee: not computable a picture reprinted" in outcome.words
+        assert not repro.home.exists()
+        assert not (repro.manifests / "li2022" / "references").exists()
+
+    def test_the_report_lists_it(self, repro: Cli, tmp_path: Path) -> None:
+        page = tmp_path / "page.html"
+        assert repro.call("report", "--all", "--out", str(page)).status == 2  # no run yet
+        assert repro.call("report", "fig1", "--out", str(page)).status == 0
+        repro.call("fig8b", "--profile", "smoke")
+        assert repro.call("report", "--all", "--out", str(page)).status == 0
+        text = page.read_text("utf-8")
+        assert "li2022/fig1: not computable" in text
+        assert "li2022/fig8b at smoke" in text
+
+
+class TestAlternatives:
+    @pytest.fixture(autouse=True)
+    def _open(self, repro: Cli) -> None:
+        """Gives the spectrum an alternative with which its measured asymmetry is too large."""
+        replace_once(
+            repro.manifests / "li2022" / "fig8a.yaml",
+            "      why: resolves p-values to 0.001\n",
+            "      why: resolves p-values to 0.001\n"
+            "      alternatives: [{value: 99, why: a coarser test}]\n",
+        )
+        repro.executor.behaviour["spectrum"] = self.lopsided("asymmetry_max")
+
+    def lopsided(self, metric: str) -> Callable[[Task, Report], int]:
+        def measures(task: Task, report: Report) -> int:
+            changed = {metric: 9.0} if task.step.parameters["num_flips"] == 99 else {}
+            write_result(task.step, task.output, changed)
+            report({"seconds": 1.0, "peak_memory_bytes": 1})
+            return 0
+
+        return measures
+
+    def test_the_figure_is_run_as_declared_and_then_with_each(self, repro: Cli) -> None:
+        options = ("--alternative", "num_flips=99", "--alternative", "cut_factor=1")
+        status, (entry,) = repro.json("fig8a", "--profile", "smoke", *options)
+        assert status == 0  # a claim that falls with an alternative is an answer, no failure
+        assert (entry["id"], entry["status"]) == (BOTH_STAGES, "unchecked")
+        assert repro.executor.ran == ["training", "spectrum", "spectrum", "training", "spectrum"]
+        later, earlier = entry["alternatives"]
+        for part in (later, earlier):
+            assert set(part) == {
+                "alternative", "changed", "metrics", "identities", "claims", "steps", "artifacts"
+            }  # fmt: skip
+            assert all(Path(path).is_file() for path in part["artifacts"])
+            assert set(part["artifacts"]).isdisjoint(
+                path for path in entry["artifacts"] if "/runs/" in path
+            )
+        assert (later["alternative"], later["changed"]) == ("num_flips=99", ["symmetric-spectrum"])
+        assert (earlier["alternative"], earlier["changed"]) == ("cut_factor=1.0", [])
+        assert [step["status"] for step in later["steps"]] == ["stored", "ran"]
+        assert later["metrics"]["spectrum.asymmetry_max"] == 9.0
+        assert later["claims"][0]["verdict"] == "not supported"
+        assert entry["claims"][0]["verdict"] == "supported"
+
+    def test_it_is_said_in_a_table_and_a_sentence(self, repro: Cli) -> None:
+        options = ("--alternative", "num_flips=99", "--alternative", "cut_factor=1")
+        words = repro.call("fig8a", "--profile", "smoke", *options).words
+        assert "claim as declared with num_flips=99" in words
+        assert "symmetric-spectrum supported: 0.05 not supported: 9" in words
+        assert "the answer depends on num_flips=99: claim symmetric-spectrum" in words
+        assert "the verdicts do not depend on cut_factor=1.0" in words
+
+    def test_without_the_option_there_are_none(self, repro: Cli) -> None:
+        _, (entry,) = repro.json("fig8a", "--profile", "smoke")
+        assert entry["alternatives"] == []
+
+    def test_a_violated_identity_fails_the_figure(self, repro: Cli) -> None:
+        repro.executor.behaviour["spectrum"] = self.lopsided("euler_residual_max")
+        options = ("fig8a", "--profile", "smoke", "--alternative", "num_flips=99")
+        status, (entry,) = repro.json(*options)
+        assert (status, entry["status"]) == (1, "failed")
+        assert {identity["verdict"] for identity in entry["identities"]} == {"holds"}
+        assert "euler 9 ≤ 0.0001 violated" in repro.call(*options).words
+
+    def test_an_alternative_is_never_taken_for_the_figure_as_declared(self, repro: Cli) -> None:
+        repro.call("record", "fig8a", "--seeds", "0-2", "--profile", "smoke")
+        repro.executor.behaviour["spectrum"] = self.lopsided("euler_residual_max")
+        options = ("--profile", "smoke", "--alternative", "num_flips=99")
+        assert repro.call("fig8a", *options).status == 1
+        for path in repro.home.glob("runs/*/*/*/record.json"):
+            content = json.loads(path.read_text())
+            if content["alternative"]:  # the latest of all
+                path.write_text(json.dumps(content | {"recorded_at": "2999-01-01T00:00:00+00:00"}))
+        _, rows = repro.json("list")
+        assert {row["id"]: row["verdict"] for row in rows}[BOTH_STAGES] in ("passed", "unchecked")
+        status, (entry,) = repro.json("verify", "fig8a", "--profile", "smoke")
+        assert (status, entry["status"], entry["alternatives"]) == (0, "passed", [])
+        repro.call("record", "fig8a", "--seeds", "0-2", "--profile", "smoke")
+        references = repro.manifests / "li2022" / "references" / "fig8a.smoke.json"
+        assert "9.0" not in references.read_text()
+
+    def test_the_report_says_what_the_answer_hangs_on(self, repro: Cli, tmp_path: Path) -> None:
+        repro.call("fig8a", "--profile", "smoke", "--alternative", "num_flips=99")
+        repro.call("report", "--out", str(tmp_path / "page.html"))
+        text = (tmp_path / "page.html").read_text("utf-8")
+        assert "What the answer hangs on" in text
+        assert "the answer depends on num_flips=99: claim symmetric-spectrum" in text
+
+    def test_fresh_computes_each_step_once(self, repro: Cli) -> None:
+        options = ("fig8a", "--profile", "smoke", "--alternative", "num_flips=99")
+        repro.call(*options)
+        repro.executor.events.clear()
+        repro.call(*options, "--fresh")
+        assert repro.executor.ran == ["training", "spectrum", "spectrum"]
+
+    def test_plan_and_explain_take_it_too(self, repro: Cli) -> None:
+        repro.call("fig8a", "--profile", "smoke")
+        options = ("fig8a", "--profile", "smoke", "--alternative", "num_flips=99")
+        words = repro.call("plan", *options).words
+        assert "li2022/fig8a with num_flips=99 at smoke" in words
+        assert (words.count("stored"), words.count("to run")) == (3, 1)
+        words = repro.call("explain", *options).words
+        assert words.endswith("nearest stored result: parameters.num_flips: 999 → 99")
+
+    @pytest.mark.parametrize(
+        ("figures", "text", "said"),
+        [
+            (("fig8a",), "num_flips=98", "  --alternative num_flips=99\n"),
+            (("fig8a",), "num_flips", "li2022/fig8a has no alternative 'num_flips'; it has:"),
+            (("fig8a", "fig8b"), "num_flips=99", "  --alternative 'positive_classes=[0]'\n"),
+            (("fig8b", "fig1"), "cut_factor=1", "li2022/fig1 is not computable and has no"),
+        ],
+    )
+    def test_what_is_no_alternative_is_refused_before_anything_runs(
+        self, repro: Cli, figures: tuple[str, ...], text: str, said: str
+    ) -> None:
+        outcome = repro.call("run", *figures, "--profile", "smoke", "--alternative", text)
+        assert outcome.status == 2
+        assert said in outcome.err
+        assert repro.executor.ran == []
+
+
+class TestContainer:
+    def test_it_gets_all_that_was_asked_for_and_its_paths_become_ours(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[list[str]] = []
+
+        def runs(arguments: list[str], home: Path, **options: object) -> int:
+            asked.append(arguments)
+            name = Path(arguments[arguments.index("--json") + 1]).name
+            part = {"artifacts": ["/state/runs/b"]}
+            entry = {"artifacts": ["/state/runs/a"], "alternatives": [part]}
+            home.mkdir()
+            (home / name).write_text(json.dumps({"figures": [entry]}))
+            return 1
+
+        monkeypatch.setattr("repro.container.run_in_container", runs)
+        options = ("--profile", "smoke", "--seed", "2", "--fresh", "--alternative", "a=[1, 2]")
+        status, (entry,) = repro.json("fig8a", "--container", *options, "--alternative", "b=1")
+        assert status == 1
+        (arguments,) = asked
+        assert arguments[:-2] == [
+            "run", "fig8a", "--profile", "smoke", "--device", "auto", "--seed", "2", "--fresh",
+            "--alternative", "a=[1, 2]", "--alternative", "b=1",
+        ]  # fmt: skip
+        assert entry["artifacts"] == [str(repro.home / "runs" / "a")]
+        assert entry["alternatives"][0]["artifacts"] == [str(repro.home / "runs" / "b")]
+        assert {path.name for path in repro.home.iterdir()} == set()
+
+
 class TestLooking:
     def test_list(self, repro: Cli) -> None:
         outcome = repro.call("list")
         assert outcome.status == 0
-        assert "li2022/fig8b Training loss and accuracy figure not run here" in outcome.words
+        assert "li2022/fig8b Training loss and figure not run here accuracy" in outcome.words
+        assert "li2022/fig1 Environment and Umwelt not-computable not computable" in outcome.words
         repro.call("fig8b", "--profile", "smoke")
         status, rows = repro.json("list")
         assert status == 0
         assert [(row["id"], row["kind"], row["verdict"], row["profile"]) for row in rows] == [
+            (NOT_COMPUTABLE, "not-computable", "not computable", None),
             (BOTH_STAGES, "figure", None, None),
             (FIGURE, "figure", "unchecked", "smoke"),
         ]
@@ -436,7 +653,7 @@ class TestDoctor:
         assert outcome.status == 1
         assert "missing: repro data fetch" in outcome.words
         assert "7 files missing or damaged" in outcome.words
-        assert "2 figures in" in outcome.words
+        assert "3 figures in" in outcome.words
         assert not repro.home.exists()
 
     def test_what_is_optional_fails_nothing(

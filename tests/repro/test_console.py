@@ -1,14 +1,17 @@
 """What a person sees while a figure runs and afterwards."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from repro.console import Screen, show_run, show_table
+from repro.console import Screen, show_alternative, show_not_computable, show_run, show_table
+from repro.library import Library
 from repro.plan import Step
-from tests.fakes import plan_of
+from repro.wording import dependence
+from tests.fakes import MANIFESTS, plan_of
 
 LONG = "/a/path/" + "that/is/much/longer/than/eighty/columns/" * 4 + "file"
 
@@ -105,6 +108,42 @@ def test_violated_and_unmeasured_identities_are_shown() -> None:
     assert "euler 0.01 ≤ 0.0001 violated" in words
     assert "symmetry missing ≤ 0.0001 violated" in words
     assert "identities hold" not in words
+
+
+def alternative(verdict: str, **changes: Any) -> dict[str, Any]:
+    claim = entry()["claims"][0] | {"verdict": verdict, "value": 0.05}
+    changed = [] if verdict == "not supported" else ["zero-loss"]
+    return entry(alternative="name=[a/b]", changed=changed, claims=[claim]) | changes
+
+
+def test_an_alternative_stands_beside_what_is_declared() -> None:
+    shown, text = console()
+    show_alternative(shown, entry(), alternative("supported"))
+    words = " ".join(text.getvalue().split())
+    assert "claim as declared with name=[a/b]" in words
+    assert "zero-loss not supported: 0.5 supported: 0.05" in words
+    assert "the answer depends on name=[a/b]: claim zero-loss" in words
+
+
+def test_an_alternative_that_changes_nothing_says_so_and_shows_what_is_violated() -> None:
+    shown, text = console()
+    violated = [{"id": "euler", "value": 1e-2, "bound": 1e-4, "verdict": "violated"}]
+    show_alternative(shown, entry(), alternative("not supported", identities=violated))
+    words = " ".join(text.getvalue().split())
+    assert "the verdicts do not depend on name=[a/b]" in words
+    assert "euler 0.01 ≤ 0.0001 violated" in words
+
+
+def test_several_claims_that_change_are_all_named() -> None:
+    assert dependence("a=1", ["b", "c"]) == "the answer depends on a=1: claims b, c"
+
+
+def test_a_figure_nothing_computes_is_shown_with_its_reason() -> None:
+    shown, text = console()
+    manifest = Library(MANIFESTS).load("li2022/fig1")
+    changed = manifest.figure.model_copy(update={"title": "[b]T[/c]", "why": f"[d] {LONG}"})
+    show_not_computable(shown, replace(manifest, figure=changed))
+    assert text.getvalue() == f"li2022/fig1: [b]T[/c]: not computable\n  [d] {LONG}\n"
 
 
 def test_a_reason_in_brackets_is_shown_as_it_is() -> None:

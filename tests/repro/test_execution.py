@@ -41,7 +41,8 @@ def run(
 ) -> tuple[list[StepOutcome], Listener]:
     accepted: Executor = executor
     listener = Listener()
-    return run_plan(plan, settings, accepted, listener, fresh), listener
+    keys = [step.key for step in plan.steps] if fresh else ()
+    return run_plan(plan, settings, accepted, listener, keys), listener
 
 
 def scratch_of(plan: Plan, settings: Settings, index: int = 0) -> Path:
@@ -115,6 +116,14 @@ def test_fresh_computes_again_without_old_scratch(plan: Plan, settings: Settings
     assert executor.ran == ["training", "spectrum"]
     assert [outcome.status for outcome in outcomes] == ["ran", "ran"]
     assert ("training", "continued") not in listener.steps
+
+
+def test_only_the_steps_named_are_computed_again(plan: Plan, settings: Settings) -> None:
+    run(plan, settings, FakeExecutor())
+    executor = FakeExecutor()
+    outcomes = run_plan(plan, settings, executor, Listener(), [plan.steps[1].key])
+    assert executor.ran == ["spectrum"]
+    assert [outcome.status for outcome in outcomes] == ["stored", "ran"]
 
 
 def test_scratch_of_an_interrupted_run_is_continued(plan: Plan, settings: Settings) -> None:

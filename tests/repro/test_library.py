@@ -1,13 +1,15 @@
 """Manifests by name, and the values a profile gives a figure."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from repro.errors import UsageError
-from repro.library import Library
-from tests.fakes import MANIFESTS
+from repro.library import FigureManifest, Library, NotComputableManifest
+from ssbrepro.stages import STAGES
+from tests.fakes import MANIFESTS, copy_manifests, replace_once
 
 
 def library(folder: Path, *ids: str) -> Library:
@@ -81,3 +83,136 @@ def test_the_content_of_a_figure_is_plain_data_with_its_papers_words() -> None:
 def test_references_are_kept_beside_the_manifest() -> None:
     path = Library(MANIFESTS).load("li2022/fig8a").references_path("smoke")
     assert path == MANIFESTS / "li2022" / "references" / "fig8a.smoke.json"
+
+
+def test_a_figure_nothing_computes_needs_no_module_that_draws_it(tmp_path: Path) -> None:
+    folder = copy_manifests(tmp_path / "manifests")
+    path = folder / "li2022" / "fig1.yaml"
+    path.rename(folder / "li2022" / "fig99.yaml")
+    manifest = Library(folder).load("li2022/fig99")
+    assert isinstance(manifest, NotComputableManifest)
+    assert manifest.figure.kind == "not-computable"
+    assert manifest.figure.why
+    assert manifest.paper.year == 2022
+
+
+OPTIONS = """\
+      why: resolves p-values to 0.001
+      alternatives:
+        - {value: 99, why: a coarser test}
+        - {value: 9999, with: {num_draws: 199, operator: pyhessian}, why: a finer test}
+"""
+
+
+@pytest.fixture(scope="module")
+def open_figure(tmp_path_factory: pytest.TempPathFactory) -> FigureManifest:
+    """A figure with alternatives in a stage of its own and in a shared one."""
+    folder = copy_manifests(tmp_path_factory.mktemp("open") / "manifests")
+    path = folder / "li2022" / "fig8a.yaml"
+    replace_once(path, "      why: resolves p-values to 0.001\n", OPTIONS)
+    manifest = Library(folder).load("li2022/fig8a")
+    assert isinstance(manifest, FigureManifest)
+    return manifest
+
+
+def changes(one: FigureManifest, other: FigureManifest, profile: str) -> dict[str, object]:
+    return {
+        f"{stage.name}.{name}": value
+        for stage, before in zip(other.stages, one.stages, strict=True)
+        for name, value in stage.parameters(profile).items()
+        if value != before.parameters(profile)[name]
+    }
+
+
+@pytest.mark.parametrize("profile", ["smoke", "paper"])
+@pytest.mark.parametrize(
+    ("text", "label", "expected"),
+    [
+        ("num_flips=99", "num_flips=99", {"spectrum.num_flips": 99}),
+        ("num_flips=99.0", "num_flips=99", {"spectrum.num_flips": 99}),
+        (
+            "num_flips=9999",
+            "num_flips=9999",
+            {"spectrum.num_flips": 9999, "spectrum.num_draws": 199,
+             "spectrum.operator": "pyhessian"},
+        ),
+        ("cut_factor=1", "cut_factor=1.0", {"training.cut_factor": 1.0}),
+        (
+            "positive_classes=[0]",
+            "positive_classes=[0]",
+            {"training.positive_classes": [0], "training.negative_classes": [1]},
+        ),
+        (
+            "positive_classes=[0,1,8, 9]",
+            "positive_classes=[0, 1, 8, 9]",
+            {"training.positive_classes": [0, 1, 8, 9],
+             "training.negative_classes": [2, 3, 4, 5, 6, 7]},
+        ),
+    ],
+)  # fmt: skip
+def test_an_alternative_changes_its_values_and_what_goes_with_them(
+    open_figure: FigureManifest, profile: str, text: str, label: str, expected: dict[str, object]
+) -> None:
+    # The smoke profile has its own num_draws: an alternative wins over that as well.
+    changed = open_figure.with_alternative(text)
+    assert changed.alternative == label
+    assert open_figure.alternative is None
+    assert changes(open_figure, changed, profile) == expected
+    for stage in changed.stages:
+        for name, origin in stage.origins(profile).items():
+            is_changed = f"{stage.name}.{name}" in expected
+            assert (origin["provenance"] == "alternative") == is_changed
+            assert origin.get("where") or origin["why"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "num_flips=999", "num_flips=98", "num_flips='99'", "num_flips=true", "num_flips=[99]",
+        "num_flips", "num_flips=", "num_flips=[", "=99", "", "flips=99", "num_draws=199",
+        "negative_classes=[1]", "positive_classes=[1, 0, 8, 9]", "num_flips=99 num_flips=99",
+        "\x1b[31m=1",
+    ],
+)  # fmt: skip
+def test_what_is_no_alternative_gets_a_list_to_type_from(
+    open_figure: FigureManifest, text: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_figure.with_alternative(text)
+    first, *options = str(caught.value).splitlines()
+    assert first == f"li2022/fig8a has no alternative {text!r}; it has:"
+    assert options == [
+        "  --alternative 'positive_classes=[0]'",
+        "  --alternative 'positive_classes=[0, 1, 8, 9]'",
+        "  --alternative cut_factor=1.0",
+        "  --alternative num_flips=99",
+        "  --alternative num_flips=9999",
+    ]
+
+
+def test_a_figure_without_alternatives_says_so(open_figure: FigureManifest) -> None:
+    with pytest.raises(UsageError, match=r"^li2022/fig8a has no alternatives$"):
+        replace(open_figure, stages=()).with_alternative("width=1")
+
+
+def test_two_stages_with_the_same_alternative_are_told_apart(open_figure: FigureManifest) -> None:
+    training, spectrum = open_figure.stages
+    other = next(name for name in STAGES if name not in ("training", "spectrum"))
+    twins = replace(open_figure, stages=(training, spectrum, replace(spectrum, name=other)))
+    with pytest.raises(UsageError) as caught:
+        twins.with_alternative("num_flips=99")
+    assert "  --alternative spectrum.num_flips=99\n" in str(caught.value)
+    changed = twins.with_alternative(f"{other}.num_flips=99")
+    assert changed.alternative == f"{other}.num_flips=99"
+    assert changes(twins, changed, "paper") == {f"{other}.num_flips": 99}
+    # Those of one stage alone need no prefix.
+    assert twins.with_alternative("cut_factor=1.0").alternative == "cut_factor=1.0"
+
+
+def test_the_content_keeps_what_could_be_otherwise(open_figure: FigureManifest) -> None:
+    stages = open_figure.content("smoke")["stages"]
+    assert stages["spectrum"]["num_flips"]["alternatives"] == [
+        {"value": 99, "why": "a coarser test"},
+        {"value": 9999, "with": {"num_draws": 199, "operator": "pyhessian"}, "why": "a finer test"},
+    ]
+    assert "alternatives" not in stages["spectrum"]["num_grid_points"]

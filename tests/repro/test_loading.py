@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from repro.errors import ManifestError
-from repro.loading import load, nearest_names
+from repro.loading import flow_text, flow_value, load, nearest_names
 
 BAD = sorted((Path(__file__).parent.parent / "bad_manifests").glob("*.yaml"))
 
@@ -225,6 +225,113 @@ def test_marks_lead_to_every_field(tmp_path):
     assert document.fault((), "odd") == f"{path}:2:1: odd"
     # A field left at its default stands where its surroundings do.
     assert document.fault(("steps", 1, "tuned"), "odd") == f"{path}:11:5: steps.1.tuned: odd"
+
+
+class Pear(_Model):
+    kind: Literal["pear"]
+    weight: float
+
+
+class Nothing(_Model):
+    kind: Literal["nothing"]
+    why: str
+
+
+KINDS = {"pear": Pear, "nothing": Nothing}
+
+
+@pytest.mark.parametrize(
+    ("content", "model"),
+    [
+        ("kind: pear\nweight: 2", Pear(kind="pear", weight=2.0)),
+        ("why: eaten\nkind: nothing", Nothing(kind="nothing", why="eaten")),
+    ],
+)
+def test_the_kind_of_a_document_chooses_its_model(tmp_path, content, model):
+    assert load(write(tmp_path, content), KINDS).model == model
+
+
+@pytest.mark.parametrize(
+    ("content", "faults"),
+    [
+        # Only what is said of the kind that it is.
+        ("kind: nothing\nweight: 2", ["1:1: why: missing", "2:1: weight: unknown field"]),
+        (
+            "a: 1\nkind: paer",
+            ["2:7: kind: Input should be 'pear' or 'nothing', not 'paer' (did you mean pear?)"],
+        ),
+        ("weight: 2", ["1:1: kind: missing"]),
+        ("kind:", ["1:6: kind: Input should be 'pear' or 'nothing', not None"]),
+        ("kind: [pear]", ["1:7: kind: Input should be 'pear' or 'nothing', not ['pear']"]),
+        ("kind: 1e999", ["1:7: kind: 1e999 is not a finite number"]),
+        ("kind: pear\nkind: pear\nweight: 1", ["2:1: kind: duplicate key"]),
+        (
+            "x: 1e999\nkind: fig",
+            [
+                "1:4: x: 1e999 is not a finite number",
+                "2:7: kind: Input should be 'pear' or 'nothing', not 'fig'",
+            ],
+        ),
+    ],
+)
+def test_a_kind_that_is_none_is_one_fault(tmp_path, content, faults):
+    with pytest.raises(ManifestError) as caught:
+        load(path := write(tmp_path, content), KINDS)
+    check_faults(caught.value, path)
+    found = [fault.removeprefix(f"{path}:") for fault in caught.value.faults]
+    assert len(found) == len(faults), found
+    assert all(fault.startswith(start) for fault, start in zip(found, faults, strict=True)), found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("8", 8),
+        ("1e-3", 0.001),
+        ("no", "no"),
+        ("true", True),
+        ("[0, 1,8]", [0, 1, 8]),
+        ("pyhessian", "pyhessian"),
+        ('"8"', "8"),
+        ("{a: 1}", {"a": 1}),
+    ],
+)
+def test_a_value_of_the_command_line_means_what_it_would_in_a_manifest(text, expected):
+    value = flow_value(text)
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1, 2", "[0", "1]", "1] #", "1], [2", "*a", "&a 1", "!!str 1", "1e999", "{a: 1, a: 2}",
+     "- 1\n- 2", "\x07", "\ud800", "9" * 30, "[" * 3000],
+)  # fmt: skip
+def test_what_is_no_single_flow_value_is_refused(text):
+    with pytest.raises(ManifestError):
+        flow_value(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (8, "8"),
+        (1.0, "1.0"),
+        (1e-5, "1e-05"),
+        (True, "true"),
+        ([0, 1], "[0, 1]"),
+        ("autograd", "autograd"),
+        ("8", '"8"'),
+        ("true", '"true"'),
+        ("a, b", '"a, b"'),
+        ("", '""'),
+        ("[a", '"[a"'),
+        (None, "null"),
+    ],
+)
+def test_a_value_is_written_as_it_is_read(value, expected):
+    assert flow_text(value) == expected
+    assert flow_value(expected) == value
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])

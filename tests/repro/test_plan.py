@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,14 @@ from repro import plan as planning
 from repro.files import canonical_digest
 from repro.library import Library
 from repro.plan import Step, changed_parts, make_plan, make_step
-from tests.fakes import BOTH_STAGES, CHECKOUT, MANIFESTS, plan_of
+from tests.fakes import (
+    BOTH_STAGES,
+    CHECKOUT,
+    MANIFESTS,
+    copy_manifests,
+    plan_of,
+    replace_once,
+)
 
 PARAMETERS = {"width": 1.0, "cut_epochs": [3], "momentum": 0.9}
 
@@ -128,6 +136,28 @@ def test_a_change_does_not_reach_what_it_builds_on() -> None:
     )
     assert longer.key != spectrum.key
     assert longer.inputs["training"] == training.key
+
+
+def test_an_alternative_keeps_the_keys_of_what_it_does_not_affect(tmp_path: Path) -> None:
+    manifests = copy_manifests(tmp_path / "manifests")
+    replace_once(
+        manifests / f"{BOTH_STAGES}.yaml",
+        "      why: resolves p-values to 0.001\n",
+        "      why: resolves p-values to 0.001\n"
+        "      alternatives: [{value: 99, why: a coarser test}]\n",
+    )
+    declared = plan_of(BOTH_STAGES, manifests=manifests)
+    later = declared.with_alternative("num_flips=99")
+    assert later.name == "li2022/fig8a with num_flips=99"
+    assert declared.name == "li2022/fig8a"
+    assert later.steps[0] == declared.steps[0]
+    assert changed_parts(later.steps[1].parts, declared.steps[1].parts) == [
+        "parameters.num_flips: 999 → 99"
+    ]
+    earlier = declared.with_alternative("cut_factor=1")
+    assert all(
+        one.key != other.key for one, other in zip(earlier.steps, declared.steps, strict=True)
+    )
 
 
 def test_planning_imports_no_torch() -> None:

@@ -49,15 +49,13 @@ def settings(tmp_path: Path) -> Settings:
     return settings_below(tmp_path, copy_manifests(tmp_path / "manifests"))
 
 
-def outcomes_of(plan: Plan, settings: Settings, fresh: bool = False) -> list[StepOutcome]:
-    return run_plan(plan, settings, FakeExecutor(), Listener(), fresh)
+def outcomes_of(plan: Plan, settings: Settings) -> list[StepOutcome]:
+    return run_plan(plan, settings, FakeExecutor(), Listener())
 
 
-def recorded(
-    settings: Settings, figure_id: str = FIGURE, seed: int = 0, fresh: bool = False
-) -> Run:
+def recorded(settings: Settings, figure_id: str = FIGURE, seed: int = 0) -> Run:
     plan = plan_of(figure_id, seed, manifests=settings.manifests)
-    return record_run(plan, outcomes_of(plan, settings, fresh), settings)
+    return record_run(plan, outcomes_of(plan, settings), settings)
 
 
 def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> None:
@@ -65,8 +63,8 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
     record = json.loads((run.folder / RECORD).read_text())
     assert record == json.loads(json.dumps(run.record))
     assert set(record) == {
-        "schema_version", "id", "title", "profile", "seed", "device", "recorded_at", "digest",
-        "manifest", "versions", "machine", "steps", "metrics", "missing", "series", "status",
+        "schema_version", "id", "title", "alternative", "profile", "seed", "device", "recorded_at",
+        "digest", "manifest", "versions", "machine", "steps", "metrics", "missing", "series", "status",
         "identities", "claims", "references", "files",
     }  # fmt: skip
     assert (record["id"], record["profile"], record["seed"]) == (BOTH_STAGES, "smoke", 0)
@@ -77,6 +75,7 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
     assert record["metrics"]["training.final_accuracy"] == 1.0
     assert {claim["verdict"] for claim in record["claims"]} == {"supported"}
     assert record["status"] == "unchecked"  # nothing is recorded to compare with
+    assert record["alternative"] is None
     verdicts = json.loads((run.folder / VERDICTS).read_text())
     assert verdicts == {
         name: record[name] for name in ("status", "identities", "claims", "references")
@@ -252,3 +251,58 @@ def test_make_plan_twice_records_once(settings: Settings) -> None:
         plan = make_plan(manifest, "smoke", 0, "cpu")
         folders.add(record_run(plan, outcomes_of(plan, settings), settings).folder)
     assert len(folders) == 1
+
+
+class TestAlternatives:
+    @pytest.fixture
+    def alternative(self, settings: Settings) -> Plan:
+        declared = plan_of(FIGURE, manifests=settings.manifests)
+        write_references(declared.manifest, "smoke", [recorded(settings).record] * 3)
+        return declared.with_alternative("cut_factor=1")
+
+    def test_it_is_a_run_of_its_own_and_says_what_it_is(
+        self, settings: Settings, alternative: Plan
+    ) -> None:
+        run = record_run(alternative, outcomes_of(alternative, settings), settings)
+        assert run.alternative == run.record["alternative"] == "cut_factor=1.0"
+        assert run.folder != recorded(settings).folder
+        assert run.record["manifest"]["stages"]["training"]["cut_factor"] == {
+            "value": 1.0,
+            "provenance": "alternative",
+            "why": "a constant step size",
+        }
+        assert "li2022/fig8b with cut_factor=1.0 · profile smoke · seed 0" in (
+            run.folder / "fig8b.svg"
+        ).read_text("utf-8")
+        assert {found.alternative for found in all_runs(settings)} == {None, "cut_factor=1.0"}
+
+    def test_nothing_recorded_judges_it(self, settings: Settings, alternative: Plan) -> None:
+        record = record_run(alternative, outcomes_of(alternative, settings), settings).record
+        assert recorded(settings).record["references"]
+        assert record["references"] == []
+        assert {claim["recorded"] for claim in record["claims"]} == {()}
+        assert record["status"] == "passed"
+
+    @pytest.mark.parametrize(
+        ("metric", "status"),
+        [("spectrum.asymmetry_max", "passed"), ("spectrum.euler_residual_max", "failed")],
+    )
+    def test_its_identities_alone_decide_over_its_status(
+        self, settings: Settings, metric: str, status: str
+    ) -> None:
+        plan = plan_of(BOTH_STAGES, manifests=settings.manifests).with_alternative("cut_factor=1.0")
+        outcomes = outcomes_of(plan, settings)
+        outcomes[1].result.content["numbers"][metric.partition(".")[2]] = 9.0
+        run = record_run(plan, outcomes, settings)
+        assert run.record["status"] == status
+        assert json.loads((run.folder / VERDICTS).read_text())["status"] == status
+        assert "supported" not in {claim["verdict"] for claim in run.record["claims"][:1]}
+
+    def test_a_record_from_before_alternatives_is_of_the_figure_as_declared(
+        self, settings: Settings
+    ) -> None:
+        path = recorded(settings).folder / RECORD
+        content = json.loads(path.read_text())
+        del content["alternative"]
+        path.write_text(json.dumps(content))
+        assert [run.alternative for run in all_runs(settings)] == [None]

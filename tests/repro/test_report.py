@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import pytest
 
 from repro.execution import run_plan
+from repro.library import Library
 from repro.record import Run, record_run
 from repro.report import write_report
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
+    MANIFESTS,
     FakeExecutor,
     Listener,
     copy_manifests,
@@ -42,6 +45,15 @@ def runs(settings: Settings) -> list[Run]:
             outcomes = run_plan(plan, settings, FakeExecutor(), Listener())
             runs.append(record_run(plan, outcomes, settings))
     return runs
+
+
+@pytest.fixture(scope="module")
+def alternative(settings: Settings) -> Run:
+    plan = plan_of(FIGURE, 1, manifests=settings.manifests).with_alternative("cut_factor=1.0")
+    outcomes = run_plan(plan, settings, FakeExecutor(), Listener())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("repro.record.draw", draw_a_pixel)
+        return record_run(plan, outcomes, settings)
 
 
 class Page(HTMLParser):
@@ -73,7 +85,7 @@ def changed(run: Run, **changes: Any) -> Run:
 
 def test_the_page_is_self_contained(runs: list[Run], tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(runs, path)
+    write_report(runs, [], path)
     page = Page(path)
     assert page.open == []
     for _, attributes in page.tags:
@@ -92,7 +104,7 @@ def test_it_shows_the_latest_run_of_each_figure_with_every_origin(
     runs: list[Run], tmp_path: Path
 ) -> None:
     path = tmp_path / "report.html"
-    write_report(runs, path)
+    write_report(runs, [], path)
     text = Page(path).text
     assert text.count("li2022/fig8a at smoke: unchecked") == 1
     assert text.count("li2022/fig8b at smoke: unchecked") == 1
@@ -126,7 +138,7 @@ def test_text_is_text(runs: list[Run], tmp_path: Path) -> None:
         device=HOSTILE, versions={HOSTILE: HOSTILE}, profile=HOSTILE,
     )  # fmt: skip
     path = tmp_path / "report.html"
-    write_report([hostile], path)
+    write_report([hostile], [], path)
     page = Page(path)
     assert "script" not in [tag for tag, _ in page.tags]
     assert HOSTILE in page.text
@@ -140,7 +152,7 @@ def test_verdicts_have_their_colours(runs: list[Run], tmp_path: Path) -> None:
             runs[1].record["claims"], ("not supported", "inconclusive"), strict=True
         )
     ]
-    write_report([changed(runs[1], claims=claims, status="failed")], tmp_path / "report.html")
+    write_report([changed(runs[1], claims=claims, status="failed")], [], tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text("utf-8")
     assert "<span class='bad'>not supported</span>" in text
     assert "<span class='open'>inconclusive</span>" in text
@@ -152,5 +164,67 @@ def test_a_missing_value_says_so(runs: list[Run], tmp_path: Path) -> None:
     references = [
         entry | {"value": None, "verdict": "missing"} for entry in runs[1].record["references"]
     ]
-    write_report([changed(runs[1], references=references)], tmp_path / "report.html")
+    write_report([changed(runs[1], references=references)], [], tmp_path / "report.html")
     assert "<span class='bad'>missing</span>" in (tmp_path / "report.html").read_text("utf-8")
+
+
+class TestAlternatives:
+    """They come below the run as declared they belong to, and are never taken for one."""
+
+    def text(self, runs: list[Run], tmp_path: Path) -> str:
+        write_report(runs, [], tmp_path / "report.html")
+        page = Page(tmp_path / "report.html")
+        assert page.open == []
+        return page.text
+
+    def test_the_latest_of_the_same_seed_is_compared(
+        self, runs: list[Run], alternative: Run, tmp_path: Path
+    ) -> None:
+        claims = [dict(claim) for claim in alternative.record["claims"]]
+        claims[0] |= {"verdict": "not supported", "value": 0.25}
+        later = changed(alternative, claims=claims)
+        text = self.text([*runs, alternative, later], tmp_path)
+        assert text.count("What the answer hangs on") == 1
+        assert text.count("li2022/fig8b at smoke: unchecked") == 1
+        assert "with cut_factor=1.0" in text
+        assert "not supported (0.25)" in text
+        assert "the answer depends on cut_factor=1.0: claim zero-loss" in text
+        assert "do not depend" not in text
+        text = self.text([*runs, later, alternative], tmp_path)
+        assert "the verdicts do not depend on cut_factor=1.0" in text
+
+    def test_a_violated_identity_is_named(
+        self, runs: list[Run], alternative: Run, tmp_path: Path
+    ) -> None:
+        identity = {"id": "euler", "value": 1.0, "bound": 1e-4, "verdict": "violated"}
+        text = self.text([*runs, changed(alternative, identities=[identity])], tmp_path)
+        assert "exact identities do not hold: euler" in text
+
+    @pytest.mark.parametrize("difference", ["seed", "profile", "claims"])
+    def test_what_cannot_be_compared_is_left_out(
+        self, runs: list[Run], alternative: Run, tmp_path: Path, difference: str
+    ) -> None:
+        manifest = alternative.record["manifest"]
+        changes: dict[str, dict[str, Any]] = {
+            "seed": {"seed": 7},
+            "profile": {"profile": "desk"},
+            "claims": {"manifest": manifest | {"figure": manifest["figure"] | {"claims": []}}},
+        }
+        text = self.text([*runs, changed(alternative, **changes[difference])], tmp_path)
+        assert "What the answer hangs on" not in text
+        assert "cut_factor=1.0" not in text
+        assert "at desk" not in text
+
+
+def test_a_figure_nothing_computes_is_listed_with_the_reason(
+    runs: list[Run], tmp_path: Path
+) -> None:
+    manifest = Library(MANIFESTS).load("li2022/fig1")
+    figure = manifest.figure.model_copy(update={"title": HOSTILE})
+    write_report(runs, [replace(manifest, figure=figure)], tmp_path / "report.html")
+    page = Page(tmp_path / "report.html")
+    assert page.open == []
+    assert "script" not in [tag for tag, _ in page.tags]
+    assert page.text.index("li2022/fig1: not computable") < page.text.index("li2022/fig8a at")
+    for words in (HOSTILE, "a picture reprinted from Uexküll's book", "Umwelt of a honey bee,"):
+        assert words in page.text

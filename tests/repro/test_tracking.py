@@ -71,8 +71,11 @@ class Tracked:
         }
 
 
-def recorded(settings: Settings, figure_id: str, seed: int = 0) -> Run:
+def recorded(
+    settings: Settings, figure_id: str, seed: int = 0, alternative: str | None = None
+) -> Run:
     plan = plan_of(figure_id, seed, manifests=settings.manifests)
+    plan = plan if alternative is None else plan.with_alternative(alternative)
     outcomes = run_plan(plan, settings, FakeExecutor(), Listener())
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("repro.record.draw", draw_a_pixel)
@@ -111,6 +114,7 @@ def test_the_parent_holds_verdicts_and_numbers(tracked: Tracked) -> None:
     tags = parent.data.tags
     assert tags["figure"] == BOTH_STAGES
     assert tags["verdict"] == record["status"]
+    assert tags["alternative"] == "none"
     assert tags["ssbrepro.digest"] == record["digest"]
     for claim in record["claims"]:
         assert tags[f"claim.{claim['id']}"] == claim["verdict"]
@@ -229,3 +233,10 @@ def test_ctrl_c_while_sending_is_no_matter_of_tracking(
     monkeypatch.setattr("repro.tracking._send", interrupted)
     with pytest.raises(type(ending)):
         track(run, tracked.settings)
+
+
+def test_an_alternative_is_another_run_and_says_which(tracked: Tracked) -> None:
+    run_id = track(recorded(tracked.settings, FIGURE, alternative="cut_factor=1"), tracked.settings)
+    found = tracked.client.get_run(run_id)
+    assert found.data.tags["alternative"] == "cut_factor=1.0"
+    assert found.data.tags["mlflow.runName"] == "smoke seed 0, cut_factor=1.0"
