@@ -101,8 +101,7 @@ class Runner:
         entries: list[dict[str, Any]] = files.read_json(outcome)["figures"]
         outcome.unlink()
         for entry in entries:
-            # An image built before there were alternatives says nothing of them.
-            for part in (entry, *entry.get("alternatives", ())):
+            for part in (entry, *entry["alternatives"]):
                 paths = [Path(path).relative_to("/state") for path in part["artifacts"]]
                 part["artifacts"] = [str(home / path) for path in paths]
         for recorded in all_runs(self.settings):

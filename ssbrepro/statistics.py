@@ -29,6 +29,30 @@ def reflection_asymmetry(values: ArrayLike, weights: ArrayLike | None = None) ->
     return float(_sorted_asymmetry(atoms[order], None if masses is None else masses[order]))
 
 
+def reflection_asymmetries(samples: ArrayLike) -> NDArray[np.float64]:
+    """The asymmetry of many equally large samples at once.
+
+    Args:
+        samples: One sample a row, (..., values).
+
+    Returns:
+        A of each row as :func:`reflection_asymmetry` has it, (...); NaN where a row is all zero.
+
+    Raises:
+        ValueError: If the rows are empty or any value is not finite.
+    """
+    rows = np.asarray(samples, dtype=np.float64)
+    if rows.shape[-1] == 0:
+        raise ValueError("asymmetry of an empty sample is undefined")
+    if not np.isfinite(rows).all():
+        raise ValueError("asymmetry needs finite values")
+    scales = np.abs(rows).max(axis=-1, keepdims=True)
+    empty = scales[..., 0] == 0
+    rows = np.sort(rows / np.where(scales == 0, 1.0, scales), axis=-1)
+    with np.errstate(invalid="ignore"):  # 0/0 of the empty rows
+        return np.where(empty, np.nan, _sorted_asymmetry(rows, None))
+
+
 def sign_flip_test(
     values: ArrayLike,
     generator: np.random.Generator,

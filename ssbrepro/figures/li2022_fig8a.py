@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from ssbrepro.figures.style import epoch_colours, new_figure
+from ssbrepro.figures.style import epoch_colours, new_figure, signed_decades
 from ssbrepro.results import Array
 
 _DECADES = 9  # of density below its peak; further down is the kernel's tail
@@ -30,9 +29,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         else:  # H = 0 exactly: all the mass at 0, no curve to draw
             axis.plot([], [], color=colours[index], ls=":", label=f"{epoch} (empty: H = 0)")
     axis.set_xscale("symlog", linthresh=linear, linscale=0.6)
-    decades = np.arange(np.ceil(np.log10(linear)), np.floor(np.log10(grid[-1])) + 1)
-    ticks = 10.0 ** decades[decades.size % 2 :: 2] if decades.size > 4 else 10.0**decades
-    axis.set_xticks([*-ticks[::-1], 0.0, *ticks])
+    axis.set_xticks(signed_decades(linear, grid[-1]))
     axis.set_yscale("log")
     if filled.any():
         peak = spectrum["density"][filled].max()

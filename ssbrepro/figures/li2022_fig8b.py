@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from ssbrepro.figures.style import new_figure
+from ssbrepro.figures.style import BLUE, VERMILION, new_figure
 from ssbrepro.results import Array
 
-_LOSS, _ACCURACY = "#0072B2", "#D55E00"  # Okabe & Ito's blue and vermilion
 _LINEAR_BELOW = 1e-3  # of the loss: zero has to have a place on the axis
 
 
@@ -19,11 +18,11 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     """
     training = arrays["training"]
     figure, (upper, lower) = new_figure(rows=2)
-    upper.plot(training["epoch"], training["loss"], color=_LOSS, lw=1.1)
+    upper.plot(training["epoch"], training["loss"], color=BLUE, lw=1.1)
     upper.set_yscale("symlog", linthresh=_LINEAR_BELOW, linscale=0.4)
     upper.set_ylim(bottom=0)
     upper.set_ylabel("mean hinge loss")
-    lower.plot(training["epoch"], training["accuracy"], color=_ACCURACY, lw=1.1)
+    lower.plot(training["epoch"], training["accuracy"], color=VERMILION, lw=1.1)
     lower.set_ylim(top=1.02)
     lower.set_ylabel("training accuracy")
     lower.set_xlabel("epoch")

@@ -1,23 +1,40 @@
 """The common look of the figures: paper width, readable at print size, safe for colour-blind eyes."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ssbrepro.results import Array
+
 WIDTH_INCHES = 6.3  # the text width of an A4 page
+SMALL = 6.5  # points, for notes inside the axes
 _FONT_SIZE = 8
+BLUE, VERMILION = "#0072B2", "#D55E00"  # Okabe & Ito's blue and vermilion
+
+Colour = tuple[float, float, float, float]
 
 
-def new_figure(rows: int = 1, height: float = 3.6) -> tuple[Figure, Any]:
-    """A figure with ``rows`` stacked axes that share the horizontal axis.
+def new_figure(
+    rows: int = 1, columns: int = 1, height: float = 3.6, sharex: bool = True, **options: Any
+) -> tuple[Figure, Any]:
+    """A figure of paper width with ``rows`` times ``columns`` axes.
+
+    Args:
+        rows: Number of axes from top to bottom.
+        columns: Number of axes from left to right.
+        height: Inches.
+        sharex: Whether they share the horizontal axis.
+        options: Further ones of matplotlib's ``Figure.subplots``.
 
     Returns:
         The figure, and its axes, or an array of axes where there are several.
     """
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
-    axes = figure.subplots(rows, sharex=True)
+    axes = figure.subplots(rows, columns, sharex=sharex, **options)
     for axis in figure.axes:
         axis.tick_params(labelsize=_FONT_SIZE, direction="out")
         axis.xaxis.label.set_fontsize(_FONT_SIZE + 1)
@@ -26,7 +43,59 @@ def new_figure(rows: int = 1, height: float = 3.6) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def epoch_colours(epochs: Sequence[float]) -> list[tuple[float, float, float, float]]:
+def ridgeline(
+    axis: Axes,
+    edges: Array,
+    rows: Array,
+    labels: Sequence[object],
+    colours: Sequence[Colour],
+    empty: str = "empty",
+    overlap: float = 1.6,
+) -> None:
+    """Draw histograms one below the other, each scaled to its own peak, around a black zero line.
+
+    Args:
+        axis: Where to draw; its horizontal scale is the caller's.
+        edges: Of the bins, (bins+1,).
+        rows: One histogram a row, from the top, (rows, bins); all zero where there is none.
+        labels: To the left of each row.
+        colours: Of each row.
+        empty: What to write in place of a row that is all zero.
+        overlap: Height of a peak in distances between rows.
+    """
+    middles = (edges[1:] + edges[:-1]) / 2
+    for index, row in enumerate(rows):
+        axis.axhline(-index, color="0.85", lw=0.5, zorder=2 * index)
+        if row.any():
+            top = overlap * row / row.max() - index
+            style: dict[str, Any] = {"color": colours[index], "zorder": 2 * index + 1}
+            axis.fill_between(middles, -index, top, alpha=0.35, lw=0, **style)
+            axis.plot(middles, top, lw=0.9, **style)
+        else:
+            transform = axis.get_yaxis_transform()
+            axis.text(0.98, 0.1 - index, empty, transform=transform, ha="right", fontsize=SMALL)
+    axis.axvline(0, color="black", lw=0.8, zorder=2 * len(rows))
+    axis.set_yticks([-index for index in range(len(rows))], [str(label) for label in labels])
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    axis.set_xlim(edges[0], edges[-1])
+    axis.set_ylim(-len(rows) + 0.8, overlap + 0.1)
+
+
+def signed_decades(linear: float, largest: float) -> list[float]:
+    """Ticks of an axis that is logarithmic on both sides of zero: zero and at most four decades a side.
+
+    Args:
+        linear: Where it turns from linear to logarithmic.
+        largest: Its end.
+    """
+    decades = range(math.ceil(math.log10(linear)), math.floor(math.log10(largest)) + 1)
+    spacing = max(1, math.ceil(len(decades) / 4))
+    ticks = [10.0**decade for decade in decades[::-spacing]]
+    return [*(-tick for tick in ticks), 0.0, *reversed(ticks)]
+
+
+def epoch_colours(epochs: Sequence[float]) -> list[Colour]:
     """One colour an epoch, dark to light along viridis, short of its faint end."""
     last = max(len(epochs) - 1, 1)
     return [colormaps["viridis"](0.88 * index / last) for index in range(len(epochs))]

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.stats import binom, wasserstein_distance
 
-from ssbrepro.statistics import reflection_asymmetry, sign_flip_test
+from ssbrepro.statistics import reflection_asymmetries, reflection_asymmetry, sign_flip_test
 
 # Sums of up to 40 terms, of which SciPy's merged cumulative weights lose up to 1e-16 each, times
 # the range over the mean magnitude, at most 40: 40 * 40 * 1e-16 < 1e-12.
@@ -193,6 +194,39 @@ def test_what_has_no_asymmetry_is_an_error(values, weights, message):
         reflection_asymmetry(values, weights)
     with pytest.raises(ValueError, match=message):
         sign_flip_test(values, np.random.default_rng(0), 9, weights)
+
+
+@given(
+    arrays(
+        np.float64,
+        st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(1, 30)),
+        elements=numbers,
+    )
+)
+def test_many_samples_have_each_its_own_asymmetry(rows):
+    before = rows.copy()
+    received = reflection_asymmetries(rows)
+    assert received.shape == rows.shape[:2]
+    for place in np.ndindex(received.shape):
+        if rows[place].any():
+            # The same operations on the same values.
+            assert received[place] == reflection_asymmetry(rows[place])
+        else:
+            assert np.isnan(received[place])
+    assert np.array_equal(rows, before)
+
+
+def test_a_single_sample_is_one_of_many():
+    assert reflection_asymmetries([2.0, -1.0]) == reflection_asymmetry([2.0, -1.0])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [(np.zeros((3, 0)), "empty"), ([[1.0, np.nan]], "finite"), ([[1.0], [-np.inf]], "finite")],
+)
+def test_many_samples_need_finite_values(rows, message):
+    with pytest.raises(ValueError, match=message):
+        reflection_asymmetries(rows)
 
 
 @pytest.mark.parametrize("num_flips", [0, -1])

@@ -1,0 +1,1 @@
+"""Laws of a trained network's weights and gradients, checkpoint by checkpoint."""

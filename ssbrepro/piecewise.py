@@ -1,0 +1,329 @@
+"""Bias-free piecewise-linear networks, taken apart into layers, gates and pools.
+
+At fixed weights such a network is linear around every example: what a gate lets through and which
+unit a max-pool selects does not change. Counting circuits and differentiating twice are sums over the
+same tables: which cell of its input a kernel slot reads at each output position.
+
+Activations are written channel first, (channels, examples, cells), with the cells of a feature map
+numbered row by row; a unit's number is channel * cells + cell, its place in the flattened map.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_SUPPORTED = (
+    "bias-free Conv2d and Linear, ReLU, MaxPool2d, AvgPool2d, Flatten, nested in Sequential"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A convolution or a linear map: outputs[o, p] = sum_ck weight[o, c, k] x[c, sources[k, p]].
+
+    Attributes:
+        name: Its path in the network and its kind.
+        module: The layer itself.
+        channels: Channels of its input.
+        spatial: Shape of an input channel, (height, width), or () for features.
+        outputs: Channels of its output.
+        sources: Input cell of each kernel slot and output position, (slots, positions);
+            ``cells`` stands for padding.
+    """
+
+    name: str
+    module: nn.Conv2d | nn.Linear
+    channels: int
+    spatial: tuple[int, ...]
+    outputs: int
+    sources: Tensor
+
+    @property
+    def cells(self) -> int:
+        """Cells of an input channel."""
+        return math.prod(self.spatial)
+
+    @property
+    def weight(self) -> Tensor:
+        """The weights, (outputs, channels, slots), in the order of the flat parameters."""
+        slots = self.sources.shape[0]
+        return self.module.weight.detach().reshape(self.outputs, self.channels, slots)
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """A ReLU."""
+
+    name: str
+    channels: int
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """A pool over windows of each channel; ``sources`` as in :class:`Layer`."""
+
+    name: str
+    module: nn.MaxPool2d | nn.AvgPool2d
+    cells: int
+    sources: Tensor
+
+    @property
+    def selects(self) -> bool:
+        """Whether it passes the largest unit only; otherwise it passes the mean over all slots."""
+        return isinstance(self.module, nn.MaxPool2d)
+
+
+Step = Layer | Gate | Pool
+
+
+class Trace(NamedTuple):
+    """What examples leave behind on their way through a network.
+
+    ``states`` has one entry a step: the input of a layer, (channels, examples, cells); what a gate
+    lets through, booleans of that shape; the cells a max-pool selects, (channels, examples,
+    positions), and None for a mean-pool. ``signals`` are the derivatives of the output by the outputs
+    of each layer, (outputs, examples, positions), and ``outputs`` is (examples,).
+    """
+
+    states: list[Tensor | None]
+    signals: list[Tensor]
+    outputs: Tensor
+
+
+class PiecewiseLinear:
+    """A sequential network of supported layers with one output neuron.
+
+    Attributes:
+        steps: Layers, gates and pools in their order; flattening changes no cell and is none.
+        input_shape: Of one example.
+        input_cells: Cells of an input channel; 1 for a vector of features.
+    """
+
+    def __init__(self, model: nn.Module, input_shape: Sequence[int]) -> None:
+        """Take the network apart.
+
+        Raises:
+            ValueError: Naming the layer that is not supported, and what is.
+        """
+        self.input_shape = tuple(input_shape)
+        self.steps: list[Step] = []
+        channels, spatial, flat = self._input()
+        self.input_cells = math.prod(spatial)
+        seen: set[int] = set()
+        for name, module in _leaves(model):
+            label = f"layer {name} ({type(module).__name__})"
+            if any(id(weight) in seen for weight in module.parameters()):
+                raise ValueError(f"{label} shares its weights with another; each may be used once")
+            seen |= {id(weight) for weight in module.parameters()}
+            if isinstance(module, nn.Flatten):
+                flat = _flattens(module, label, channels * math.prod(spatial))
+                continue
+            step, channels, spatial, flat = _step(label, module, channels, spatial, flat)
+            self.steps.append(step)
+        if (channels, math.prod(spatial)) != (1, 1) or not self.layers:
+            size = channels * math.prod(spatial)
+            raise ValueError(f"the network has {size} outputs; circuits end in one output neuron")
+
+    def _input(self) -> tuple[int, tuple[int, ...], bool]:
+        if len(self.input_shape) == 1:
+            return self.input_shape[0], (), True
+        if len(self.input_shape) == 3:
+            channels, height, width = self.input_shape
+            return channels, (height, width), False
+        raise ValueError(
+            f"an example has shape {self.input_shape}; (features,) or (channels, height, width) is "
+            "supported"
+        )
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The steps that hold weights, in the order of the parameters."""
+        return [step for step in self.steps if isinstance(step, Layer)]
+
+    @property
+    def places(self) -> list[int]:
+        """Where the layers stand among the steps."""
+        return [place for place, step in enumerate(self.steps) if isinstance(step, Layer)]
+
+    def trace(self, inputs: Tensor) -> Trace:
+        """Run examples through the network.
+
+        Args:
+            inputs: (examples, *input_shape), of the weights' type.
+        """
+        if tuple(inputs.shape[1:]) != self.input_shape:
+            raise ValueError(f"examples of shape {tuple(inputs.shape[1:])}, not {self.input_shape}")
+        states: list[Tensor | None] = []
+        sums: list[Tensor] = []
+        # The output's derivatives by the layers' outputs need the way between them, nothing before.
+        current = inputs.detach()
+        with torch.enable_grad():
+            for step in self.steps:
+                current, state = self._advance(step, current)
+                states.append(state)
+                if isinstance(step, Layer):
+                    sums.append(current if sums else current.requires_grad_())
+            outputs = current.reshape(len(inputs))
+            signals = torch.autograd.grad(outputs.sum(), sums)
+        return Trace(
+            states,
+            [
+                _channel_first(signal, layer.outputs)
+                for signal, layer in zip(signals, self.layers, strict=True)
+            ],
+            outputs.detach(),
+        )
+
+    @staticmethod
+    def _advance(step: Step, current: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The step's output, and what is kept of it."""
+        if isinstance(step, Layer):
+            kept = _channel_first(current.detach(), step.channels)
+            if isinstance(step.module, nn.Linear):
+                current = current.flatten(1)
+            return step.module(current), kept
+        if isinstance(step, Gate):
+            return torch.relu(current), _channel_first(current.detach() > 0, step.channels)
+        pool = step.module
+        if isinstance(pool, nn.AvgPool2d):
+            return pool(current), None
+        current, selected = functional.max_pool2d(
+            current,
+            _pair(pool.kernel_size),
+            _pair(pool.stride),
+            _pair(pool.padding),
+            _pair(pool.dilation),
+            return_indices=True,
+        )
+        return current, _channel_first(selected, selected.shape[1])
+
+
+def read(values: Tensor, sources: Tensor) -> Tensor:
+    """What kernel slots find in the cells they read; zero at padding.
+
+    Args:
+        values: (..., cells).
+        sources: (slots, positions), as in :class:`Layer`.
+
+    Returns:
+        (..., slots, positions).
+    """
+    return functional.pad(values, (0, 1))[..., sources]
+
+
+def _channel_first(values: Tensor, channels: int) -> Tensor:
+    """(examples, channels, ...) as (channels, examples, cells)."""
+    return values.reshape(len(values), channels, -1).transpose(0, 1).contiguous()
+
+
+def _leaves(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """The modules of nested sequences, with their paths."""
+    if not isinstance(model, nn.Sequential):
+        kind = type(model).__name__
+        raise ValueError(f"a network of class {kind} is not supported; supported: {_SUPPORTED}")
+    # Not named_children(), which passes over a module that is there a second time.
+    for name, module in model._modules.items():
+        assert module is not None
+        if type(module) is nn.Sequential:
+            yield from _leaves(module, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", module
+
+
+def _flattens(module: nn.Flatten, label: str, size: int) -> bool:
+    """That a flattening keeps the examples apart."""
+    ends = module.end_dim == -1
+    if not ends or not (module.start_dim == 1 or (module.start_dim == 0 and size == 1)):
+        raise ValueError(
+            f"{label} flattens dimensions {module.start_dim} to {module.end_dim}; supported: all but "
+            "the batch, or all of a single output"
+        )
+    return True
+
+
+def _step(
+    label: str, module: nn.Module, channels: int, spatial: tuple[int, ...], flat: bool
+) -> tuple[Step, int, tuple[int, ...], bool]:
+    """The step of a module, and the shape of its output."""
+    cells = math.prod(spatial)
+    if type(module) is nn.ReLU:
+        return Gate(label, channels), channels, spatial, flat
+    if type(module) is nn.Linear:
+        _require(module.bias is None, label, "has a bias")
+        _require(flat, label, "acts on a feature map; put a Flatten before it")
+        _require(module.in_features == channels * cells, label, f"has {channels * cells} inputs")
+        sources = torch.arange(cells, device=module.weight.device)[:, None]
+        layer = Layer(label, module, channels, spatial, module.out_features, sources)
+        return layer, module.out_features, (), True
+    if type(module) is nn.Conv2d:
+        _require(not flat, label, "acts on a flattened input")
+        _require(module.bias is None, label, "has a bias")
+        _require(module.groups == 1, label, "is a grouped convolution")
+        _require(module.padding_mode == "zeros", label, f"pads with {module.padding_mode}")
+        _require(module.in_channels == channels, label, f"has {channels} input channels")
+        sources, positions = _windows(
+            spatial, module.kernel_size, module.stride, module.padding, module.dilation
+        )
+        sources = sources.to(module.weight.device)
+        layer = Layer(label, module, channels, spatial, module.out_channels, sources)
+        return layer, module.out_channels, positions, False
+    if type(module) is nn.MaxPool2d:
+        _require(not flat, label, "acts on a flattened input")
+        _require(not module.ceil_mode, label, "rounds the number of its windows up")
+        sources, spatial = _windows(
+            spatial, module.kernel_size, module.stride, module.padding, module.dilation
+        )
+        return Pool(label, module, cells, sources), channels, spatial, False
+    if type(module) is nn.AvgPool2d:
+        _require(not flat, label, "acts on a flattened input")
+        _require(not module.ceil_mode, label, "rounds the number of its windows up")
+        even = module.divisor_override is None and (
+            module.count_include_pad or module.padding in (0, (0, 0))
+        )
+        _require(even, label, "does not divide by the size of its window")
+        sources, spatial = _windows(spatial, module.kernel_size, module.stride, module.padding, 1)
+        return Pool(label, module, cells, sources), channels, spatial, False
+    raise ValueError(f"{label} is not supported; supported: {_SUPPORTED}")
+
+
+def _require(condition: bool, label: str, problem: str) -> None:
+    if not condition:
+        raise ValueError(f"{label} {problem}; supported: {_SUPPORTED}")
+
+
+Pair = int | tuple[int, ...]
+
+
+def _windows(
+    spatial: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair | str, dilation: Pair
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Which cell each slot reads at each position, (slots, positions), and the output's shape."""
+    kernel, dilation = _pair(kernel), _pair(dilation)
+    spans = [spread * (size - 1) for size, spread in zip(kernel, dilation, strict=True)]
+    if padding == "same":
+        before = [span // 2 for span in spans]
+        after = [span - span // 2 for span in spans]
+    else:
+        before = after = [0, 0] if isinstance(padding, str) else [*_pair(padding)]
+    cells = math.prod(spatial)
+    # Cells counted from 1, so that what unfolding reads outside the map is 0.
+    numbers = torch.arange(1, cells + 1, dtype=torch.float64).reshape(1, 1, *spatial)
+    framed = functional.pad(numbers, (before[1], after[1], before[0], after[0]))
+    windows = functional.unfold(framed, kernel, dilation, 0, _pair(stride))[0].long()
+    shape = tuple(
+        (size - span - 1) // step + 1
+        for size, span, step in zip(framed.shape[2:], spans, _pair(stride), strict=True)
+    )
+    return torch.where(windows == 0, cells, windows - 1), shape
+
+
+def _pair(value: Pair) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    first, second = value
+    return first, second

@@ -1,0 +1,189 @@
+"""The stage ``gradients`` on small networks: against float64, empty, and interrupted."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.utils import parameters_to_vector
+
+from ssbrepro.data import cifar10
+from ssbrepro.data.cifar10 import BinaryImages
+from ssbrepro.losses import hinge
+from ssbrepro.models import vgg12
+from ssbrepro.results import Context, Input, NoProgress
+from ssbrepro.stages import STAGES, GradientsParameters, TrainingParameters
+from ssbrepro.statistics import reflection_asymmetry
+from ssbrepro.training import load_weights
+from tests.oracles.progress import Interruption, Memory
+
+TRAINING = TrainingParameters(
+    positive_classes=(0,),
+    negative_classes=(1,),
+    num_examples=6,
+    width=1 / 32,
+    step_size=0.1,
+    cut_epochs=(),
+    cut_factor=1.0,
+    momentum=0.0,
+    batch_size=1,
+    num_epochs=3,
+    checkpoint_epochs=(0, 1, 3),
+)
+GRADIENTS = GradientsParameters(num_flips=19, num_bins=51, kernel_width=0.02, linear_share=1e-4)
+
+
+def untrained(seed):
+    """A freshly initialised network's weights, (dim,)."""
+    model = vgg12(1 / 32, torch.Generator().manual_seed(seed))
+    return parameters_to_vector(model.parameters()).detach().numpy()
+
+
+def outputs(weights, inputs):
+    model = vgg12(1 / 32)
+    load_weights(model, weights)
+    with torch.no_grad():
+        return model(inputs)
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Six random images in the place of CIFAR-10, labelled as the network of seed 0 would."""
+    inputs = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    images = BinaryImages(inputs, torch.sign(outputs(untrained(0), inputs)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cifar10, "load", lambda *arguments: images)
+        yield images
+
+
+def measure(weights, progress=None):
+    arrays = {
+        "checkpoint_epoch": np.array([0, 1, 3]),
+        "checkpoint_weights": np.stack(weights),
+    }
+    context = Context(
+        seed=0,
+        device="cpu",
+        data_root=Path("unused"),
+        inputs={"training": Input(TRAINING, arrays)},
+        progress=progress or NoProgress(),
+    )
+    return STAGES["gradients"].run(GRADIENTS, context)
+
+
+def learned(weights):
+    """The same network with outputs so large that every example is outside the margin."""
+    scaled = weights.copy()
+    scaled[-16:] *= 1e6
+    return scaled
+
+
+ALIVE = [untrained(seed) for seed in (0, 1, 2)]
+DEAD = np.zeros_like(ALIVE[0])
+
+
+def true_gradient(weights, images):
+    model = vgg12(1 / 32)
+    load_weights(model, weights)
+    model = model.double()
+    loss = hinge(model(images.inputs.double()), images.targets.double())
+    parts = torch.autograd.grad(loss, list(model.parameters()))
+    return torch.cat([part.reshape(-1) for part in parts]).numpy()
+
+
+@pytest.fixture(scope="module")
+def measured(images):
+    progress = Memory()
+    return measure(ALIVE, progress), progress
+
+
+def test_each_checkpoint_is_judged_by_its_full_gradient(images, measured):
+    result, _ = measured
+    assert set(result.numbers) == set(STAGES["gradients"].numbers)
+    assert result.numbers["num_empty"] == 0
+    assert result.arrays["epoch"].tolist() == [0, 1, 3]
+    for index, weights in enumerate(ALIVE):
+        truth = true_gradient(weights, images)
+        received = {name: result.arrays[name][index] for name in result.series}
+        # float32 products of twelve layers.
+        assert received["asymmetry"] == pytest.approx(reflection_asymmetry(truth), abs=1e-4)
+        assert received["median"] == pytest.approx(np.median(np.abs(truth)), rel=1e-4)
+        # Shut gates give zeros exactly in any precision.
+        assert received["zero_share"] == (truth == 0).mean()
+        within = images.targets * outputs(weights, images.inputs) < 1
+        assert received["num_active"] == int(within.sum()) > 0
+        assert 0 < received["noise_95"] < 2
+        assert received["p_value"] * 20 in range(1, 21)
+
+
+def test_the_numbers_are_the_worst_over_the_checkpoints(measured):
+    result, _ = measured
+    worst = result.arrays["asymmetry"].argmax()
+    assert result.numbers["asymmetry_max"] == result.arrays["asymmetry"][worst]
+    assert result.numbers["asymmetry_noise"] == result.arrays["noise_95"][worst]
+    assert result.numbers["zero_share_max"] == result.arrays["zero_share"].max()
+    assert result.numbers["median_start"] == result.arrays["median"][0] > 0
+    share = result.arrays["median"][2] / result.arrays["median"][0]
+    assert result.numbers["median_final_share"] == share
+
+
+def test_one_axis_holds_every_entry_that_is_not_zero(images, measured):
+    result, _ = measured
+    largest = max(np.abs(true_gradient(weights, images)).max() for weights in ALIVE)
+    edges = result.arrays["edges"]
+    # float32 products of twelve layers.
+    assert edges[-1] == pytest.approx(largest, rel=1e-4)
+    assert result.arrays["linear"] == 1e-4 * edges[-1]
+    # Sums over 51 bins.
+    np.testing.assert_allclose(result.arrays["histogram"].mean(axis=1), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("end", [DEAD, learned(ALIVE[0])], ids=["dead", "learned"])
+def test_a_gradient_of_zero_is_empty_and_judged_by_nobody(images, measured, end):
+    whole, _ = measured
+    result = measure([ALIVE[0], ALIVE[1], end])
+    assert result.numbers["num_empty"] == 1
+    assert result.numbers["median_final_share"] == 0
+    for name in ("asymmetry", "noise_95", "p_value"):
+        assert np.isnan(result.arrays[name]).tolist() == [False, False, True]
+        assert np.array_equal(result.arrays[name][:2], whole.arrays[name][:2])
+    assert result.arrays["zero_share"][2] == 1
+    assert result.numbers["zero_share_max"] < 1
+    assert not result.arrays["histogram"][2].any()
+
+
+def test_a_learned_network_is_empty_without_an_active_example(images):
+    result = measure([ALIVE[0], ALIVE[1], learned(ALIVE[0])])
+    assert result.arrays["num_active"][2] == 0
+
+
+def test_a_dead_start_leaves_nothing_to_compare_the_end_with(images):
+    result = measure([DEAD, ALIVE[1], ALIVE[2]])
+    assert result.numbers["median_start"] == 0
+    assert set(result.missing) == {"median_final_share"}
+
+
+def test_a_run_of_empty_checkpoints_says_so(images):
+    result = measure([DEAD, DEAD, DEAD])
+    assert result.numbers == {"num_empty": 3, "median_start": 0}
+    assert set(result.missing) == set(STAGES["gradients"].numbers) - set(result.numbers)
+    assert not result.arrays["histogram"].any()
+
+
+def test_an_interrupted_measurement_continues_with_the_same_bytes(measured):
+    expected, whole = measured
+    assert whole.num_saves == 3
+    for saves in (1, 3):
+        progress = Memory(saves_until_interrupted=saves)
+        with pytest.raises(Interruption):
+            measure(ALIVE, progress)
+        continued = measure(ALIVE, progress)
+        assert progress.num_saves == 3  # nothing finished is done again
+        assert continued.numbers == expected.numbers
+        for name, values in expected.arrays.items():
+            assert continued.arrays[name].tobytes() == values.tobytes(), name
+
+
+def test_progress_counts_up_to_the_total(measured):
+    _, progress = measured
+    assert [(done, total) for done, total, _ in progress.reports] == [(1, 3), (2, 3), (3, 3)]
