@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ssbrepro.figures.style import new_figure
+from ssbrepro.figures.style import legend_below, new_figure
 from ssbrepro.results import Array
 
 _TITLES = ("a saddle", "every local minimum is global")
@@ -49,14 +49,13 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         axis.set_ylabel("y", labelpad=-9)
         axis.tick_params(labelsize=6, pad=-3)
         axis.locator_params(nbins=4)
-    figure.legend(
-        handles=[
+    legend_below(
+        figure,
+        [
             Line2D([], [], label="saddle point", **_dot(True)),
             Line2D([], [], label="local and global minimum", **_dot(False)),
         ],
-        loc="lower center", bbox_to_anchor=(0.5, 0.0), bbox_transform=figure.transFigure,
-        ncols=2, frameon=False, fontsize=8,
-    )  # fmt: skip
+    )
     return figure
 
 

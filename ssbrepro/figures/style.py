@@ -1,18 +1,21 @@
 """The common look of the figures: paper width, readable at print size, safe for colour-blind eyes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ssbrepro.results import Array
 
 WIDTH_INCHES = 6.3  # the text width of an A4 page
 SMALL = 6.5  # points, for notes inside the axes
 _FONT_SIZE = 8
+_LEGEND_INCHES = 0.26
 BLUE, VERMILION = "#0072B2", "#D55E00"  # Okabe & Ito's blue and vermilion
 
 Colour = tuple[float, float, float, float]
@@ -99,3 +102,93 @@ def epoch_colours(epochs: Sequence[float]) -> list[Colour]:
     """One colour an epoch, dark to light along viridis, short of its faint end."""
     last = max(len(epochs) - 1, 1)
     return [colormaps["viridis"](0.88 * index / last) for index in range(len(epochs))]
+
+
+def beside_rows(axis: Axes, columns: Mapping[str, Sequence[str]]) -> None:
+    """Write columns of numbers to the right of a :func:`ridgeline`, one a row.
+
+    Args:
+        axis: That of the ridgeline.
+        columns: Texts of each row, by the title above them.
+    """
+    style: dict[str, Any] = {
+        "fontsize": SMALL, "ha": "center", "transform": axis.get_yaxis_transform(),
+    }  # fmt: skip
+    for column, (title, texts) in enumerate(columns.items()):
+        place = 1.05 + 0.09 * column
+        axis.text(place, 1.0, title, va="center", **style)
+        for index, text in enumerate(texts):
+            axis.text(place, 0.1 - index, text.replace("nan", "-"), **style)
+
+
+def correlation_matrix(matrix: Array, title: str) -> Figure:
+    """A figure of a matrix of correlations, blue for negative ones, red for positive, white at zero.
+
+    Args:
+        matrix: (entries, entries).
+        title: Above it.
+    """
+    figure, axis = new_figure(height=4.6)
+    image = axis.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+    bar = figure.colorbar(image, ax=axis, ticks=[-1, -0.5, 0, 0.5, 1], shrink=0.85)
+    bar.set_label("correlation coefficient", fontsize=_FONT_SIZE)
+    bar.ax.tick_params(labelsize=_FONT_SIZE)
+    axis.spines[["top", "right"]].set_visible(True)
+    axis.set_xlabel("Hessian entry")
+    axis.set_ylabel("Hessian entry")
+    axis.set_title(title, fontsize=_FONT_SIZE + 1)
+    return figure
+
+
+def curve_with_band(
+    axis: Axes, epochs: Array, values: Array, band: Array, colour: str, **style: Any
+) -> None:
+    """Draw a quantity over epochs with a mark a checkpoint, and a band to both sides.
+
+    Args:
+        axis: Where to draw.
+        epochs: (checkpoints,).
+        values: Likewise; NaN where there is none.
+        band: Half its width, likewise.
+        colour: Of both.
+        style: Further options of the curve.
+    """
+    axis.plot(epochs, values, color=colour, lw=1.1, clip_on=False, **style)
+    axis.fill_between(epochs, values - band, values + band, color=colour, alpha=0.25, lw=0)
+    axis.set_xlim(epochs[0], epochs[-1])
+    axis.set_xlabel("epoch")
+
+
+def mark_empty(axis: Axes, epochs: Array, values: Array) -> None:
+    """Write at the foot of a curve over epochs where it has no value.
+
+    Args:
+        axis: That of the curve.
+        epochs: (checkpoints,).
+        values: Likewise; NaN where there is none.
+    """
+    for epoch in epochs[np.isnan(values)]:
+        axis.text(
+            epoch, 0.03, "empty", transform=axis.get_xaxis_transform(), ha="center",
+            fontsize=SMALL, rotation="vertical",
+        )  # fmt: skip
+
+
+def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
+    """Write one line of legend below all axes, which make room for it.
+
+    Anchored to the figure itself: what a legend is anchored to by default moves when a file is cut
+    to what is drawn.
+
+    Args:
+        figure: In constrained layout.
+        handles: Artists with labels.
+    """
+    share = _LEGEND_INCHES / figure.get_figheight()
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)  # that of new_figure
+    engine.set(rect=(0, share, 1, 1 - share))
+    figure.legend(
+        handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.0),
+        bbox_transform=figure.transFigure, ncols=len(handles), frameon=False, fontsize=SMALL + 0.5,
+    )  # fmt: skip

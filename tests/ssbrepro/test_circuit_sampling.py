@@ -1,0 +1,212 @@
+"""Sampled circuits: uniform over the circuits written out, with their values."""
+
+import itertools
+import math
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+from torch import nn
+
+from ssbrepro.circuits import sample_circuits, sampling
+from ssbrepro.models import vgg12
+from tests.oracles.circuits import (
+    ARCHITECTURES,
+    Case,
+    Circuit,
+    case,
+    cases,
+    enumerate_circuits,
+    linear,
+)
+
+# The seeds are fixed, so no test fails by chance twice: a right sampler gives a smaller p-value with
+# one seed in a thousand, one that is off by as little as a tenth in some places gives 1e-10 and less.
+SMALLEST_P_VALUE = 1e-3
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def assert_uniform(draws: list[tuple[int, ...]], possible: list[tuple[int, ...]]) -> None:
+    counts = Counter(draws)
+    assert set(counts) <= set(possible)
+    assert chisquare([counts[outcome] for outcome in possible]).pvalue > SMALLEST_P_VALUE
+
+
+@pytest.mark.parametrize("active", [True, False], ids=["active", "all"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_circuits_are_drawn_uniformly(name, active):
+    network = case(name)
+    possible = [
+        circuit.units
+        for circuit in enumerate_circuits(network.model, network.example)
+        if circuit.active or not active
+    ]
+    # The chi-square law of the statistic wants some ten draws a circuit.
+    size = 20 * len(possible)
+    sample = sample_circuits(*network, size, active=active, generator=generator())
+    assert sample.units.shape == (size, len(possible[0]))
+    assert sample.units.dtype == torch.int64
+    assert_uniform([tuple(units) for units in sample.units.tolist()], possible)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_removed_layers_are_drawn_uniformly_and_apart_from_the_circuits(order):
+    network = case("padded")
+    sample = sample_circuits(*network, 3000, order=order, generator=generator())
+    assert sample.layers_removed.shape == (3000, order)
+    assert sample.layers_removed.dtype == torch.int64
+    removed = [tuple(layers) for layers in sample.layers_removed.tolist()]
+    choices = [*itertools.combinations(range(3), order)]
+    assert_uniform(removed, choices)
+    # Independence: removed layers together with the first hidden unit of the circuit.
+    units = sample.units[:, -2].tolist()
+    joint = [(*layers, unit) for layers, unit in zip(removed, units, strict=True)]
+    assert_uniform(joint, [(*layers, unit) for layers in choices for unit in sorted(set(units))])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, math.nextafter(1, 0)])
+def test_not_even_the_extreme_draws_hit_an_entry_of_zero(share, monkeypatch):
+    monkeypatch.setattr(
+        sampling, "_uniform", lambda size, *_: torch.full((size,), share, dtype=torch.float64)
+    )
+    row = torch.tensor([0.0, 3.0, 0.0, 1e-300, 2.0, 0.0], dtype=torch.float64)
+    weights = row.repeat(100_000, 1)
+    weights[1::2] = 0  # rows that nobody asks for
+    rows = torch.arange(0, len(weights), 2)
+    columns = sampling._Table(weights).draw(rows, None)
+    assert (columns == {0.0: 1, 0.5: 1}.get(share, 4)).all()
+
+
+def assert_values_are_the_circuits_own(
+    network: Case, possible: list[Circuit], order: int, active: bool, with_input: bool
+) -> None:
+    circuits = {circuit.units: circuit for circuit in possible if circuit.active or not active}
+    if not circuits:
+        with pytest.raises(ValueError, match="no active circuit"):
+            sample_circuits(*network, 1, generator=generator())
+        return
+    sample = sample_circuits(
+        *network, 100, order, active=active, with_input=with_input, generator=generator()
+    )
+    assert sample.log_abs.shape == sample.sign.shape == (100,)
+    assert sample.log_abs.dtype == torch.float64
+    for log_abs, sign, removed, units in zip(*(part.tolist() for part in sample), strict=True):
+        assert len(set(removed)) == order
+        assert removed == sorted(removed)
+        value = circuits[tuple(units)].value(removed, with_input)
+        if value == 0:
+            assert (sign, log_abs) == (0, -math.inf)
+        else:
+            # A sum of a few logarithms of order 10, rounded to 1e-15 each, and its exponential.
+            assert sign * math.exp(log_abs) == pytest.approx(value, rel=1e-13, abs=0)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_values_are_those_of_the_circuits_written_out(name):
+    network = case(name)
+    circuits = enumerate_circuits(network.model, network.example)
+    for order, active, with_input in itertools.product((0, 1, 2), (True, False), (True, False)):
+        assert_values_are_the_circuits_own(network, circuits, order, active, with_input)
+
+
+@settings(max_examples=40)
+@given(cases(), st.booleans(), st.booleans(), st.data())
+def test_values_hold_for_any_architecture(network, active, with_input, data):
+    circuits = enumerate_circuits(network.model, network.example)
+    order = data.draw(st.integers(0, min(2, len(circuits[0].weights))))
+    assert_values_are_the_circuits_own(network, circuits, order, active, with_input)
+
+
+def test_without_gates_circuits_of_shut_gates_are_drawn_and_are_zero():
+    network = case("padded")
+    circuits = enumerate_circuits(network.model, network.example)
+    shut = sum(not circuit.active for circuit in circuits) / len(circuits)
+    sample = sample_circuits(*network, 10_000, active=False, generator=generator())
+    zeros = (sample.sign == 0).double().mean().item()
+    # Four standard errors of a share.
+    assert abs(zeros - shut) < 4 * math.sqrt(shut * (1 - shut) / 10_000)
+    assert (sample_circuits(*network, 1000, generator=generator()).sign != 0).all()
+
+
+def test_the_same_generator_gives_the_same_circuits_and_another_others():
+    network = case("max-pooled")
+    first, again, other = (
+        sample_circuits(*network, 50, order=2, generator=generator(seed)) for seed in (1, 1, 2)
+    )
+    for one, same in zip(first, again, strict=True):
+        assert torch.equal(one, same)
+    assert not torch.equal(first.units, other.units)
+
+
+def test_the_global_generator_is_left_alone_where_one_is_given():
+    network = case("padded")
+    before = torch.get_rng_state()
+    sample_circuits(*network, 10, order=1, generator=generator())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_paper_s_network_is_sampled_in_its_own_precision():
+    model = vgg12(1 / 16, generator())
+    example = torch.randn(3, 32, 32, generator=generator(1))
+    sample = sample_circuits(model, example, 2000, order=2, generator=generator())
+    assert sample.units.shape == (2000, 1 + 12 + 5)
+    assert (sample.sign.abs() == 1).all()
+    double = sample_circuits(model.double(), example.double(), 2000, order=2, generator=generator())
+    # The gates of both agree but for those of sums within rounding of zero, so nearly all of the
+    # circuits do, and of these the values: float32 weights are exact in float64.
+    same = (sample.units == double.units).all(1)
+    assert same.double().mean() > 0.9
+    torch.testing.assert_close(sample.log_abs[same], double.log_abs[same], rtol=1e-13, atol=0)
+
+
+def dead() -> Case:
+    model = nn.Sequential(*linear(2, 3, 1))
+    nn.init.constant_(model[0].weight, -1.0)
+    return Case(model, torch.ones(2))
+
+
+def test_without_an_active_circuit_there_is_nothing_to_draw():
+    with pytest.raises(ValueError, match="no active circuit"):
+        sample_circuits(*dead(), 10, generator=generator())
+    sample = sample_circuits(*dead(), 10, active=False, generator=generator())
+    assert (sample.sign == 0).all()
+    assert (sample.log_abs == -math.inf).all()
+
+
+def test_an_input_of_zero_makes_a_value_of_zero():
+    network = Case(nn.Sequential(*linear(2, 1)), torch.tensor([0.0, 1.0]))
+    sample = sample_circuits(*network, 100, generator=generator())
+    assert torch.equal(sample.sign == 0, sample.units[:, 0] == 0)
+    without = sample_circuits(*network, 100, with_input=False, generator=generator())
+    assert (without.sign != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_samples": 0}, "num_samples must be at least 1, not 0"),
+        ({"order": 3}, "order 3 is not one of 0, 1, 2"),
+        ({"order": -1}, "order -1 is not one of 0, 1, 2"),
+        ({"input": torch.zeros(4).double()}, r"layer 0 \(Linear\)"),
+        ({"input": torch.zeros(1, 3).double()}, "an example has shape"),
+        ({"input": torch.ones(3)}, "examples are torch.float32"),
+        ({"input": torch.full((3,), math.nan).double()}, "not finite"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    model, example = case("fully-connected")
+    good = {"input": example, "num_samples": 1, "order": 0, "generator": generator()}
+    with pytest.raises(ValueError, match=message):
+        sample_circuits(model, **(good | arguments))
+
+
+def test_a_single_layer_has_no_perturbation_of_second_order():
+    model = nn.Sequential(*linear(2, 1))
+    with pytest.raises(ValueError, match=r"order 2 .* above the number of layers, 1"):
+        sample_circuits(model, torch.ones(2), 1, order=2, generator=generator())
