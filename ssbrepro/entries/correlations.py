@@ -1,0 +1,75 @@
+"""The stage ``correlations``: correlation matrices of Hessian entries at the start and the end."""
+
+import numpy as np
+
+from ssbrepro.entries.sampling import Ensemble, ensembles
+from ssbrepro.results import Array, Context, Result
+from ssbrepro.seeding import numpy_generator
+from ssbrepro.stages import CorrelationsParameters
+
+_PERMUTATIONS = 20  # of the null mean, which averages over thousands of pairs in each
+
+
+def correlations_stage(parameters: CorrelationsParameters, context: Context) -> Result:
+    """Correlate the first entries drawn that are live at the first and the last such checkpoint.
+
+    A correlation does not depend on how many examples a bootstrap draw averages, so it is that over
+    the examples. Examples outside the margin are zero for all entries and correlate them; the null
+    permutes the values of each entry among those inside only, and keeps that part.
+
+    Returns:
+        Arrays ``start`` and ``end`` (entries, entries), and of both ``epoch`` and ``num_active``, all
+        empty where there is none. Numbers over the pairs of different entries: ``strong_share``,
+        ``mean`` of the absolute value and its ``null_mean``, at both.
+    """
+    found = [one for one in ensembles(context.inputs["entries"].arrays) if one is not None]
+    found = [one for one in found if len(one.live) >= 2]
+    names = [
+        f"{n}_{when}" for n in ("strong_share", "mean", "null_mean") for when in ("start", "end")
+    ]
+    if not found:
+        reason = "no two entries are live at any checkpoint"
+        names += ["end_epoch", "num_active_end", "mean_growth"]
+        matrix, both = np.zeros((0, 0)), np.zeros(0)
+        nothing = {"start": matrix, "end": matrix, "epoch": both, "num_active": both}
+        return Result(nothing, {}, missing=dict.fromkeys(names, reason))
+    start_and_end = found[0], found[-1]
+    arrays: dict[str, Array] = {
+        "epoch": np.array([ensemble.epoch for ensemble in start_and_end]),
+        "num_active": np.array([len(ensemble.examples) for ensemble in start_and_end]),
+    }
+    numbers: dict[str, float] = {}
+    for when, ensemble in zip(("start", "end"), start_and_end, strict=True):
+        chosen = slice(parameters.num_entries)
+        matrix = _correlations(ensemble.standardised()[:, chosen])
+        pairs = np.abs(matrix[np.triu_indices(len(matrix), 1)])
+        arrays[when] = matrix
+        numbers |= {
+            f"strong_share_{when}": float((pairs > parameters.strong_above).mean()),
+            f"mean_{when}": float(pairs.mean()),
+            f"null_mean_{when}": _null_mean(ensemble, chosen, context.seed),
+        }
+    numbers |= {
+        "end_epoch": float(found[-1].epoch),
+        "num_active_end": float(len(found[-1].examples)),
+        "mean_growth": numbers["mean_end"] - numbers["mean_start"],
+    }
+    return Result(arrays, numbers)
+
+
+def _correlations(standardised: Array) -> Array:
+    matrix: Array = standardised.T @ standardised / len(standardised)
+    return matrix
+
+
+def _null_mean(ensemble: Ensemble, chosen: slice, seed: int) -> float:
+    """Mean magnitude of correlations when each entry's active examples are permuted on their own."""
+    generator = numpy_generator(seed, "permutations", ensemble.epoch)
+    means = []
+    for _ in range(_PERMUTATIONS):
+        permuted = generator.permuted(ensemble.values[:, chosen], axis=0)
+        rows = np.zeros((ensemble.num_examples, permuted.shape[1]))
+        rows[: len(permuted)] = permuted
+        matrix = _correlations((rows - rows.mean(axis=0)) / rows.std(axis=0))
+        means.append(np.abs(matrix[np.triu_indices(len(matrix), 1)]).mean())
+    return float(np.mean(means))

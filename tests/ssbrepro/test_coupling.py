@@ -1,0 +1,265 @@
+"""Joint cumulants of pairs, and which of them are found not to be zero."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.stats import binom, kurtosis, skew
+
+from ssbrepro.entries import coupling
+from ssbrepro.entries.coupling import (
+    CUMULANTS,
+    coupling_shares,
+    discovery_thresholds,
+    exponents,
+    joint_cumulants,
+    tail_classes,
+)
+
+COVARIANCE, COSKEWNESS, COKURTOSIS = range(3)
+
+
+def standardised(values):
+    return (values - values.mean(axis=0)) / values.std(axis=0)
+
+
+def skewed(examples=50, entries=6, seed=0):
+    generator = np.random.default_rng(seed)
+    return standardised(generator.exponential(size=(examples, entries)) ** 1.5)
+
+
+# The cumulants.
+
+
+def test_cumulants_are_those_of_plain_loops():
+    values = skewed()
+    received = joint_cumulants(values)
+    assert received.shape == (3, 6, 6)
+    for i, j in itertools.product(range(6), repeat=2):
+        x, y = values[:, i].tolist(), values[:, j].tolist()
+
+        def moment(p, q, x=x, y=y):
+            return sum(a**p * b**q for a, b in zip(x, y, strict=True)) / len(x)
+
+        expected = (
+            moment(1, 1) - moment(1, 0) * moment(0, 1),
+            moment(2, 1),  # means are zero
+            moment(2, 2) - moment(2, 0) * moment(0, 2) - 2 * moment(1, 1) ** 2,
+        )
+        # Fifty terms of at most some hundred.
+        np.testing.assert_allclose(received[:, i, j], expected, rtol=0, atol=1e-11)
+
+
+def test_an_entry_with_itself_has_its_own_variance_skewness_and_kurtosis():
+    values = skewed()
+    own = np.diagonal(joint_cumulants(values), axis1=1, axis2=2)
+    np.testing.assert_allclose(own[COVARIANCE], 1, rtol=1e-12)
+    np.testing.assert_allclose(own[COSKEWNESS], skew(values), rtol=1e-10)
+    np.testing.assert_allclose(own[COKURTOSIS], kurtosis(values), rtol=1e-10)
+
+
+def test_cumulants_of_a_law_that_is_known():
+    # x = +-1 and 0 with probabilities 1/4, 1/4 and 1/2, and y = x^2: E x^2 = E x^2 y = 1/2.
+    x = np.array([1.0, -1, 0, 0])
+    received = joint_cumulants(standardised(np.stack([x, x**2], axis=1)))
+    # x/sqrt(1/2) and (y - 1/2)/(1/2): E x^2 y is 2 * 2 * (1/2 - 1/4) = 1, and E x^2 y^2 = 1.
+    np.testing.assert_allclose(received[COVARIANCE], np.eye(2), atol=1e-15)
+    np.testing.assert_allclose(received[COSKEWNESS], [[0, 1], [0, 0]], atol=1e-15)
+    # Excess kurtosis of x: 2 - 3; of y, a fair coin: 1 - 3.
+    np.testing.assert_allclose(received[COKURTOSIS], [[-1, 0], [0, -2]], atol=1e-15)
+
+
+# What counts as not zero.
+
+
+def discoveries(values, generator, num_permutations, rate, classify=tail_classes):
+    """Which pairs are found, (kinds, entries, entries)."""
+    values = standardised(values)
+    cumulants = joint_cumulants(values)
+    thresholds = discovery_thresholds(
+        cumulants,
+        lambda: joint_cumulants(generator.permuted(values, axis=0)),
+        classify(values),
+        num_permutations,
+        rate,
+    )
+    return np.abs(cumulants) >= thresholds
+
+
+def one_class(values):
+    """Entries of one law: a single pair can be found then, with the fewest permutations."""
+    return np.zeros(values.shape[1], dtype=np.int64)
+
+
+LAWS = {
+    "normal": lambda generator, shape: generator.normal(size=shape),
+    "heavy": lambda generator, shape: generator.standard_t(2, size=shape),
+    # As entries of the Hessian are: zero for most examples, for some more than for others.
+    "sparse": lambda generator, shape: (
+        generator.normal(size=shape) ** 3
+        * (generator.random(shape) < np.linspace(0.2, 0.9, shape[1]))
+    ),
+}
+
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """A tenth of the thresholds: the procedure is the same, and faster."""
+    monkeypatch.setattr(coupling, "_PER_DECADE", 20)
+    monkeypatch.setattr(coupling, "_EDGES", 10.0 ** (np.arange(240) / 20 - 6))
+
+
+@pytest.mark.usefixtures("coarse")
+@pytest.mark.parametrize(
+    ("law", "classify", "num_permutations"),
+    [
+        ("normal", one_class, 20),
+        ("heavy", one_class, 20),
+        ("sparse", one_class, 20),
+        (
+            "sparse",
+            tail_classes,
+            100,
+        ),  # with fewer, fewer pairs than there are in a class never pass
+    ],
+)
+def test_independent_entries_are_rarely_found_coupled(law, classify, num_permutations):
+    rate, repetitions = 0.2, 50
+    wrong = np.zeros(3)
+    generator = np.random.default_rng(5)
+    for _ in range(repetitions):
+        values = LAWS[law](generator, (40, 9))
+        found = discoveries(values, generator, num_permutations, rate, classify)
+        wrong += found.any(axis=(1, 2))
+    # With nothing to find every discovery is false, so the rate is that of finding anything. So many
+    # or more have a probability of 1e-3 at exactly that rate.
+    assert (wrong <= binom.ppf(1 - 1e-3, repetitions, rate)).all(), wrong
+    assert wrong.any()  # nor are they never: the procedure is not blind
+
+
+@pytest.mark.usefixtures("coarse")
+def test_of_what_is_found_few_are_wrong():
+    rate, repetitions = 0.2, 30
+    generator = np.random.default_rng(1)
+    shares = np.zeros(repetitions)
+    for repetition in range(repetitions):
+        values = generator.normal(size=(60, 10))
+        values[:, 1:4] += values[:, :1]  # a group of four
+        found = discoveries(values, generator, 20, rate, one_class)[COVARIANCE]
+        assert found[:4, :4].sum() >= 6
+        shares[repetition] = 1 - found[:4, :4].sum() / found.sum()
+    # Three standard errors of the mean share.
+    assert shares.mean() <= rate + 3 * shares.std() / repetitions**0.5
+
+
+def planted(kind, generator):
+    """Seven entries of which only 2 and 5 belong together, by this cumulant."""
+    values = generator.normal(size=(1000, 7))
+    if kind == COVARIANCE:
+        values[:, 5] += 0.5 * values[:, 2]
+    elif kind == COSKEWNESS:
+        values[:, 5] = values[:, 2] ** 2 + generator.normal(size=1000)
+    else:
+        values[:, [2, 5]] *= generator.uniform(0, 2, size=(1000, 1))  # a common variance
+    return values
+
+
+@pytest.mark.usefixtures("coarse")
+@pytest.mark.parametrize("kind", range(3), ids=CUMULANTS)
+def test_what_is_planted_is_found_and_nothing_else(kind):
+    generator = np.random.default_rng(2)
+    found = discoveries(planted(kind, generator), generator, 200, 0.01, one_class)
+    expected = np.zeros((7, 7), dtype=bool)
+    expected[2, 5] = True
+    expected[5, 2] = kind != COSKEWNESS  # k(i,i,j) is not symmetric
+    assert np.array_equal(found[kind], expected)
+    # The cumulants below it are zero.
+    assert not found[:kind].any()
+
+
+def plainly_found(observed, nulls, classes, rate):
+    """Benjamini & Hochberg's procedure pair by pair, on p-values from pairs of the same classes."""
+    pairs = [*itertools.permutations(range(len(classes)), 2)]
+    edges = coupling._EDGES
+
+    def stratum(pair):
+        return classes[pair[0]], classes[pair[1]]
+
+    p_values = {}
+    for pair in pairs:
+        alike = [other for other in pairs if stratum(other) == stratum(pair)]
+        edge = edges[np.searchsorted(edges, abs(observed[pair]), side="right") - 1]
+        beyond = sum(abs(null[other]) >= edge for null in nulls for other in alike)
+        p_values[pair] = (2 + beyond) / (len(nulls) * len(alike))
+    ranked = sorted(p_values.values())
+    passing = [p for rank, p in enumerate(ranked, 1) if p <= rate * rank / len(ranked)]
+    found = np.zeros(observed.shape, dtype=bool)
+    for pair, p_value in p_values.items():
+        found[pair] = bool(passing) and p_value <= passing[-1]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_procedure_is_benjamini_and_hochbergs(seed):
+    generator = np.random.default_rng(seed)
+    observed = generator.normal(size=(3, 11, 11)) * np.array([1, 3, 9])[:, None, None]
+    nulls = iter(generator.normal(size=(8, 3, 11, 11)))
+    kept = []
+
+    def null():
+        kept.append(next(nulls))
+        return kept[-1]
+
+    classes = np.arange(11) % 3
+    thresholds = discovery_thresholds(observed, null, classes, 8, 0.3)
+    found = np.abs(observed) >= thresholds
+    assert np.isinf(np.diagonal(thresholds, axis1=1, axis2=2)).all()
+    for kind in range(3):
+        one_kind = [null[kind] for null in kept]
+        assert np.array_equal(found[kind], plainly_found(observed[kind], one_kind, classes, 0.3))
+    assert found[2].sum() > found[0].sum()
+
+
+def test_classes_order_entries_by_their_tails_and_know_no_order_of_examples():
+    generator = np.random.default_rng(3)
+    values = standardised(generator.standard_t(3, size=(100, 23)))
+    classes = tail_classes(values)
+    # As equal as 23 can be divided by five.
+    assert sorted(np.bincount(classes).tolist()) == [4, 4, 5, 5, 5]
+    heaviness = kurtosis(values)
+    for lower, upper in itertools.pairwise(range(5)):
+        assert heaviness[classes == lower].max() <= heaviness[classes == upper].min()
+    permuted = generator.permuted(values, axis=0)
+    assert np.array_equal(tail_classes(permuted), classes)
+
+
+# Sizes of coupling sets.
+
+
+@pytest.mark.usefixtures("coarse")
+def test_an_entry_is_not_one_of_the_others_it_is_coupled_with():
+    values = standardised(np.random.default_rng(4).normal(size=(500, 1)).repeat(4, axis=1))
+    generator = np.random.default_rng(4)
+    cumulants = joint_cumulants(values)
+    thresholds = discovery_thresholds(
+        cumulants,
+        lambda: joint_cumulants(generator.permuted(values, axis=0)),
+        one_class(values),
+        20,
+        0.1,
+    )
+    assert coupling_shares(cumulants, thresholds)[COVARIANCE].tolist() == [1, 1, 1, 1]
+    thresholds[COVARIANCE, 0, 1:3] = np.inf
+    shares = coupling_shares(cumulants, thresholds)[COVARIANCE]
+    np.testing.assert_allclose(shares, [1 / 3, 1, 1, 1], rtol=1e-15)
+
+
+@pytest.mark.parametrize("number", [10.0, 7.2e8, 8.68e12])
+def test_exponents_are_logarithms_of_sizes(number):
+    powers = np.array([0, 0.3, 0.87, 1])
+    shares = (number**powers - 1) / (number - 1)
+    # Sums and powers of numbers up to 1e13, and back.
+    np.testing.assert_allclose(exponents(shares, number), powers, rtol=0, atol=1e-12)
+    assert exponents(np.zeros(1), number) == 0
+    # The paper's own: 3.39e-4 of 8.68e12 entries.
+    assert exponents(np.array([3.39e-4]), 8.68e12)[0] == pytest.approx(0.7318, abs=1e-4)

@@ -1,0 +1,549 @@
+"""The stages on Hessian entries: of a small trained network, and of entries whose law was chosen."""
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from ssbrepro.data import cifar10
+from ssbrepro.data.cifar10 import BinaryImages
+from ssbrepro.entries import per_example_entries, stage
+from ssbrepro.entries.sampling import draw_pairs, same_layer_share
+from ssbrepro.losses import hinge
+from ssbrepro.models import vgg12
+from ssbrepro.operators import hessian_operator
+from ssbrepro.results import Context, Input, NoProgress
+from ssbrepro.stages import (
+    STAGES,
+    CorrelationsParameters,
+    CouplingParameters,
+    EntriesParameters,
+    LawsParameters,
+    MeansParameters,
+    TrainingParameters,
+)
+from ssbrepro.statistics import reflection_asymmetry
+from ssbrepro.training import load_weights
+from tests.oracles.progress import Interruption, Memory
+
+TRAINING = TrainingParameters(
+    positive_classes=(0,),
+    negative_classes=(1,),
+    num_examples=8,
+    width=1 / 32,
+    step_size=0.02,
+    cut_epochs=(),
+    cut_factor=1.0,
+    momentum=0.9,
+    batch_size=4,
+    num_epochs=2,
+    checkpoint_epochs=(0, 1, 2),
+)
+SIZES = [weight.numel() for weight in vgg12(1 / 32).parameters()]
+ENTRIES = EntriesParameters(num_examples=7, min_active=2, num_entries=20, max_pairs=2000)
+LAWS = LawsParameters(
+    resample_size=1,
+    num_draws=300,
+    num_flips=19,
+    centred_below=0.15,
+    symmetric_below=0.3,
+    num_shown=3,
+    num_bins=41,
+    kernel_width=0.02,
+    linear_share=0.01,
+)
+MEANS = MeansParameters(
+    resample_size=1, centred_below=0.15, num_replicates=39, num_bins=41, kernel_width=0.02
+)
+CORRELATIONS = CorrelationsParameters(num_entries=10, strong_above=0.3)
+COUPLING = CouplingParameters(
+    num_entries=10,
+    false_discovery_rate=0.05,
+    num_permutations=40,
+    num_replicates=19,
+    paper_num_entries=8.68e12,
+)
+ON_ENTRIES = {
+    "laws": LAWS, "means": MEANS, "correlations": CORRELATIONS, "coupling": COUPLING,
+}  # fmt: skip
+
+
+def context(progress=None, **inputs):
+    return Context(
+        seed=0,
+        device="cpu",
+        data_root=Path("unused"),
+        inputs=inputs,
+        progress=progress or NoProgress(),
+    )
+
+
+# A small trained network.
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Eight random images in the place of CIFAR-10."""
+    inputs = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    return BinaryImages(inputs, torch.tensor([1.0, -1.0] * 4))
+
+
+@pytest.fixture(scope="module")
+def trained(images):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cifar10, "load", lambda *arguments: images)
+        arrays = STAGES["training"].run(TRAINING, context()).arrays
+        weights = arrays["checkpoint_weights"].copy()
+        # So short a training leaves all inside the margin; larger outputs have some beyond it.
+        weights[:, -SIZES[-1] :] *= 30
+        yield Input(TRAINING, {**arrays, "checkpoint_weights": weights})
+
+
+def at_weights(trained, weights):
+    """The same training, had it come to other weights."""
+    return Input(TRAINING, {**trained.arrays, "checkpoint_weights": weights})
+
+
+def entries_of(training, progress=None, **changes):
+    parameters = dataclasses.replace(ENTRIES, **changes)
+    return STAGES["entries"].run(parameters, context(progress, training=training))
+
+
+@pytest.fixture(scope="module")
+def measured(trained):
+    """A whole measurement: its result and what it reported and saved."""
+    progress = Memory()
+    return entries_of(trained, progress), progress
+
+
+def test_the_stage_follows_the_same_live_entries_and_accounts_for_every_number(measured):
+    result, progress = measured
+    arrays, numbers = result.arrays, result.numbers
+    assert not result.missing
+    assert set(numbers) == set(STAGES["entries"].numbers)
+    assert arrays["epoch"].tolist() == [0, 1, 2]
+    assert int(arrays["num_examples"]) == 7
+    assert int(arrays["num_weights"]) == sum(SIZES)
+    assert len(arrays["rows"]) == len(arrays["columns"]) == numbers["num_live"] == 20
+    layers = np.repeat(np.arange(12), SIZES)
+    assert (layers[arrays["rows"]] != layers[arrays["columns"]]).all()
+    assert numbers["same_layer_share"] == same_layer_share(SIZES)
+    assert 0 < numbers["dead_share"] < 1
+    assert numbers["num_empty"] == numbers["num_sparse"] == 0
+    assert arrays["values_0"].any(axis=0).all()
+    assert [report[2] for report in progress.reports].count("Hessian entries") == 3
+
+
+def test_the_values_are_those_of_the_examples_inside_the_margin(images, trained, measured):
+    arrays = measured[0].arrays
+    model = vgg12(TRAINING.width)
+    inputs, targets = images.inputs[:7].double(), images.targets[:7].double()
+    for index in range(3):
+        load_weights(model.float(), trained.arrays["checkpoint_weights"][index])
+        model.double()
+        inside = (targets * model(inputs) < 1).numpy()
+        examples, values = arrays[f"examples_{index}"], arrays[f"values_{index}"]
+        assert examples.tolist() == np.flatnonzero(inside).tolist()
+        assert 0 < arrays["num_active"][index] == len(examples) < 7
+        operator = hessian_operator(model, hinge, inputs, targets, dtype=torch.float64)
+        for entry in range(3):
+            unit = torch.zeros(sum(SIZES), dtype=torch.float64)
+            unit[arrays["rows"][entry]] = 1
+            product = operator.matvec(unit)[arrays["columns"][entry]].item()
+            # Twelve layers in float32, against float64.
+            scale = float(np.abs(values[:, entry]).sum()) / 7
+            assert values[:, entry].sum() / 7 == pytest.approx(product, abs=1e-5 * scale)
+
+
+def test_the_stage_finds_its_own_residual(measured, trained, monkeypatch):
+    # Float32 products of twelve layers.
+    assert measured[0].numbers["hessian_residual_max"] < 1e-5
+    right = stage.per_example_entries
+    monkeypatch.setattr(stage, "per_example_entries", lambda *given: 1.01 * right(*given))
+    wrong = entries_of(trained).numbers["hessian_residual_max"]
+    # A hundredth of the sum, which is at most the magnitude.
+    assert 1e-4 < wrong < 0.0101
+
+
+def test_an_interrupted_measurement_continues_with_the_same_bytes(trained, measured):
+    expected, whole = measured
+    assert whole.num_saves == 3
+    for saves in (1, 2):
+        progress = Memory(saves_until_interrupted=saves)
+        with pytest.raises(Interruption):
+            entries_of(trained, progress)
+        progress.reports.clear()
+        continued = entries_of(trained, progress)
+        assert progress.num_saves == 3  # nothing finished is done again
+        assert continued.numbers == expected.numbers
+        assert continued.arrays.keys() == expected.arrays.keys()
+        for name, values in expected.arrays.items():
+            assert continued.arrays[name].tobytes() == values.tobytes(), name
+
+
+def test_fewer_entries_than_asked_for_are_all_that_the_pairs_tried_give(trained):
+    result = entries_of(trained, num_entries=50, max_pairs=60)
+    live = result.numbers["num_live"]
+    assert 0 < live < 50
+    assert len(result.arrays["rows"]) == result.arrays["values_2"].shape[1] == live
+    assert result.numbers["dead_share"] == 1 - live / 60
+    assert not result.missing
+
+
+def test_the_dead_share_is_that_of_uniform_pairs(images, trained):
+    model = vgg12(TRAINING.width)
+    load_weights(model, trained.arrays["checkpoint_weights"][0])
+    pairs = draw_pairs(SIZES, 600, np.random.default_rng(3))
+    entries = per_example_entries(
+        model, hinge, images.inputs[:7], images.targets[:7], *map(torch.from_numpy, pairs)
+    )
+    expected = 1 - entries.any(0).double().mean().item()
+    assert 0.2 < expected < 0.98
+    live = entries_of(trained, num_entries=60).numbers
+    # Found among pairs drawn until there are 60: one minus 60 live in tried ones.
+    tried = 60 / (1 - live["dead_share"])
+    assert tried == pytest.approx(round(tried), rel=1e-9)
+    error = (expected * (1 - expected) * (1 / 600 + 1 / tried)) ** 0.5
+    assert abs(live["dead_share"] - expected) < 4 * error
+
+
+def downstream(entries):
+    """Every stage on entries."""
+    source = Input(ENTRIES, entries)
+    return {
+        name: STAGES[name].run(parameters, context(entries=source))
+        for name, parameters in ON_ENTRIES.items()
+    }
+
+
+def test_every_stage_runs_on_them(measured):
+    for name, result in downstream(measured[0].arrays).items():
+        assert not result.missing, name
+        assert set(result.numbers) == set(STAGES[name].numbers)
+        for series in result.series.values():
+            assert result.arrays[series.epochs].shape == result.arrays[series.values].shape
+
+
+def without_numbers(results, known=("num_shown", "log10_num_entries")):
+    """That nothing is claimed about entries that nobody measured, and that the reason is given."""
+    for name, result in results.items():
+        assert set(result.numbers) <= set(known), name
+        for reason in result.missing.values():
+            assert "live" in reason
+
+
+def test_a_dead_network_has_no_live_entries_and_says_so(trained):
+    dead = at_weights(trained, np.zeros_like(trained.arrays["checkpoint_weights"]))
+    result = entries_of(dead, max_pairs=60)
+    assert result.numbers["num_live"] == 0
+    assert set(result.missing) == {"dead_share", "hessian_residual_max"}
+    assert "none of 60 entries" in result.missing["dead_share"]
+    without_numbers(downstream(result.arrays))
+
+
+def test_where_nothing_is_inside_the_margin_the_hessian_is_zero(images, trained, monkeypatch):
+    weights = trained.arrays["checkpoint_weights"].copy()
+    model = vgg12(TRAINING.width)
+    load_weights(model, weights[2])
+    outputs = model(images.inputs).detach()
+    assert outputs.abs().min() > 0
+    # Labelled as the network has it, and as certain as can be.
+    monkeypatch.setattr(
+        cifar10, "load", lambda *arguments: BinaryImages(images.inputs, outputs.sign())
+    )
+    weights[:] = weights[2]
+    weights[0, -SIZES[-1] :] *= float(0.1 / outputs.abs().max())
+    weights[1:, -SIZES[-1] :] *= float(10 / outputs.abs().min())
+    result = entries_of(at_weights(trained, weights))
+    assert result.numbers["num_empty"] == 2
+    assert result.arrays["num_active"].tolist()[1:] == [0, 0]
+    assert result.arrays["values_1"].shape == (0, 20)
+    assert result.numbers["hessian_residual_max"] < 1e-5
+    stages = downstream(result.arrays)
+    assert stages["means"].numbers["end_epoch"] == 0
+    assert np.isnan(stages["means"].arrays["asymmetry"]).tolist() == [False, True, True]
+    assert np.isnan(stages["laws"].arrays["ratio"][:, 1:]).all()
+    weights[0] = weights[2]
+    nothing = entries_of(at_weights(trained, weights))
+    assert nothing.numbers["num_empty"] == 3
+    assert "0 examples are inside" in nothing.missing["dead_share"]
+    without_numbers(downstream(nothing.arrays))
+
+
+def test_too_few_active_examples_are_left_out_and_counted(trained):
+    result = entries_of(trained, min_active=8)
+    assert result.numbers["num_sparse"] == 3
+    assert result.numbers["num_empty"] == result.numbers["num_live"] == 0
+    assert "fewer than 8" in result.missing["hessian_residual_max"]
+    without_numbers(downstream(result.arrays))
+
+
+# Entries whose laws were chosen.
+
+
+class Planted(NamedTuple):
+    """Values of entries at one checkpoint, of the first examples; all others are zero."""
+
+    values: np.ndarray
+    num_examples: int
+
+    @property
+    def everything(self):
+        padding = self.num_examples - len(self.values)
+        values = self.values.astype(np.float32).astype(np.float64)
+        return np.concatenate([values, np.zeros((padding, values.shape[1]))])
+
+
+def run(name, *checkpoints, progress=None, seed=0, **changes):
+    """A stage on planted entries, at epochs 0, 10, 20 and so on."""
+    arrays = {
+        "epoch": 10 * np.arange(len(checkpoints)),
+        "num_examples": np.array(checkpoints[0].num_examples),
+        "num_weights": np.array(100),
+        "rows": np.arange(checkpoints[0].values.shape[1]),
+    }
+    for index, planted in enumerate(checkpoints):
+        arrays[f"examples_{index}"] = np.arange(len(planted.values))
+        arrays[f"values_{index}"] = planted.values.astype(np.float32)
+    parameters = dataclasses.replace(ON_ENTRIES[name], **changes)
+    inputs = {"entries": Input(ENTRIES, arrays)}
+    result = STAGES[name].run(
+        parameters, dataclasses.replace(context(progress, **inputs), seed=seed)
+    )
+    assert not {*result.numbers} & {*result.missing}
+    return result
+
+
+def normal(columns, rows=30, num_examples=40, seed=0):
+    return Planted(np.random.default_rng(seed).normal(size=(rows, columns)), num_examples)
+
+
+def empty(columns, num_examples=40):
+    return Planted(np.zeros((0, columns)), num_examples)
+
+
+MIRRORED = np.array([1.0, -1, 2, -2, 0.3, -0.3] * 5)
+ONE_SIGNED = np.abs(MIRRORED)
+LOPSIDED = np.array([-1.0] * 29 + [29.0])  # mean zero
+
+
+def laws(columns):
+    return Planted(np.stack(columns, axis=1), 30)
+
+
+def test_laws_tell_symmetric_from_centred():
+    result = run("laws", laws([MIRRORED, ONE_SIGNED, LOPSIDED]), num_draws=20_000)
+    asymmetry, ratio = result.arrays["asymmetry"][:, 0], result.arrays["ratio"][:, 0]
+    # Draws of a symmetric law: A is some 1 / sqrt(20,000).
+    assert asymmetry[0] < 0.03
+    assert asymmetry[1] == pytest.approx(2, abs=1e-12)
+    assert asymmetry[2] > 1
+    np.testing.assert_allclose(ratio[[0, 2]], 0, atol=1e-14)
+    assert ratio[1] == pytest.approx(ONE_SIGNED.mean() / ONE_SIGNED.std(), rel=1e-6)  # float32
+    assert result.numbers["num_shown"] == 3
+    assert result.numbers["symmetric_share"] == pytest.approx(1 / 3)
+    assert result.numbers["centred_share"] == pytest.approx(2 / 3)
+    assert result.numbers["shown_symmetric_share"] == result.numbers["symmetric_share"]
+
+
+def test_only_the_first_laws_are_shown_and_those_are_random_ones():
+    result = run("laws", laws([ONE_SIGNED, MIRRORED, MIRRORED]), num_shown=1, num_draws=20_000)
+    assert result.numbers["shown_symmetric_share"] == result.numbers["shown_centred_share"] == 0
+    assert result.numbers["symmetric_share"] == pytest.approx(2 / 3)
+    assert result.arrays["histogram"].shape == (1, 1, 41)
+    # Random signs make a symmetric law of any: chance alone would not be that low.
+    assert result.numbers["shown_centred_share_noise"] in (0, 1)
+
+
+def test_more_examples_in_a_draw_make_laws_less_centred_by_the_root():
+    planted = laws([ONE_SIGNED, LOPSIDED + 0.1])
+    one, many = (run("laws", planted, resample_size=size) for size in (1, 16))
+    np.testing.assert_allclose(many.arrays["ratio"], 4 * one.arrays["ratio"], rtol=1e-12)
+    assert one.numbers["centred_share"] == 0.5
+    assert many.numbers["centred_share"] in (0, 0.5)
+    one, many = (run("means", planted, resample_size=size) for size in (1, 16))
+    # Not the asymmetry: a common factor.
+    assert one.numbers["asymmetry_max"] == pytest.approx(many.numbers["asymmetry_max"], rel=1e-12)
+
+
+def test_the_noise_of_the_shares_is_what_random_signs_give():
+    # One example carries each entry: whatever its sign, all draws have one sign.
+    carried = np.zeros((30, 2))
+    carried[[3, 7], [0, 1]] = 1
+    result = run("laws", Planted(carried, 30))
+    assert result.numbers["shown_symmetric_share_noise"] == 0
+    # Mean 1/30, standard deviation sqrt(29)/30.
+    assert result.numbers["shown_centred_share"] == 0
+    assert result.numbers["shown_centred_share_noise"] == 0
+    # Many examples: random signs make it symmetric and centred in all imitations.
+    many = Planted(np.random.default_rng(0).uniform(1, 2, size=(2000, 2)), 2000)
+    result = run("laws", many, num_draws=2000)
+    assert result.numbers["shown_symmetric_share"] == result.numbers["shown_centred_share"] == 0
+    assert result.numbers["shown_symmetric_share_noise"] == 1
+    assert result.numbers["shown_centred_share_noise"] == 1
+
+
+def test_the_drawn_laws_are_those_of_the_draws():
+    result = run("laws", normal(4), empty(4), num_bins=201)
+    histogram, edges = result.arrays["histogram"], result.arrays["edges"]
+    assert np.array_equal(edges, -edges[::-1])
+    # The mean over the bins of an axis of length 1.
+    np.testing.assert_allclose(histogram[:, 0].mean(axis=-1), 1, rtol=1e-9)
+    assert not histogram[:, 1].any()
+    assert np.isnan(result.arrays["asymmetry"]).tolist() == [[False, True]] * 4
+
+
+def test_means_are_in_units_of_standard_deviations_over_all_examples():
+    checkpoints = normal(50), normal(50, rows=40, seed=1), empty(50)
+    result = run("means", *checkpoints)
+    arrays, numbers = result.arrays, result.numbers
+    for index, planted in enumerate(checkpoints[:2]):
+        every = planted.everything
+        ratios = every.mean(axis=0) / every.std(axis=0)
+        # Sums of 40 terms.
+        expected = reflection_asymmetry(ratios)
+        assert arrays["asymmetry"][index] == pytest.approx(expected, rel=1e-10)
+        assert arrays["centred_share"][index] == (np.abs(ratios) < 0.15).mean()
+    assert arrays["num_live"].tolist() == [50, 50, 0]
+    for name in ("asymmetry", "asymmetry_noise", "centred_share", "centred_share_band"):
+        assert np.isnan(arrays[name]).tolist() == [False, False, True]
+    assert not arrays["histogram"][2].any()
+    assert numbers["end_epoch"] == 10
+    assert numbers["num_live_min"] == 50
+    assert numbers["asymmetry_max"] == np.nanmax(arrays["asymmetry"])
+    assert numbers["centred_share_min"] == np.nanmin(arrays["centred_share"])
+    start, end = arrays["centred_share"][:2]
+    assert numbers["centred_share_growth"] == end - start
+
+
+def test_the_noise_of_an_asymmetry_is_that_of_the_signs_of_the_examples():
+    # All entries alike: any sample of them is one-signed, however many there are.
+    column = np.random.default_rng(0).normal(size=(30, 1)) + 3
+    same = run("means", Planted(np.repeat(column, 100, axis=1), 40))
+    assert same.numbers["asymmetry_max"] == pytest.approx(2)
+    assert same.numbers["asymmetry_noise"] == pytest.approx(2)
+    # Independent ones with no common sign: A is some 1 / sqrt(entries).
+    apart = run("means", normal(2000))
+    assert apart.numbers["asymmetry_max"] < 2 * apart.numbers["asymmetry_noise"] < 0.3
+
+
+def test_the_band_of_the_centred_share_is_its_spread_over_new_examples():
+    # Bands of the share in the examples at hand, against shares in really new examples.
+    shares = [
+        run("means", normal(60, rows=40, seed=seed), num_replicates=19).numbers["centred_share_end"]
+        for seed in range(40)
+    ]
+    band = run("means", normal(60, rows=40), num_replicates=400).numbers["centred_share_band_max"]
+    # The standard deviation of 40 values is known to a ninth; a resample has twice the variance of
+    # the mean, so its ratios are wider and its shares lie elsewhere: a factor of two either way.
+    assert np.std(shares) / 2 < band < 2 * np.std(shares)
+
+
+def test_correlations_are_those_over_all_examples():
+    checkpoints = empty(12), normal(12), normal(12, seed=1), empty(12)
+    result = run("correlations", *checkpoints)
+    for when, planted in (("start", checkpoints[1]), ("end", checkpoints[2])):
+        expected = np.corrcoef(planted.everything[:, :10].T)
+        # Sums of 40 terms.
+        np.testing.assert_allclose(result.arrays[when], expected, atol=1e-13)
+        pairs = np.abs(expected[~np.eye(10, dtype=bool)])
+        assert result.numbers[f"mean_{when}"] == pytest.approx(pairs.mean(), rel=1e-12)
+        assert result.numbers[f"strong_share_{when}"] == pytest.approx((pairs > 0.3).mean())
+    assert result.numbers["end_epoch"] == 20
+    assert result.numbers["num_active_end"] == 30
+    growth = result.numbers["mean_end"] - result.numbers["mean_start"]
+    assert result.numbers["mean_growth"] == growth
+
+
+def test_the_null_of_correlations_keeps_what_being_outside_the_margin_does():
+    # Positive values inside, zero outside: correlated by that alone.
+    values = np.random.default_rng(0).uniform(0.9, 1.1, size=(20, 10))
+    result = run("correlations", Planted(values, 40))
+    assert result.numbers["mean_start"] > 0.95
+    assert result.numbers["null_mean_start"] == pytest.approx(
+        result.numbers["mean_start"], abs=0.01
+    )
+    # One common factor among those inside: it is not in the null.
+    common = np.random.default_rng(1).normal(size=(40, 1)) + 0.1 * values.repeat(2, axis=0)
+    result = run("correlations", Planted(common, 40))
+    assert result.numbers["mean_start"] > 0.9
+    assert result.numbers["null_mean_start"] < 0.3
+
+
+def coupled(rows=60):
+    """Ten entries of which the first three share what they fluctuate with."""
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(rows, 10))
+    values[:, :3] += 5 * generator.normal(size=(rows, 1))
+    return Planted(values, rows)
+
+
+def test_coupling_grows_where_entries_become_dependent():
+    many = {"false_discovery_rate": 0.2, "num_permutations": 300}
+    alone = normal(10, rows=60, num_examples=60)
+    result = run("coupling", alone, coupled(), empty(10, 60), **many)
+    arrays, numbers = result.arrays, result.numbers
+    assert arrays["num_live"].tolist() == [10, 10, 0]
+    assert numbers["end_epoch"] == 10
+    # Three of ten entries with two of nine others each, and at most a fifth of all found by chance.
+    assert 6 / 90 <= numbers["covariance_relative_size_end"] <= 8 / 90
+    assert numbers["covariance_relative_size_start"] <= 2 / 90
+    assert numbers["covariance_exponent_growth"] > 0
+    number = 100 * 101 / 2
+    assert numbers["log10_num_entries"] == pytest.approx(np.log10(number))
+    size = 1 + arrays["covariance_relative_size"][1] * (number - 1)
+    # The mean of the entries' sizes as an exponent of all.
+    assert arrays["covariance_exponent"][1] == pytest.approx(np.log(size) / np.log(number))
+    for name, values in arrays.items():
+        if name.endswith(("size", "exponent", "band")):
+            assert np.isnan(values).tolist() == [False, False, True], name
+
+
+def test_interrupted_couplings_continue_with_the_same_bytes():
+    checkpoints = normal(10), empty(10), normal(10, seed=1), normal(10, rows=5)
+    whole = Memory()
+    expected = run("coupling", *checkpoints, progress=whole)
+    assert whole.num_saves == 3
+    for saves in (1, 2):
+        progress = Memory(saves_until_interrupted=saves)
+        with pytest.raises(Interruption):
+            run("coupling", *checkpoints, progress=progress)
+        continued = run("coupling", *checkpoints, progress=progress)
+        assert progress.num_saves == 3
+        assert continued.numbers == expected.numbers
+        for name, values in expected.arrays.items():
+            assert continued.arrays[name].tobytes() == values.tobytes(), name
+
+
+@pytest.mark.parametrize("name", ON_ENTRIES)
+def test_a_single_active_example_is_a_law_too(name):
+    lonely = Planted(np.array([[1.0, -2, 0.5, 3]]), 40)
+    result = run(name, normal(4), lonely)
+    assert not result.missing
+    if name == "means":
+        # One of 40: mean v/40, standard deviation v sqrt(39)/40.
+        assert result.arrays["centred_share"][1] == 0
+    if name == "correlations":
+        np.testing.assert_allclose(np.abs(result.arrays["end"]), 1, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ON_ENTRIES)
+def test_one_live_entry_has_no_pairs_and_nobody_claims_so(name):
+    result = run(name, normal(1), normal(1, seed=1))
+    if name in ("laws", "means"):
+        assert not result.missing
+    else:
+        assert all("no two entries" in reason for reason in result.missing.values())
+        assert set(result.numbers) <= {"log10_num_entries"}
+
+
+@pytest.mark.parametrize("name", ON_ENTRIES)
+def test_results_depend_on_the_seed_alone(name):
+    one, again, other = (run(name, normal(10), seed=seed) for seed in (1, 1, 2))
+    assert one.numbers == again.numbers
+    for key, values in one.arrays.items():
+        assert values.tobytes() == again.arrays[key].tobytes()
+    assert one.numbers != other.numbers or name == "coupling"
