@@ -127,7 +127,8 @@ def judge(
             for claim in figure.claims
         ),
         references=tuple(
-            _reference(reference, metrics, recorded_runs) for reference in figure.references
+            _reference(reference, metrics, recorded_runs, len(figure.references))
+            for reference in figure.references
         ),
     )
 
@@ -140,11 +141,19 @@ def changed_claims(
     return [one["id"] for one, other in pairs if one["verdict"] != other["verdict"]]
 
 
-def prediction_interval(values: Sequence[float], resolution: float) -> tuple[float, float]:
+def prediction_interval(
+    values: Sequence[float], resolution: float, together: int = 1
+) -> tuple[float, float]:
     """Where a new run is expected with 95 % probability: mean ± t s √(1 + 1/n).
 
     At least ``resolution`` to each side: recorded runs that all agree do not mean that a difference
     too small to matter is a failure.
+
+    Args:
+        values: Of the recorded runs.
+        resolution: Smallest difference that matters.
+        together: Number of intervals that are to hold a new run together with that probability
+            (Bonferroni).
 
     Raises:
         ValueError: With fewer than ``MIN_RUNS`` values.
@@ -153,7 +162,7 @@ def prediction_interval(values: Sequence[float], resolution: float) -> tuple[flo
     if n < MIN_RUNS:
         raise ValueError(f"{n} runs; a prediction interval needs {MIN_RUNS}")
     mean = statistics.fmean(values)
-    factor = float(student_t.ppf((1 + _LEVEL) / 2, n - 1))
+    factor = float(student_t.ppf(1 - (1 - _LEVEL) / 2 / together, n - 1))
     half = max(factor * statistics.stdev(values) * math.sqrt(1 + 1 / n), resolution)
     return mean - half, mean + half
 
@@ -203,7 +212,10 @@ def _recorded_verdicts(claim_id: str, runs: Sequence[Mapping[str, Any]]) -> tupl
 
 
 def _reference(
-    reference: Reference, metrics: Mapping[str, float], runs: Sequence[Mapping[str, Any]]
+    reference: Reference,
+    metrics: Mapping[str, float],
+    runs: Sequence[Mapping[str, Any]],
+    together: int,
 ) -> ReferenceVerdict:
     value = metrics.get(reference.metric)
     recorded = [
@@ -211,7 +223,7 @@ def _reference(
     ]
     low = high = None
     if len(recorded) >= MIN_RUNS:
-        low, high = prediction_interval(recorded, reference.resolution)
+        low, high = prediction_interval(recorded, reference.resolution, together)
     if value is None:
         verdict = "missing"
     elif low is None or high is None:

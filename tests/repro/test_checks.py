@@ -179,6 +179,12 @@ def test_too_few_runs_have_no_interval(values: list[float]) -> None:
         prediction_interval(values, 0.01)
 
 
+def test_intervals_that_hold_together_are_wider():
+    # t quantiles of four degrees of freedom: 0.975 and 0.995.
+    (low, _), (wider, _) = (prediction_interval([1, 2, 3, 4, 5], 0.01, k) for k in (1, 5))
+    assert (3 - wider) / (3 - low) == pytest.approx(4.604095 / 2.776445, rel=1e-6)
+
+
 @pytest.mark.parametrize("recorded", [3, 10])
 def test_the_prediction_interval_covers_a_new_run_19_times_in_20(recorded: int) -> None:
     trials = 2000
