@@ -207,12 +207,14 @@ class CouplingParameters:
 
     Covariance, coskewness and excess cokurtosis of ``num_entries`` live entries; not zero means
     beyond a threshold from ``num_permutations`` independent permutations of the examples at
-    ``false_discovery_rate``. ``num_replicates`` bootstrap samples of the entries give the bands.
-    ``paper_num_entries`` is the N of the paper's own statement.
+    ``false_discovery_rate``: of ``all``, or of the ``active`` ones, inside the margin, which keeps
+    that all entries are zero for the same others. ``num_replicates`` bootstrap samples of the entries
+    give the bands. ``paper_num_entries`` is the N of the paper's own statement.
     """
 
     num_entries: Annotated[int, Ge(2)]
     false_discovery_rate: Share
+    permuted: Literal["all", "active"]
     num_permutations: Count
     num_replicates: Imitations
     paper_num_entries: Annotated[float, Gt(1)]

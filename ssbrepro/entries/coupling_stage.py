@@ -75,10 +75,17 @@ def _measure(
 ) -> dict[str, Array]:
     values = ensemble.standardised()[:, : parameters.num_entries].astype(np.float32)
     generator = numpy_generator(seed, "permutations", ensemble.epoch)
+    rows = ensemble.examples if parameters.permuted == "active" else slice(None)
+
+    def null() -> Array:
+        shuffled = values.copy()
+        shuffled[rows] = generator.permuted(values[rows], axis=0)
+        return joint_cumulants(shuffled)
+
     cumulants = joint_cumulants(values)
     thresholds = discovery_thresholds(
         cumulants,
-        lambda: joint_cumulants(generator.permuted(values, axis=0)),
+        null,
         tail_classes(values),
         parameters.num_permutations,
         parameters.false_discovery_rate,

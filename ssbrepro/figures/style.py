@@ -125,11 +125,14 @@ def correlation_matrix(matrix: Array, title: str) -> Figure:
     """A figure of a matrix of correlations, blue for negative ones, red for positive, white at zero.
 
     Args:
-        matrix: (entries, entries).
+        matrix: (entries, entries); a frame is left where there is none.
         title: Above it.
     """
     figure, axis = new_figure(height=4.6)
-    image = axis.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+    last = max(len(matrix), 1) - 0.5
+    image = axis.imshow(
+        matrix, "RdBu_r", vmin=-1, vmax=1, interpolation="nearest", extent=(-0.5, last, last, -0.5)
+    )
     bar = figure.colorbar(image, ax=axis, ticks=[-1, -0.5, 0, 0.5, 1], shrink=0.85)
     bar.set_label("correlation coefficient", fontsize=_FONT_SIZE)
     bar.ax.tick_params(labelsize=_FONT_SIZE)

@@ -124,7 +124,7 @@ def coarse(monkeypatch):
     ],
 )
 def test_independent_entries_are_rarely_found_coupled(law, classify, num_permutations):
-    rate, repetitions = 0.2, 50
+    rate, repetitions = 0.2, 40
     wrong = np.zeros(3)
     generator = np.random.default_rng(5)
     for _ in range(repetitions):

@@ -1,6 +1,7 @@
 """The stages on Hessian entries: of a small trained network, and of entries whose law was chosen."""
 
 import dataclasses
+import importlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,6 +63,7 @@ CORRELATIONS = CorrelationsParameters(num_entries=10, strong_above=0.3)
 COUPLING = CouplingParameters(
     num_entries=10,
     false_discovery_rate=0.05,
+    permuted="all",
     num_permutations=40,
     num_replicates=19,
     paper_num_entries=8.68e12,
@@ -210,6 +212,23 @@ def test_the_dead_share_is_that_of_uniform_pairs(images, trained):
     assert abs(live["dead_share"] - expected) < 4 * error
 
 
+def test_pairs_after_the_last_one_needed_are_not_counted(trained, monkeypatch):
+    numbers = iter(range(1000))
+
+    def pairs(sizes, count, generator):
+        rows = np.array([next(numbers) for _ in range(count)])
+        return rows, rows
+
+    def every_third(model, loss, inputs, targets, rows, columns):
+        return (rows % 3 == 0).float().expand(len(inputs), -1)
+
+    monkeypatch.setattr(stage, "draw_pairs", pairs)
+    monkeypatch.setattr(stage, "per_example_entries", every_third)
+    result = entries_of(trained, num_entries=5)
+    assert result.arrays["rows"].tolist() == [0, 3, 6, 9, 12]
+    assert result.numbers["dead_share"] == pytest.approx(1 - 5 / 13)
+
+
 def downstream(entries):
     """Every stage on entries."""
     source = Input(ENTRIES, entries)
@@ -219,12 +238,21 @@ def downstream(entries):
     }
 
 
-def test_every_stage_runs_on_them(measured):
-    for name, result in downstream(measured[0].arrays).items():
+def test_every_stage_runs_on_them_and_every_figure_draws_it(measured):
+    results = downstream(measured[0].arrays)
+    for name, result in results.items():
         assert not result.missing, name
         assert set(result.numbers) == set(STAGES[name].numbers)
         for series in result.series.values():
             assert result.arrays[series.epochs].shape == result.arrays[series.values].shape
+    drawn(measured[0].arrays, results)
+
+
+def drawn(entries, results):
+    """Draw every figure of them."""
+    arrays = {"entries": entries} | {name: result.arrays for name, result in results.items()}
+    for figure in ("6a", "6b", "6c", "7a", "7b", "7c"):
+        importlib.import_module(f"ssbrepro.figures.li2022_fig{figure}").draw(arrays)
 
 
 def without_numbers(results, known=("num_shown", "log10_num_entries")):
@@ -241,7 +269,9 @@ def test_a_dead_network_has_no_live_entries_and_says_so(trained):
     assert result.numbers["num_live"] == 0
     assert set(result.missing) == {"dead_share", "hessian_residual_max"}
     assert "none of 60 entries" in result.missing["dead_share"]
-    without_numbers(downstream(result.arrays))
+    stages = downstream(result.arrays)
+    without_numbers(stages)
+    drawn(result.arrays, stages)
 
 
 def test_where_nothing_is_inside_the_margin_the_hessian_is_zero(images, trained, monkeypatch):
@@ -277,6 +307,7 @@ def test_too_few_active_examples_are_left_out_and_counted(trained):
     result = entries_of(trained, min_active=8)
     assert result.numbers["num_sparse"] == 3
     assert result.numbers["num_empty"] == result.numbers["num_live"] == 0
+    assert result.arrays["examples_0"].shape == (0,)
     assert "fewer than 8" in result.missing["hessian_residual_max"]
     without_numbers(downstream(result.arrays))
 
@@ -349,13 +380,17 @@ def test_laws_tell_symmetric_from_centred():
     assert result.numbers["shown_symmetric_share"] == result.numbers["symmetric_share"]
 
 
-def test_only_the_first_laws_are_shown_and_those_are_random_ones():
+def test_the_laws_shown_are_the_first_of_those_live_longest():
     result = run("laws", laws([ONE_SIGNED, MIRRORED, MIRRORED]), num_shown=1, num_draws=20_000)
+    assert result.arrays["shown"].tolist() == [0]
     assert result.numbers["shown_symmetric_share"] == result.numbers["shown_centred_share"] == 0
     assert result.numbers["symmetric_share"] == pytest.approx(2 / 3)
     assert result.arrays["histogram"].shape == (1, 1, 41)
-    # Random signs make a symmetric law of any: chance alone would not be that low.
-    assert result.numbers["shown_centred_share_noise"] in (0, 1)
+    later = normal(4, seed=1)
+    later.values[:, [0, 2]] = 0
+    result = run("laws", normal(4), later)
+    assert result.arrays["shown"].tolist() == [1, 3, 0]
+    assert result.arrays["histogram"].any(axis=2).tolist() == [[True, True]] * 2 + [[True, False]]
 
 
 def test_more_examples_in_a_draw_make_laws_less_centred_by_the_root():
@@ -365,6 +400,9 @@ def test_more_examples_in_a_draw_make_laws_less_centred_by_the_root():
     assert one.numbers["centred_share"] == 0.5
     assert many.numbers["centred_share"] in (0, 0.5)
     one, many = (run("means", planted, resample_size=size) for size in (1, 16))
+    bound = {"centred_below": 0.6, "resample_size": 16}
+    wider = run("means", normal(50), **bound).numbers["centred_share_end"]
+    assert wider == run("means", normal(50)).numbers["centred_share_end"] < 1
     # Not the asymmetry: a common factor.
     assert one.numbers["asymmetry_max"] == pytest.approx(many.numbers["asymmetry_max"], rel=1e-12)
 
@@ -384,6 +422,10 @@ def test_the_noise_of_the_shares_is_what_random_signs_give():
     assert result.numbers["shown_symmetric_share"] == result.numbers["shown_centred_share"] == 0
     assert result.numbers["shown_symmetric_share_noise"] == 1
     assert result.numbers["shown_centred_share_noise"] == 1
+    # Thirty examples: |mean / std| is within 0.15 = 0.82 / sqrt(30) for 59 % of the signs, so all
+    # three entries are beyond it for 7 %, and at most one within for 37 %.
+    few = run("laws", normal(3, rows=30, num_examples=30), num_flips=199)
+    assert few.numbers["shown_centred_share_noise"] <= 1 / 3
 
 
 def test_the_drawn_laws_are_those_of_the_draws():
@@ -516,6 +558,18 @@ def test_interrupted_couplings_continue_with_the_same_bytes():
         assert continued.numbers == expected.numbers
         for name, values in expected.arrays.items():
             assert continued.arrays[name].tobytes() == values.tobytes(), name
+
+
+def test_being_zero_for_the_same_examples_is_coupling_unless_only_the_others_are_permuted():
+    # Independent values of 40 examples, zero for the other 360: no covariance, but squares that are
+    # large together, an excess cokurtosis of 1 / 0.1 - 1.
+    masked = normal(10, rows=40, num_examples=400)
+    many = {"false_discovery_rate": 0.2, "num_permutations": 300}
+    found = run("coupling", masked, permuted="all", **many).numbers
+    assert found["cokurtosis_relative_size_start"] > 0.9
+    found = run("coupling", masked, permuted="active", **many).numbers
+    # At most a fifth of what is found is found by chance; here all of it would be.
+    assert found["cokurtosis_relative_size_start"] <= 2 / 90
 
 
 @pytest.mark.parametrize("name", ON_ENTRIES)

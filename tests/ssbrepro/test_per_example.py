@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import softplus
@@ -187,8 +187,21 @@ def convolving(draw: st.DrawFn) -> tuple[list[nn.Module], tuple[int, ...]]:
 
 
 @given(drawn=problems(), loss=st.sampled_from(sorted(LOSSES)))
+@settings(max_examples=45)
 def test_any_network_has_the_entries_of_its_dense_hessians(drawn, loss):
     assert_close(matrices(drawn, LOSSES[loss]), dense(drawn, LOSSES[loss]))
+
+
+def test_weights_far_apart_have_their_entries_too():
+    sizes = [3, 5, 4, 5, 4, 5, 4, 5]
+    generator = torch.Generator().manual_seed(0)
+    model = he_normal(nn.Sequential(*heads(sizes), nn.Flatten(0)), generator)
+    inputs = torch.randn(3, 3, generator=generator, dtype=torch.float64)
+    given = Problem(model, inputs, torch.ones(3, dtype=torch.float64))
+    expected = dense(given, squared)
+    for low, high in itertools.combinations(given.blocks(), 2):
+        assert expected[:, low, high].any()
+    assert_close(matrices(given, squared), expected)
 
 
 # What must not matter, and what is refused.
