@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +18,11 @@ from ssbrepro.figures import li2022_fig3b
 from ssbrepro.models import vgg12
 from ssbrepro.results import Context, Input, NoProgress
 from ssbrepro.seeding import torch_generator
-from ssbrepro.stages import STAGES, CircuitsParameters, TrainingParameters
+from ssbrepro.stages import STAGES, CircuitsParameters
 from tests.oracles.progress import Interruption, Memory
+from tests.oracles.trainings import TINY
 
-TRAINING = TrainingParameters(
-    positive_classes=(0,),
-    negative_classes=(1,),
-    num_examples=8,
-    width=1 / 16,
-    step_size=0.02,
-    cut_epochs=(),
-    cut_factor=1.0,
-    momentum=0.9,
-    batch_size=3,
-    num_epochs=2,
-    checkpoint_epochs=(0, 2),
-)
+TRAINING = replace(TINY, num_examples=8, width=1 / 16, checkpoint_epochs=(0, 2))
 CIRCUITS = CircuitsParameters(
     num_draws=4,
     num_circuits=60,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,25 +25,13 @@ from ssbrepro.stages import (
     EntriesParameters,
     LawsParameters,
     MeansParameters,
-    TrainingParameters,
 )
 from ssbrepro.statistics import reflection_asymmetry
 from ssbrepro.training import load_weights
 from tests.oracles.progress import Interruption, Memory
+from tests.oracles.trainings import TINY
 
-TRAINING = TrainingParameters(
-    positive_classes=(0,),
-    negative_classes=(1,),
-    num_examples=8,
-    width=1 / 32,
-    step_size=0.02,
-    cut_epochs=(),
-    cut_factor=1.0,
-    momentum=0.9,
-    batch_size=4,
-    num_epochs=2,
-    checkpoint_epochs=(0, 1, 2),
-)
+TRAINING = replace(TINY, num_examples=8, batch_size=4)
 SIZES = [weight.numel() for weight in vgg12(1 / 32).parameters()]
 ENTRIES = EntriesParameters(num_examples=7, min_active=2, num_entries=20, max_pairs=2000)
 LAWS = LawsParameters(

@@ -1,5 +1,6 @@
 """The stage ``gradients`` on small networks: against float64, empty, and interrupted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +13,14 @@ from ssbrepro.data.cifar10 import BinaryImages
 from ssbrepro.losses import hinge
 from ssbrepro.models import vgg12
 from ssbrepro.results import Context, Input, NoProgress
-from ssbrepro.stages import STAGES, GradientsParameters, TrainingParameters
+from ssbrepro.stages import STAGES, GradientsParameters
 from ssbrepro.statistics import reflection_asymmetry
 from ssbrepro.training import load_weights
 from tests.oracles.progress import Interruption, Memory
+from tests.oracles.trainings import TINY
 
-TRAINING = TrainingParameters(
-    positive_classes=(0,),
-    negative_classes=(1,),
-    num_examples=6,
-    width=1 / 32,
-    step_size=0.1,
-    cut_epochs=(),
-    cut_factor=1.0,
-    momentum=0.0,
-    batch_size=1,
-    num_epochs=3,
-    checkpoint_epochs=(0, 1, 3),
+TRAINING = replace(
+    TINY, step_size=0.1, momentum=0.0, batch_size=1, num_epochs=3, checkpoint_epochs=(0, 1, 3)
 )
 GRADIENTS = GradientsParameters(num_flips=19, num_bins=51, kernel_width=0.02, linear_share=1e-4)
 

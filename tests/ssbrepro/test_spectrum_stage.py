@@ -11,22 +11,11 @@ from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
 from ssbrepro.identities import IDENTITIES
 from ssbrepro.results import Context, Input, NoProgress
-from ssbrepro.stages import STAGES, SpectrumParameters, TrainingParameters
+from ssbrepro.stages import STAGES, SpectrumParameters
 from tests.oracles.progress import Interruption, Memory
+from tests.oracles.trainings import TINY
 
-TRAINING = TrainingParameters(
-    positive_classes=(0,),
-    negative_classes=(1,),
-    num_examples=6,
-    width=1 / 32,
-    step_size=0.02,
-    cut_epochs=(),
-    cut_factor=1.0,
-    momentum=0.9,
-    batch_size=3,
-    num_epochs=2,
-    checkpoint_epochs=(0, 1, 2),
-)
+TRAINING = TINY
 SPECTRUM = SpectrumParameters(
     operator="autograd",
     num_steps=4,

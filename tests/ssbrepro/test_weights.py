@@ -1,5 +1,6 @@
 """The stage ``weights`` on weights whose laws were chosen."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,22 +9,11 @@ from scipy.stats import skew
 
 from ssbrepro.models import vgg12
 from ssbrepro.results import Context, Input
-from ssbrepro.stages import STAGES, TrainingParameters, WeightsParameters
+from ssbrepro.stages import STAGES, WeightsParameters
 from ssbrepro.statistics import reflection_asymmetry, sign_flip_test
+from tests.oracles.trainings import TINY
 
-TRAINING = TrainingParameters(
-    positive_classes=(0,),
-    negative_classes=(1,),
-    num_examples=2,
-    width=1 / 32,
-    step_size=0.1,
-    cut_epochs=(),
-    cut_factor=1.0,
-    momentum=0.0,
-    batch_size=1,
-    num_epochs=9,
-    checkpoint_epochs=(0, 4, 9),
-)
+TRAINING = replace(TINY, num_epochs=9, checkpoint_epochs=(0, 4, 9))
 SIZES = [weight.numel() for weight in vgg12(1 / 32).parameters()]
 LAWS = ("asymmetry", "skewness", "positive_share")
 WEIGHTS = WeightsParameters(symmetric_below=0.25, num_draws=39, num_bins=41, kernel_width=0.05)
