@@ -18,8 +18,8 @@ KEYS = {"training": 0, "spectrum": 1}
 
 # What is killed, in which stage, and once which state has been saved ("" for: once it runs).
 Moment = tuple[str, str, str]
-QUICK: list[Moment] = [("parent", "training", "epoch.npz")]
-SLOW: list[Moment] = [
+MOMENTS: list[Moment] = [
+    ("parent", "training", "epoch.npz"),
     ("parent", "training", ""),
     ("parent", "training", "checkpoint-2.npz"),
     ("parent", "spectrum", ""),
@@ -44,10 +44,8 @@ def begun(place: Workplace, stage: str, state: str) -> Callable[[], int | None]:
     return look
 
 
-@pytest.mark.parametrize(
-    ("victim", "stage", "state"),
-    [*QUICK, *(pytest.param(*m, marks=pytest.mark.slow) for m in SLOW)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("victim", "stage", "state"), MOMENTS)
 def test_a_killed_run_continues_to_the_same_bytes(
     place: Workplace, undisturbed: Undisturbed, victim: str, stage: str, state: str
 ) -> None:
