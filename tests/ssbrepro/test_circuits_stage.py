@@ -205,4 +205,6 @@ def test_values_beyond_float64_do_not_underflow(measured, monkeypatch):
 
 
 def test_the_figure_can_be_drawn(measured, tmp_path):
-    li2022_fig3b.draw({"circuits": measured[0].arrays}).savefig(tmp_path / "fig3b.png")
+    figure = li2022_fig3b.draw({"circuits": measured[0].arrays})
+    figure.savefig(tmp_path / "fig3b.png")
+    assert len(figure.axes) == 3  # orders 0, 1 and 2

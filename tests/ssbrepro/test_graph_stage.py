@@ -120,4 +120,6 @@ def test_networks_that_stay_dead_are_given_up(monkeypatch):
 @pytest.mark.parametrize("sizes", [(4, 5, 5, 4, 1), (1, 1, 1), (2, 9, 1)])
 def test_the_figure_can_be_drawn(sizes, tmp_path):
     arrays = run(GraphParameters(layer_sizes=sizes)).arrays
-    li2022_fig2.draw({"graph": arrays}).savefig(tmp_path / "fig2.png")
+    figure = li2022_fig2.draw({"graph": arrays})
+    figure.savefig(tmp_path / "fig2.png")
+    assert len(figure.axes) == 3  # the circuit and its two perturbations
