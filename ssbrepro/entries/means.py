@@ -7,20 +7,9 @@ from ssbrepro.entries.sampling import Ensemble, ensembles
 from ssbrepro.histograms import smoothed_histogram, symmetric_edges
 from ssbrepro.results import Array, Context, Result, Series
 from ssbrepro.seeding import numpy_generator
-from ssbrepro.stages import MeansParameters
+from ssbrepro.stages import STAGES, MeansParameters
 from ssbrepro.statistics import reflection_asymmetries, reflection_asymmetry
 
-_NUMBERS = (
-    "end_epoch",
-    "num_live_min",
-    "asymmetry_max",
-    "asymmetry_noise",
-    "centred_share_min",
-    "centred_share_start",
-    "centred_share_end",
-    "centred_share_growth",
-    "centred_share_band_max",
-)
 _SERIES = ("num_live", "asymmetry", "asymmetry_noise", "centred_share", "centred_share_band")
 
 
@@ -109,9 +98,10 @@ def _share(ratios: Array, bound: float) -> Array:
 
 
 def _numbers(epochs: Array, measured: dict[str, Array]) -> tuple[dict[str, float], dict[str, str]]:
+    names = STAGES["means"].numbers
     live = np.flatnonzero(measured["num_live"])
     if not len(live):
-        return {}, dict.fromkeys(_NUMBERS, "no entry is live at any checkpoint")
+        return {}, dict.fromkeys(names, "no entry is live at any checkpoint")
     found = {name: values[live] for name, values in measured.items()}
     worst = int(found["asymmetry"].argmax())
     shares = found["centred_share"]
@@ -126,7 +116,7 @@ def _numbers(epochs: Array, measured: dict[str, Array]) -> tuple[dict[str, float
         shares[-1] - shares[0],
         found["centred_share_band"].max(),
     )
-    return {name: float(value) for name, value in zip(_NUMBERS, values, strict=True)}, {}
+    return {name: float(value) for name, value in zip(names, values, strict=True)}, {}
 
 
 def _histograms(

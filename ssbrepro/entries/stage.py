@@ -161,12 +161,15 @@ def _residual(
 ) -> dict[str, Array]:
     """How far sums of values are from entries of Hessian products, in units of their magnitude."""
     magnitudes = np.abs(found["values"]).sum(axis=0, dtype=np.float64) / len(examples.inputs)
+    checked = generator.permutation(np.flatnonzero(magnitudes))[:_CHECKED]
+    if not len(checked):  # nor is there a Hessian, where no example is active
+        return {"residuals": np.empty(0)}
+    hessian = HingeRisk(model, *examples).hessian("autograd")
     residuals = []
-    for entry in generator.permutation(np.flatnonzero(magnitudes))[:_CHECKED]:
-        risk = HingeRisk(model, *examples)
-        unit = torch.zeros_like(risk.weights)
+    for entry in checked:
+        unit = torch.zeros(hessian.dim, device=examples.inputs.device)
         unit[found["columns"][entry]] = 1
-        product = float(risk.hessian("autograd").matvec(unit)[found["rows"][entry]])
+        product = float(hessian.matvec(unit)[found["rows"][entry]])
         mean = found["values"][:, entry].sum(dtype=np.float64) / len(examples.inputs)
         residuals.append(abs(product - mean) / magnitudes[entry])
     return {"residuals": np.array(residuals)}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from ssbrepro.figures.style import SMALL, epoch_colours, new_figure, ridgeline, signed_decades
+from ssbrepro.figures.style import beside_rows, epoch_colours, new_figure, ridgeline, signed_decades
 from ssbrepro.results import Array
 
 
@@ -36,10 +36,5 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         "zero\nentries": [f"{value:.0%}" for value in gradients["zero_share"]],
         "active\nexamples": [f"{value:,.0f}" for value in gradients["num_active"]],
     }
-    style = {"fontsize": SMALL, "ha": "center", "transform": axis.get_yaxis_transform()}
-    for column, (title, texts) in enumerate(columns.items()):
-        place = 1.05 + 0.1 * column
-        axis.text(place, 1.0, title, va="center", **style)
-        for index, text in enumerate(texts):
-            axis.text(place, 0.1 - index, text.replace("nan", "-"), **style)
+    beside_rows(axis, columns)
     return figure

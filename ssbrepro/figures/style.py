@@ -115,7 +115,7 @@ def beside_rows(axis: Axes, columns: Mapping[str, Sequence[str]]) -> None:
         "fontsize": SMALL, "ha": "center", "transform": axis.get_yaxis_transform(),
     }  # fmt: skip
     for column, (title, texts) in enumerate(columns.items()):
-        place = 1.05 + 0.09 * column
+        place = 1.05 + 0.1 * column
         axis.text(place, 1.0, title, va="center", **style)
         for index, text in enumerate(texts):
             axis.text(place, 0.1 - index, text.replace("nan", "-"), **style)
