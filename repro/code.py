@@ -9,7 +9,7 @@ from pathlib import Path
 
 _PACKAGES = ("ssbrepro", "repro")
 # Declares all stages; the parameters a stage receives are in its key by value.
-_NOT_PART_OF_A_STAGE = ("ssbrepro.stages",)
+_NOT_PART_OF_A_STAGE = "ssbrepro.stages"
 
 
 @cache
@@ -19,7 +19,7 @@ def module_digests(module: str) -> dict[str, str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in digests or name in _NOT_PART_OF_A_STAGE:
+        if name in digests or f"{name}.".startswith(f"{_NOT_PART_OF_A_STAGE}."):
             continue
         path = source(name)
         if path is None:

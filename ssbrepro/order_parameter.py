@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from ssbrepro.results import Context, Result, Series
-from ssbrepro.stages import OrderParameterParameters
+from ssbrepro.stages.li2022 import OrderParameterParameters
 
 _FEWEST = 3  # epochs for a median and a rank correlation
 

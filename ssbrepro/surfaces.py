@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import grad, jacrev, vmap
 
 from ssbrepro.results import Array, Context, Result
-from ssbrepro.stages import SurfacesParameters
+from ssbrepro.stages.li2022 import SurfacesParameters
 
 Surface = Callable[[Tensor], Tensor]
 

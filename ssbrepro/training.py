@@ -14,7 +14,7 @@ from ssbrepro.losses import hinge, within_margin
 from ssbrepro.models import vgg12
 from ssbrepro.results import Array, Context, NoProgress, Progress, Result, Series
 from ssbrepro.seeding import torch_generator
-from ssbrepro.stages import TrainingParameters
+from ssbrepro.stages.li2022 import TrainingParameters
 
 # Examples run through the network at once outside training; bounds memory only.
 _CHUNK = 500

@@ -14,7 +14,7 @@ from ssbrepro.circuits.sampling import sample_circuits
 from ssbrepro.piecewise import PiecewiseLinear
 from ssbrepro.results import Array, Context, Result
 from ssbrepro.seeding import torch_generator
-from ssbrepro.stages import GraphParameters
+from ssbrepro.stages.li2022 import GraphParameters
 
 _MAX_CIRCUITS = 1_000_000  # written out at once
 _MAX_ATTEMPTS = 100

@@ -13,7 +13,8 @@ from ssbrepro.histograms import smoothed_histogram, symlog_edges
 from ssbrepro.losses import within_margin
 from ssbrepro.results import Array, Context, Result
 from ssbrepro.seeding import numpy_generator, torch_generator
-from ssbrepro.stages import STAGES, CircuitsParameters
+from ssbrepro.stages import STAGES
+from ssbrepro.stages.li2022 import CircuitsParameters
 from ssbrepro.statistics import reflection_asymmetry, sign_flip_test
 from ssbrepro.training import experiment, load_weights
 

@@ -5,7 +5,7 @@ import numpy as np
 from ssbrepro.entries.sampling import Ensemble, ensembles
 from ssbrepro.results import Array, Context, Result
 from ssbrepro.seeding import numpy_generator
-from ssbrepro.stages import CorrelationsParameters
+from ssbrepro.stages.li2022 import CorrelationsParameters
 
 _PERMUTATIONS = 20  # of the null mean, which averages over thousands of pairs in each
 

@@ -13,7 +13,7 @@ from ssbrepro.entries.coupling import (
 from ssbrepro.entries.sampling import Ensemble, ensembles
 from ssbrepro.results import Array, Context, Result, Series
 from ssbrepro.seeding import numpy_generator
-from ssbrepro.stages import CouplingParameters
+from ssbrepro.stages.li2022 import CouplingParameters
 
 
 def coupling_stage(parameters: CouplingParameters, context: Context) -> Result:

@@ -7,7 +7,7 @@ from ssbrepro.entries.sampling import Ensemble, ensembles
 from ssbrepro.histograms import smoothed_histogram, symlog_edges
 from ssbrepro.results import Array, Context, Result
 from ssbrepro.seeding import numpy_generator
-from ssbrepro.stages import LawsParameters
+from ssbrepro.stages.li2022 import LawsParameters
 from ssbrepro.statistics import reflection_asymmetries
 
 _TOGETHER = 500  # entries whose draws are held at once; bounds memory only

@@ -7,7 +7,8 @@ from ssbrepro.entries.sampling import Ensemble, ensembles
 from ssbrepro.histograms import smoothed_histogram, symmetric_edges
 from ssbrepro.results import Array, Context, Result, Series
 from ssbrepro.seeding import numpy_generator
-from ssbrepro.stages import STAGES, MeansParameters
+from ssbrepro.stages import STAGES
+from ssbrepro.stages.li2022 import MeansParameters
 from ssbrepro.statistics import reflection_asymmetries, reflection_asymmetry
 
 _SERIES = ("num_live", "asymmetry", "asymmetry_noise", "centred_share", "centred_share_band")

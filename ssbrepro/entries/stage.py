@@ -13,7 +13,7 @@ from ssbrepro.losses import hinge, within_margin
 from ssbrepro.results import Array, Context, Result, Series
 from ssbrepro.risk import HingeRisk
 from ssbrepro.seeding import numpy_generator
-from ssbrepro.stages import EntriesParameters
+from ssbrepro.stages.li2022 import EntriesParameters
 from ssbrepro.training import experiment, load_weights
 
 _CHECKED = 3  # entries a checkpoint compared with a Hessian product

@@ -7,7 +7,7 @@ from ssbrepro.laws.random_signs import random_sign_asymmetries
 from ssbrepro.results import Array, Context, Result, Series
 from ssbrepro.risk import HingeRisk
 from ssbrepro.seeding import numpy_generator
-from ssbrepro.stages import GradientsParameters
+from ssbrepro.stages.li2022 import GradientsParameters
 from ssbrepro.statistics import reflection_asymmetry
 from ssbrepro.training import experiment, load_weights
 

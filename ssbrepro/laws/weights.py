@@ -7,7 +7,8 @@ from ssbrepro.laws.random_signs import random_sign_asymmetries
 from ssbrepro.models import vgg12
 from ssbrepro.results import Array, Context, Result
 from ssbrepro.seeding import numpy_generator, torch_generator
-from ssbrepro.stages import STAGES, WeightsParameters
+from ssbrepro.stages import STAGES
+from ssbrepro.stages.li2022 import WeightsParameters
 from ssbrepro.statistics import reflection_asymmetries
 
 

@@ -13,7 +13,7 @@ from ssbrepro.spectra.measurement import (
     measure_spectrum,
     summarise,
 )
-from ssbrepro.stages import SpectrumParameters
+from ssbrepro.stages.li2022 import SpectrumParameters
 from ssbrepro.training import experiment, load_weights
 
 _SERIES = (

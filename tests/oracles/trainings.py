@@ -1,6 +1,6 @@
 """A training run as small as it can be, for tests of the stages that build on one."""
 
-from ssbrepro.stages import TrainingParameters
+from ssbrepro.stages.li2022 import TrainingParameters
 
 TINY = TrainingParameters(
     positive_classes=(0,),

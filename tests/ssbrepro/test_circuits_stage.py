@@ -18,7 +18,8 @@ from ssbrepro.figures import li2022_fig3b
 from ssbrepro.models import vgg12
 from ssbrepro.results import Context, Input, NoProgress
 from ssbrepro.seeding import torch_generator
-from ssbrepro.stages import STAGES, CircuitsParameters
+from ssbrepro.stages import STAGES
+from ssbrepro.stages.li2022 import CircuitsParameters
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.trainings import TINY
 

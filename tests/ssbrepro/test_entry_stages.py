@@ -18,8 +18,8 @@ from ssbrepro.losses import hinge
 from ssbrepro.models import vgg12
 from ssbrepro.operators import hessian_operator
 from ssbrepro.results import Context, Input, NoProgress
-from ssbrepro.stages import (
-    STAGES,
+from ssbrepro.stages import STAGES
+from ssbrepro.stages.li2022 import (
     CorrelationsParameters,
     CouplingParameters,
     EntriesParameters,

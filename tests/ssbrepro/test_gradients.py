@@ -13,7 +13,8 @@ from ssbrepro.data.cifar10 import BinaryImages
 from ssbrepro.losses import hinge
 from ssbrepro.models import vgg12
 from ssbrepro.results import Context, Input, NoProgress
-from ssbrepro.stages import STAGES, GradientsParameters
+from ssbrepro.stages import STAGES
+from ssbrepro.stages.li2022 import GradientsParameters
 from ssbrepro.statistics import reflection_asymmetry
 from ssbrepro.training import load_weights
 from tests.oracles.progress import Interruption, Memory

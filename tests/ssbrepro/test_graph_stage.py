@@ -11,7 +11,8 @@ from torch import nn
 from ssbrepro.circuits import graph
 from ssbrepro.figures import li2022_fig2
 from ssbrepro.results import Context
-from ssbrepro.stages import STAGES, GraphParameters
+from ssbrepro.stages import STAGES
+from ssbrepro.stages.li2022 import GraphParameters
 from tests.oracles.circuits import enumerate_circuits, linear
 
 PARAMETERS = GraphParameters(layer_sizes=(4, 5, 5, 4, 1))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ssbrepro.results import Context, Input
-from ssbrepro.stages import STAGES, OrderParameterParameters
+from ssbrepro.stages import STAGES
+from ssbrepro.stages.li2022 import OrderParameterParameters
 
 
 def measure(loss, order_parameter):

@@ -11,7 +11,8 @@ from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
 from ssbrepro.identities import IDENTITIES
 from ssbrepro.results import Context, Input, NoProgress
-from ssbrepro.stages import STAGES, SpectrumParameters
+from ssbrepro.stages import STAGES
+from ssbrepro.stages.li2022 import SpectrumParameters
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.trainings import TINY
 

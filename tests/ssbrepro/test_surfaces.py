@@ -10,7 +10,8 @@ from torch.func import grad, vmap
 
 from ssbrepro import surfaces
 from ssbrepro.results import Context
-from ssbrepro.stages import STAGES, SurfacesParameters
+from ssbrepro.stages import STAGES
+from ssbrepro.stages.li2022 import SurfacesParameters
 from ssbrepro.surfaces import landscape, saddle
 
 BALANCE = 0.25

@@ -13,7 +13,8 @@ from ssbrepro.losses import hinge
 from ssbrepro.models import vgg12
 from ssbrepro.results import Context
 from ssbrepro.seeding import torch_generator
-from ssbrepro.stages import STAGES, TrainingParameters
+from ssbrepro.stages import STAGES
+from ssbrepro.stages.li2022 import TrainingParameters
 from ssbrepro.training import HISTORY, Schedule, experiment, load_weights, state_of_training, train
 from tests.oracles.nets import problem
 from tests.oracles.progress import Interruption, Memory

@@ -9,7 +9,8 @@ from scipy.stats import skew
 
 from ssbrepro.models import vgg12
 from ssbrepro.results import Context, Input
-from ssbrepro.stages import STAGES, WeightsParameters
+from ssbrepro.stages import STAGES
+from ssbrepro.stages.li2022 import WeightsParameters
 from ssbrepro.statistics import reflection_asymmetry, sign_flip_test
 from tests.oracles.trainings import TINY
 

@@ -1,0 +1,417 @@
+"""The stages of li2022."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+
+from ssbrepro.stages.stage import CIFAR10_DIGEST, Count, Positive, Share, Stage
+
+Class = Annotated[int, Ge(0), Le(9)]
+Epoch = Annotated[int, Ge(0)]
+Imitations = Annotated[int, Ge(19)]  # enough for a 95 % quantile
+
+
+@dataclass(frozen=True)
+class TrainingParameters:
+    """Train a bias-free VGG on binarised CIFAR-10 with hinge loss and momentum SGD.
+
+    ``width`` multiplies the hidden channels (1: 9,664,704 weights). The step size is multiplied by
+    ``cut_factor`` at the start of each of ``cut_epochs``, counted in finished epochs.
+    """
+
+    positive_classes: Annotated[tuple[Class, ...], MinLen(1)]
+    negative_classes: Annotated[tuple[Class, ...], MinLen(1)]
+    num_examples: Count
+    width: Annotated[float, Gt(0)]
+    step_size: Annotated[float, Gt(0)]
+    cut_epochs: tuple[Epoch, ...]
+    cut_factor: Annotated[float, Gt(0), Le(1)]
+    momentum: Annotated[float, Ge(0), Lt(1)]
+    batch_size: Count
+    num_epochs: Count
+    checkpoint_epochs: Annotated[tuple[Epoch, ...], MinLen(1)]
+
+
+@dataclass(frozen=True)
+class SpectrumParameters:
+    """Spectral density of the Hessian of the mean hinge loss at each checkpoint.
+
+    Each of ``num_pairs`` pairs of start vectors runs ``num_steps`` Lanczos steps twice.
+    ``num_draws`` measurements of a symmetric spectrum and ``num_flips`` sign patterns give the null
+    distributions of the asymmetry.
+    ``kernel_width`` and ``linear_share`` shape the drawn density only: the width of the kernel as a
+    share of the symmetric logarithmic axis, and the point where that axis turns linear as a share of
+    the largest eigenvalue.
+    """
+
+    operator: Literal["autograd", "pyhessian"]
+    num_steps: Annotated[int, Ge(2)]
+    num_pairs: Count
+    num_draws: Imitations
+    num_flips: Count
+    kernel_width: Share
+    linear_share: Share
+    num_grid_points: Annotated[int, Ge(3)]
+
+
+@dataclass(frozen=True)
+class GraphParameters:
+    """A small fully connected network with all its circuits, to be drawn.
+
+    ``layer_sizes`` are the units of each layer, inputs first, one output last.
+    """
+
+    layer_sizes: Annotated[tuple[Count, ...], MinLen(3)]
+
+
+@dataclass(frozen=True)
+class WeightsParameters:
+    """The law of each layer's weights at each checkpoint.
+
+    A layer counts as symmetric at a checkpoint where its asymmetry is at most ``symmetric_below``.
+    ``num_draws`` random sign patterns say what chance alone would give. ``num_bins`` and
+    ``kernel_width``, a share of the axis, shape the drawn histograms only.
+    """
+
+    symmetric_below: Positive
+    num_draws: Imitations
+    num_bins: Count
+    kernel_width: Share
+
+
+@dataclass(frozen=True)
+class CircuitsParameters:
+    """Circuits of the untrained network, sampled uniformly from all active ones of an example.
+
+    Each of ``num_draws`` draws takes another example and samples ``num_circuits`` circuits of each
+    order. A draw counts as asymmetric where its sign-flip p-value, from ``num_flips`` patterns, is
+    below ``small_p_value``. The rest shapes the drawn histograms only: the axis is linear below
+    ``linear_share`` of its end.
+    """
+
+    num_draws: Count
+    num_circuits: Annotated[int, Ge(2)]
+    num_flips: Count
+    small_p_value: Share
+    num_bins: Count
+    kernel_width: Share
+    linear_share: Share
+
+
+@dataclass(frozen=True)
+class GradientsParameters:
+    """All entries of the gradient of the mean hinge loss at each checkpoint.
+
+    ``num_flips`` sign patterns give the null distribution of the asymmetry. The rest shapes the
+    drawn histograms only: the axis is linear below ``linear_share`` of its end.
+    """
+
+    num_flips: Count
+    num_bins: Count
+    kernel_width: Share
+    linear_share: Share
+
+
+@dataclass(frozen=True)
+class OrderParameterParameters:
+    """The order parameter against the loss, over the epochs whose loss is above ``loss_above``."""
+
+    loss_above: Positive
+
+
+@dataclass(frozen=True)
+class SurfacesParameters:
+    """Two surfaces over [-extent, extent]²: x² - y², and (1 - x y)² + balance (x² - y²)²."""
+
+    balance: Positive
+    extent: Annotated[float, Gt(1)]
+    num_points: Annotated[int, Ge(3)]
+
+
+@dataclass(frozen=True)
+class EntriesParameters:
+    """Per-example values of uniformly drawn entries of the Hessian at each checkpoint.
+
+    Pairs of weights are drawn until ``num_entries`` of them are live at the first checkpoint, that
+    is not zero for all of the first ``num_examples`` training examples, or until ``max_pairs`` pairs
+    of different layers have been tried. A checkpoint with fewer than ``min_active`` examples inside
+    the margin is left out: the law over so few is theirs, not the entries'.
+    """
+
+    num_examples: Annotated[int, Ge(2)]
+    min_active: Annotated[int, Ge(1)]
+    num_entries: Count
+    max_pairs: Count
+
+
+@dataclass(frozen=True)
+class LawsParameters:
+    """Bootstrap laws of Hessian entries: each draw averages ``resample_size`` random examples.
+
+    A law is centred where abs(mean / standard deviation) is at most ``centred_below``, and symmetric
+    where the asymmetry of ``num_draws`` draws is at most ``symmetric_below``. ``num_flips`` patterns
+    of random signs say what chance alone would give. ``num_shown`` laws are judged and drawn, as
+    histograms on an axis that is linear below ``linear_share`` of its end.
+    """
+
+    resample_size: Count
+    num_draws: Annotated[int, Ge(2)]
+    num_flips: Imitations
+    centred_below: Positive
+    symmetric_below: Positive
+    num_shown: Count
+    num_bins: Count
+    kernel_width: Share
+    linear_share: Share
+
+
+@dataclass(frozen=True)
+class MeansParameters:
+    """Means of Hessian entries in units of their standard deviations over bootstrap draws.
+
+    Each draw averages ``resample_size`` random examples. A mean counts as centred below
+    ``centred_below``. ``num_replicates`` bootstrap samples of all examples give the band of the
+    centred share, and as many patterns of random signs what chance alone would give.
+    """
+
+    resample_size: Count
+    centred_below: Positive
+    num_replicates: Imitations
+    num_bins: Count
+    kernel_width: Share
+
+
+@dataclass(frozen=True)
+class CorrelationsParameters:
+    """Correlations between ``num_entries`` Hessian entries at the start and at the end.
+
+    One whose absolute value is above ``strong_above`` counts as strong.
+    """
+
+    num_entries: Annotated[int, Ge(2)]
+    strong_above: Share
+
+
+@dataclass(frozen=True)
+class CouplingParameters:
+    """With how many others an entry of the Hessian has a joint cumulant that is not zero.
+
+    Covariance, coskewness and excess cokurtosis of ``num_entries`` live entries; not zero means
+    beyond a threshold from ``num_permutations`` independent permutations of the examples at
+    ``false_discovery_rate``: of ``all``, or of the ``active`` ones, inside the margin, which keeps
+    that all entries are zero for the same others. ``num_replicates`` bootstrap samples of the entries
+    give the bands. ``paper_num_entries`` is the N of the paper's own statement.
+    """
+
+    num_entries: Annotated[int, Ge(2)]
+    false_discovery_rate: Share
+    permuted: Literal["all", "active"]
+    num_permutations: Count
+    num_replicates: Imitations
+    paper_num_entries: Annotated[float, Gt(1)]
+
+
+LI2022 = (
+    Stage(
+        name="training",
+        parameters=TrainingParameters,
+        numbers=(
+            "final_loss",
+            "final_accuracy",
+            "final_order_parameter",
+            "mean_loss",
+            "max_order_parameter",
+        ),
+        module="ssbrepro.training",
+        function="training_stage",
+        data=CIFAR10_DIGEST,
+    ),
+    Stage(
+        name="spectrum",
+        parameters=SpectrumParameters,
+        numbers=(
+            "num_checkpoints",
+            "num_empty",
+            "final_num_active",
+            "asymmetry_max",
+            "asymmetry_noise",
+            "extreme_ratio_max",
+            "standard_deviation_max",
+            "standard_deviation_final_share",
+            "euler_residual_max",
+            "layers_residual_max",
+            "same_layer_residual_max",
+            "symmetry_residual_max",
+            "active_only_residual_max",
+            "pyhessian_residual_max",
+        ),
+        module="ssbrepro.spectra.stage",
+        function="spectrum_stage",
+        needs=("training",),
+        data=CIFAR10_DIGEST,
+    ),
+    Stage(
+        name="graph",
+        parameters=GraphParameters,
+        numbers=("num_circuits", "num_active", "value_residual", "output_residual"),
+        module="ssbrepro.circuits.graph",
+        function="graph_stage",
+    ),
+    Stage(
+        name="weights",
+        parameters=WeightsParameters,
+        numbers=(
+            "symmetric_share",
+            "symmetric_share_noise",
+            "asymmetry_max",
+            "asymmetry_start",
+            "asymmetry_end",
+            "asymmetry_growth",
+            "asymmetry_growth_noise",
+        ),
+        module="ssbrepro.laws.weights",
+        function="weights_stage",
+        needs=("training",),
+    ),
+    Stage(
+        name="circuits",
+        parameters=CircuitsParameters,
+        numbers=(
+            "log10_num_circuits",
+            "log10_active_share",
+            *(f"num_small_p_values_{order}" for order in range(3)),
+            *(f"asymmetry_{order}" for order in range(3)),
+        ),
+        module="ssbrepro.circuits.stage",
+        function="circuits_stage",
+        needs=("training",),
+        data=CIFAR10_DIGEST,
+    ),
+    Stage(
+        name="gradients",
+        parameters=GradientsParameters,
+        numbers=(
+            "num_empty",
+            "asymmetry_max",
+            "asymmetry_noise",
+            "median_start",
+            "median_final_share",
+            "zero_share_max",
+        ),
+        module="ssbrepro.laws.gradients",
+        function="gradients_stage",
+        needs=("training",),
+        data=CIFAR10_DIGEST,
+    ),
+    Stage(
+        name="order_parameter",
+        parameters=OrderParameterParameters,
+        numbers=(
+            "num_epochs",
+            "log_ratio_median",
+            "rank_correlation",
+            "final_order_parameter",
+            "final_loss",
+        ),
+        module="ssbrepro.order_parameter",
+        function="order_parameter_stage",
+        needs=("training",),
+    ),
+    Stage(
+        name="surfaces",
+        parameters=SurfacesParameters,
+        numbers=("num_wrong_signatures", "gradient_max", "minimum_excess"),
+        module="ssbrepro.surfaces",
+        function="surfaces_stage",
+    ),
+    Stage(
+        name="entries",
+        parameters=EntriesParameters,
+        numbers=(
+            "num_live",
+            "num_empty",
+            "num_sparse",
+            "same_layer_share",
+            "dead_share",
+            "hessian_residual_max",
+        ),
+        module="ssbrepro.entries.stage",
+        function="entries_stage",
+        needs=("training",),
+        data=CIFAR10_DIGEST,
+    ),
+    Stage(
+        name="laws",
+        parameters=LawsParameters,
+        numbers=(
+            "num_shown",
+            "shown_symmetric_share",
+            "shown_symmetric_share_noise",
+            "shown_centred_share",
+            "shown_centred_share_noise",
+            "symmetric_share",
+            "centred_share",
+        ),
+        module="ssbrepro.entries.laws",
+        function="laws_stage",
+        needs=("entries",),
+    ),
+    Stage(
+        name="means",
+        parameters=MeansParameters,
+        numbers=(
+            "end_epoch",
+            "num_live_min",
+            "asymmetry_max",
+            "asymmetry_noise",
+            "centred_share_min",
+            "centred_share_start",
+            "centred_share_end",
+            "centred_share_growth",
+            "centred_share_band_max",
+        ),
+        module="ssbrepro.entries.means",
+        function="means_stage",
+        needs=("entries",),
+    ),
+    Stage(
+        name="correlations",
+        parameters=CorrelationsParameters,
+        numbers=(
+            "end_epoch",
+            "num_active_end",
+            *(
+                f"{quantity}_{when}"
+                for quantity in ("strong_share", "mean", "null_mean")
+                for when in ("start", "end")
+            ),
+            "mean_growth",
+        ),
+        module="ssbrepro.entries.correlations",
+        function="correlations_stage",
+        needs=("entries",),
+    ),
+    Stage(
+        name="coupling",
+        parameters=CouplingParameters,
+        numbers=(
+            "end_epoch",
+            "log10_num_entries",
+            *(
+                f"{cumulant}_{quantity}"
+                for cumulant in ("covariance", "coskewness", "cokurtosis")
+                for quantity in (
+                    "relative_size_start",
+                    "relative_size_end",
+                    "exponent_start",
+                    "exponent_end",
+                    "exponent_growth",
+                )
+            ),
+        ),
+        module="ssbrepro.entries.coupling_stage",
+        function="coupling_stage",
+        needs=("entries",),
+    ),
+)
