@@ -3,6 +3,7 @@ PYTHON ?= python3
 PROFILE ?= auto
 VENV := .venv
 REPRO := $(VENV)/bin/repro
+PAPERS := $(notdir $(patsubst %/paper.yaml,%,$(wildcard manifests/*/paper.yaml)))
 BASE_IMAGE ?= python:3.11-slim-bookworm
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
@@ -12,9 +13,16 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9%-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
 
-fig%: install ## Reproduce a figure, e.g. `make fig8a` or `make fig8a PROFILE=smoke`
+define reproduce
 	$(REPRO) data fetch
 	$(REPRO) run $@ --profile $(PROFILE)
+endef
+
+fig%: install ## Reproduce a figure, e.g. `make fig8a`, `make ssb2018/fig1`, `make ssb2018/lr-drop PROFILE=smoke`
+	$(reproduce)
+
+$(addsuffix /%,$(PAPERS)): install
+	$(reproduce)
 
 install: $(VENV)/installed ## Make .venv with the hash-pinned environment and the command `repro`
 

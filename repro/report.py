@@ -46,7 +46,9 @@ def write_report(
     sections = {
         subject: _section(run, _latest_alternatives(run, runs)) for subject, run in latest.items()
     } | {(one.id, ""): _reason(one) for one in not_computable}
-    body = "\n".join(sections[subject] for subject in sorted(sections))
+    papers = [run.record["manifest"]["paper"] for run in latest.values()]
+    papers += [one.paper.model_dump(mode="json") for one in not_computable]
+    body = "\n".join(sections[subject] for subject in sorted(sections)) + _inconsistencies(papers)
     page = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width'>"
@@ -78,6 +80,20 @@ def _reason(manifest: NotComputableManifest) -> str:
         f"<h2>{escape(manifest.id)}: not computable</h2>"
         f"<p>{escape(figure.title)}: {escape(figure.why)}</p>"
         f"<figure>{_caption(figure.caption, manifest.paper.identifier)}</figure>"
+    )
+
+
+def _inconsistencies(papers: Iterable[Mapping[str, Any]]) -> str:
+    """Of each paper once: what it states that contradicts itself or what follows from it."""
+    known = {paper["identifier"]: paper for paper in papers}
+    return "".join(
+        f"<h2>{escape(paper['title'])} ({escape(paper['identifier'])}): inconsistencies</h2>"
+        + _table(
+            ("where", "the paper", "the problem"),
+            ((one["where"], one["statement"], one["problem"]) for one in paper["inconsistencies"]),
+        )
+        for _, paper in sorted(known.items())
+        if paper["inconsistencies"]
     )
 
 

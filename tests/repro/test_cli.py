@@ -14,6 +14,7 @@ from repro import cli
 from repro.doctor import Finding
 from repro.errors import Interrupted, TrackingError
 from repro.execution import Report, Task
+from repro.library import Library
 from repro.store import META
 from ssbrepro.data import cifar10
 from tests.fakes import (
@@ -60,9 +61,9 @@ def repro(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Cli]:
     home, manifests = tmp_path / "home", copy_manifests(tmp_path / "manifests")
-    for path in manifests.glob("*/fig*.yaml"):  # three figures, whatever others there are
-        if f"{path.parent.name}/{path.stem}" not in (NOT_COMPUTABLE, BOTH_STAGES, FIGURE):
-            path.unlink()
+    for figure in Library(manifests).ids():  # three figures, whatever others there are
+        if figure not in (NOT_COMPUTABLE, BOTH_STAGES, FIGURE):
+            (manifests / f"{figure}.yaml").unlink()
     monkeypatch.setenv("SSBREPRO_HOME", str(home))
     monkeypatch.setenv("SSBREPRO_MANIFESTS", str(manifests))
     monkeypatch.setenv("SSBREPRO_DATA", str(tmp_path / "data"))

@@ -121,11 +121,25 @@ def test_it_shows_the_latest_run_of_each_figure_with_every_origin(
         assert words in text, words
 
 
+def test_what_a_paper_states_against_itself_is_listed_once(
+    runs: list[Run], tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    write_report(runs, [], path)
+    text = Page(path).text
+    assert text.count("arXiv:2201.07934): inconsistencies") == 1
+    assert text.count("8.68·10^12 cannot be a number of weights") == 1
+
+
 def test_text_is_text(runs: list[Run], tmp_path: Path) -> None:
     run = runs[1]
     manifest = dict(run.record["manifest"])
     manifest["figure"] = manifest["figure"] | {"caption": HOSTILE}
-    manifest["paper"] = manifest["paper"] | {"identifier": HOSTILE}
+    manifest["paper"] = manifest["paper"] | {
+        "identifier": HOSTILE,
+        "title": HOSTILE,
+        "inconsistencies": [dict.fromkeys(("where", "statement", "problem"), HOSTILE)],
+    }
     stages = {HOSTILE: {HOSTILE: {"value": HOSTILE, "provenance": HOSTILE, "why": HOSTILE}}}
     manifest["stages"] = stages
     claims = [
