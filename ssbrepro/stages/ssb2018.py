@@ -227,12 +227,14 @@ class TishbyTrainingParameters:
     """Tanh networks on the 12-bit task of Shwartz-Ziv & Tishby (2017), trained by SGD.
 
     ``num_networks`` of them with ``layer_sizes`` units, 12 inputs first and 2 outputs last, on
-    ``train_share`` of the 4,096 patterns. The labels know ``label_information`` bits of the pattern.
-    The weights are kept at ``num_checkpoints`` epochs, logarithmic, the first and the last included.
+    ``train_share`` of the 4,096 patterns. The labels know ``label_information`` bits of the pattern,
+    through its power in the spherical harmonics of ``degrees``. The weights are kept at
+    ``num_checkpoints`` epochs, logarithmic, the first and the last included.
     """
 
     num_networks: Annotated[int, Ge(2)]
     layer_sizes: Annotated[tuple[Count, ...], MinLen(3)]
+    degrees: Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)]
     label_information: Share
     train_share: Annotated[float, Gt(0), Le(1)]
     step_size: Positive
@@ -244,9 +246,13 @@ class TishbyTrainingParameters:
 
 @dataclass(frozen=True)
 class InformationPlaneParameters:
-    """I(X;T) and I(T;Y) of each layer over all patterns, activities in ``num_bins`` equal bins."""
+    """I(X;T) and I(T;Y) of each layer over all patterns, activities in ``num_bins`` equal bins.
+
+    A layer knows the label where I(T;Y) is ``informed_above`` bits or more.
+    """
 
     num_bins: Annotated[int, Ge(2)]
+    informed_above: Share
 
 
 @dataclass(frozen=True)
@@ -297,6 +303,8 @@ SSB2018 = (
             "pi_residual_max",
             "sigma_residual_max",
             "pi_zero_temperature",
+            "thermal_pi_max",
+            "thermal_sigma_residual_max",
             "vacuum_residual",
             "paper_sigma_difference",
             "paper_radius_difference",
@@ -465,6 +473,7 @@ SSB2018 = (
         parameters=ShatteredParameters,
         numbers=(
             "difference_min",
+            "difference_noise",
             "plain_closer_share",
             "plain_deepest",
             "residual_deepest",
@@ -493,8 +502,11 @@ SSB2018 = (
         numbers=(
             "label_information_min",
             "label_information_worst",
+            "informed_share",
             "label_information_first",
             "label_information_last",
+            "label_information_first_start",
+            "label_information_last_start",
             "input_information_first",
             "input_information_last",
             "input_information_fall_max",
