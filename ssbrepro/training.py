@@ -1,38 +1,26 @@
 """Training a network with hinge loss, recorded epoch by epoch and resumable at every epoch."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import parameters_to_vector
 
 from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
+from ssbrepro.descent import Schedule, descend
 from ssbrepro.losses import hinge, within_margin
 from ssbrepro.models import vgg12
 from ssbrepro.results import Array, Context, NoProgress, Progress, Result, Series
 from ssbrepro.seeding import torch_generator
 from ssbrepro.stages.li2022 import TrainingParameters
+from ssbrepro.weights import flat_weights, load_weights
 
 # Examples run through the network at once outside training; bounds memory only.
 _CHUNK = 500
 
 HISTORY = ("loss", "accuracy", "step_size", "active_share", "order_parameter")
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A step size that is cut by ``cut_factor`` at the start of each epoch in ``cut_epochs``."""
-
-    step_size: float
-    cut_epochs: Sequence[int]
-    cut_factor: float
-
-    def at(self, epoch: int) -> float:
-        """Step size of the epoch that follows ``epoch`` finished ones."""
-        return self.step_size * self.cut_factor ** sum(epoch >= cut for cut in self.cut_epochs)
 
 
 def state_of_training(
@@ -123,15 +111,15 @@ def train(
         step_size = schedule.at(max(epoch - 1, 0))
         if epoch > 0:
             order = torch_generator(seed, "batches", epoch)
-            _one_epoch(model, inputs, targets, optimizer, step_size, batch_size, order)
+            descend(model, hinge, inputs, targets, optimizer, schedule.at, epoch, batch_size, order)
         record = state_of_training(model, inputs, targets, step_size)
         if not np.isfinite(record["loss"]):
             raise ArithmeticError(f"the loss is {record['loss']} after epoch {epoch}")
         for name in HISTORY:
             history[name].append(record[name])
         if epoch in checkpoint_epochs:
-            progress.save(f"checkpoint-{epoch}", {"weights": _flat(model.parameters())})
-            checkpoints[epoch] = _flat(model.parameters())
+            progress.save(f"checkpoint-{epoch}", {"weights": flat_weights(model.parameters())})
+            checkpoints[epoch] = flat_weights(model.parameters())
         progress.save("epoch", _state(model, optimizer, history))
         progress.report(epoch, num_epochs, f"training, loss {record['loss']:.2g}")
     return {
@@ -140,24 +128,6 @@ def train(
         "checkpoint_epoch": np.array(checkpoint_epochs),
         "checkpoint_weights": np.stack([checkpoints[epoch] for epoch in checkpoint_epochs]),
     }
-
-
-def _one_epoch(
-    model: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
-    optimizer: torch.optim.SGD,
-    step_size: float,
-    batch_size: int,
-    order: torch.Generator,
-) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = step_size
-    shuffled = torch.randperm(len(inputs), generator=order).to(inputs.device)
-    for batch in shuffled.split(batch_size):
-        optimizer.zero_grad()
-        hinge(model(inputs[batch]), targets[batch]).backward()
-        optimizer.step()
 
 
 def _state(
@@ -170,8 +140,8 @@ def _state(
     ]
     return {
         **{name: np.array(values) for name, values in history.items()},
-        "weights": _flat(model.parameters()),
-        "momenta": _flat(momenta),
+        "weights": flat_weights(model.parameters()),
+        "momenta": flat_weights(momenta),
     }
 
 
@@ -189,17 +159,6 @@ def _resume(
         optimizer.state[weight]["momentum_buffer"] = part.view_as(weight).clone()
     for name in HISTORY:
         history[name].extend(state[name].tolist())
-
-
-def load_weights(model: nn.Module, weights: Array) -> None:
-    """Put flat ``weights``, (dim,), into the model, in the order of ``model.parameters()``."""
-    device = next(model.parameters()).device
-    # A copy: training on must not write into the caller's array.
-    vector_to_parameters(torch.tensor(weights, device=device), model.parameters())
-
-
-def _flat(tensors: Iterable[Tensor]) -> Array:
-    return parameters_to_vector(tensors).detach().cpu().numpy()
 
 
 def training_stage(parameters: TrainingParameters, context: Context) -> Result:

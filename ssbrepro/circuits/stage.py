@@ -16,7 +16,8 @@ from ssbrepro.seeding import numpy_generator, torch_generator
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import CircuitsParameters
 from ssbrepro.statistics import reflection_asymmetry, sign_flip_test
-from ssbrepro.training import experiment, load_weights
+from ssbrepro.training import experiment
+from ssbrepro.weights import load_weights
 
 _ORDERS = (0, 1, 2)
 _CHUNK = 500  # examples a forward pass; bounds memory only

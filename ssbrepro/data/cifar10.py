@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009) through torchvision, MD5-checked, as a binary task."""
+"""CIFAR-10 (Krizhevsky 2009) through torchvision, MD5-checked, of ten classes or of two."""
 
 import hashlib
 from collections.abc import Sequence
@@ -45,6 +45,13 @@ class BinaryImages(NamedTuple):
 
     inputs: Tensor
     targets: Tensor
+
+
+class LabelledImages(NamedTuple):
+    """Standardised images, (examples, 3, 32, 32) float32, and classes 0 to 9, (examples,) int64."""
+
+    inputs: Tensor
+    labels: Tensor
 
 
 def check(root: Path) -> list[BadFile]:
@@ -98,27 +105,43 @@ def load(
         DataError: If a file is missing or damaged.
         ValueError: If the classes overlap, one side is empty, or there are too few images.
     """
-    if bad := check(root):
-        raise DataError(bad)
     if not positive_classes or not negative_classes:
         raise ValueError("both sides of the binary task need a class")
     if both := set(positive_classes) & set(negative_classes):
         raise ValueError(f"classes {sorted(both)} are on both sides of the binary task")
+    images = _first(root, [*positive_classes, *negative_classes], num_examples)
+    targets = np.where(np.isin(images.labels, positive_classes), 1.0, -1.0)
+    return BinaryImages(images.inputs, torch.from_numpy(targets.astype(np.float32)))
+
+
+def load_classes(root: Path, num_examples: int) -> LabelledImages:
+    """The first ``num_examples`` training images of all ten classes, standardised as in :func:`load`.
+
+    Args:
+        root: Folder that holds ``cifar-10-batches-py``.
+        num_examples: How many images, at most 50,000.
+
+    Raises:
+        DataError: If a file is missing or damaged.
+        ValueError: If there are too few images.
+    """
+    return _first(root, range(10), num_examples)
+
+
+def _first(root: Path, classes: Sequence[int], num_examples: int) -> LabelledImages:
+    if bad := check(root):
+        raise DataError(bad)
     # torchvision unpickles these files; their MD5 says they are the official ones.
     images = CIFAR10(str(root), train=True, download=False)
-    labels = np.asarray(images.targets)
-    members = np.flatnonzero(np.isin(labels, [*positive_classes, *negative_classes]))
+    labels = np.asarray(images.targets, dtype=np.int64)
+    members = np.flatnonzero(np.isin(labels, classes))
     if not 1 <= num_examples <= len(members):
         raise ValueError(
             f"{num_examples} examples asked for; these classes have {len(members)} training images"
         )
     chosen = members[:num_examples]
     pixels = images.data[chosen]  # (examples, 32, 32, 3) uint8
-    targets = np.where(np.isin(labels[chosen], positive_classes), 1.0, -1.0)
-    return BinaryImages(
-        inputs=torch.from_numpy(_standardised(pixels)),
-        targets=torch.from_numpy(targets.astype(np.float32)),
-    )
+    return LabelledImages(torch.from_numpy(_standardised(pixels)), torch.from_numpy(labels[chosen]))
 
 
 def _standardised(pixels: np.ndarray) -> np.ndarray:

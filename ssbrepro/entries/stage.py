@@ -14,7 +14,8 @@ from ssbrepro.results import Array, Context, Result, Series
 from ssbrepro.risk import HingeRisk
 from ssbrepro.seeding import numpy_generator
 from ssbrepro.stages.li2022 import EntriesParameters
-from ssbrepro.training import experiment, load_weights
+from ssbrepro.training import experiment
+from ssbrepro.weights import load_weights
 
 _CHECKED = 3  # entries a checkpoint compared with a Hessian product
 _CHUNK = 500  # examples a forward pass; bounds memory only

@@ -9,7 +9,8 @@ from ssbrepro.risk import HingeRisk
 from ssbrepro.seeding import numpy_generator
 from ssbrepro.stages.li2022 import GradientsParameters
 from ssbrepro.statistics import reflection_asymmetry
-from ssbrepro.training import experiment, load_weights
+from ssbrepro.training import experiment
+from ssbrepro.weights import load_weights
 
 _SERIES = ("num_active", "asymmetry", "noise_95", "p_value", "median", "zero_share")
 

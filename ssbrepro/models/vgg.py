@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn.utils import skip_init  # the default weights would be drawn from the global generator
 
+from ssbrepro.models.initialisation import he_normal_
+
 # Output channels of the ten 3x3 convolutions; "pool" halves the resolution. With the two linear
 # layers below this is the one VGG-type split near 12 layers and 10^7 weights: 9,664,704.
 _CONVOLUTIONS = (
@@ -29,8 +31,6 @@ _CONVOLUTIONS = (
 
 def vgg12(width: float = 1.0, generator: torch.Generator | None = None) -> nn.Sequential:
     """A bias-free VGG with 10 convolutions and 2 linear layers, He-normal weights.
-
-    He et al. (2015), arXiv:1502.01852: standard deviation sqrt(2 / fan_in), zero mean.
 
     Args:
         width: Factor on all hidden channel numbers, rounded; 1 gives 9,664,704 weights.
@@ -56,8 +56,5 @@ def vgg12(width: float = 1.0, generator: torch.Generator | None = None) -> nn.Se
     layers += [nn.Flatten(), skip_init(nn.Linear, channels, channels, bias=False), nn.ReLU()]
     layers += [skip_init(nn.Linear, channels, 1, bias=False), nn.Flatten(0)]
     model = nn.Sequential(*layers)
-    with torch.no_grad():
-        for weight in model.parameters():
-            fan_in = weight[0].numel()
-            weight.normal_(0.0, math.sqrt(2 / fan_in), generator=generator)
+    he_normal_(model.parameters(), generator)
     return model

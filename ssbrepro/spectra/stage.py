@@ -14,7 +14,8 @@ from ssbrepro.spectra.measurement import (
     summarise,
 )
 from ssbrepro.stages.li2022 import SpectrumParameters
-from ssbrepro.training import experiment, load_weights
+from ssbrepro.training import experiment
+from ssbrepro.weights import load_weights
 
 _SERIES = (
     "num_active",

@@ -121,9 +121,7 @@ def test_it_shows_the_latest_run_of_each_figure_with_every_origin(
         assert words in text, words
 
 
-def test_what_a_paper_states_against_itself_is_listed_once(
-    runs: list[Run], tmp_path: Path
-) -> None:
+def test_what_a_paper_states_against_itself_is_listed_once(runs: list[Run], tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     write_report(runs, [], path)
     text = Page(path).text

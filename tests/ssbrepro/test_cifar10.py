@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ssbrepro.data import cifar10
-from ssbrepro.data.cifar10 import DataError, check, fetch, load
+from ssbrepro.data.cifar10 import DataError, check, fetch, load, load_classes
 
 NAMES = {
     *(f"data_batch_{batch}" for batch in range(1, 6)),
@@ -82,6 +82,8 @@ def test_data_is_never_loaded_unchecked(tmp_path):
         load(tmp_path, (0,), (1,), 10)
     assert len(caught.value.files) == 7
     assert str(tmp_path) in str(caught.value)
+    with pytest.raises(DataError):
+        load_classes(tmp_path, 10)
 
 
 class Archive:
@@ -241,6 +243,24 @@ def test_a_channel_without_contrast_is_an_error(images):
         load(root, (0,), (1,), 12)
 
 
+def test_all_ten_classes_come_in_the_order_of_the_dataset(images):
+    dataset, root = images
+    inputs, labels = load_classes(root, 25)
+    assert labels.dtype == torch.int64
+    assert labels.tolist() == dataset.targets[:25]
+    # The binary task that takes every class has the same images, bit for bit.
+    assert torch.equal(inputs, load(root, range(5), range(5, 10), 25).inputs)
+    assert len(load_classes(root, 60).labels) == 60
+
+
+@pytest.mark.parametrize("num_examples", [0, 61])
+def test_more_images_than_there_are_is_an_error(images, num_examples):
+    _, root = images
+    message = f"{num_examples} examples asked for; these classes have 60"
+    with pytest.raises(ValueError, match=message):
+        load_classes(root, num_examples)
+
+
 # The real files, where there are any.
 
 
@@ -256,6 +276,12 @@ def test_the_real_files_are_the_official_ones(data_root):
 def test_the_first_real_images_are_a_frog_two_trucks_a_deer_and_two_cars(real):
     # Classes of the first training images: 6, 9, 9, 4, 1, 1, 2, 7, 8, 3.
     assert real.targets[:10].tolist() == [-1, -1, -1, 1, 1, 1, 1, -1, -1, 1]
+
+
+def test_the_first_real_classes_are_those_of_the_binary_task(data_root, real):
+    inputs, labels = load_classes(data_root, 1000)
+    assert labels[:10].tolist() == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]
+    assert torch.equal(inputs, real.inputs)
 
 
 def test_the_real_images_are_standardised_exactly(real):

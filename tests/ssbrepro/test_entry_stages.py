@@ -27,7 +27,7 @@ from ssbrepro.stages.li2022 import (
     MeansParameters,
 )
 from ssbrepro.statistics import reflection_asymmetry
-from ssbrepro.training import load_weights
+from ssbrepro.weights import load_weights
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.trainings import TINY
 

@@ -16,7 +16,7 @@ from ssbrepro.results import Context, Input, NoProgress
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import GradientsParameters
 from ssbrepro.statistics import reflection_asymmetry
-from ssbrepro.training import load_weights
+from ssbrepro.weights import load_weights
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.trainings import TINY
 

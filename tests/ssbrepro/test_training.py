@@ -15,7 +15,8 @@ from ssbrepro.results import Context
 from ssbrepro.seeding import torch_generator
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import TrainingParameters
-from ssbrepro.training import HISTORY, Schedule, experiment, load_weights, state_of_training, train
+from ssbrepro.training import HISTORY, Schedule, experiment, state_of_training, train
+from ssbrepro.weights import load_weights
 from tests.oracles.nets import problem
 from tests.oracles.progress import Interruption, Memory
 
