@@ -61,9 +61,8 @@ def gradient_variance_stage(parameters: GradientVarianceParameters, context: Con
         Arrays, each with the prefix ``tishby`` or ``residual``: ``_epoch`` (epochs,), from 1;
         ``_ratio`` (layers, epochs), the median over networks, NaN where a gradient vanished; and
         unless the numbers are missing ``_window_epoch`` (windows,), ``_window_ratio`` (3, layers,
-        windows), the quartiles over networks with the median in the middle, and ``_growth`` (layers,)
-        of
-        :func:`growth_of_ratio`. Numbers, with the same prefix: the share of layers that grew by
+        windows), the quartiles over networks with the median in the middle, and ``_growth`` (layers,),
+        from :func:`growth_of_ratio`. Numbers, with the same prefix: the share of layers that grew by
         ``growth_above`` or more, and of their growths the median and both ends. They are missing for
         networks some of whose gradients vanish.
 
