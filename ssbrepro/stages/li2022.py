@@ -45,7 +45,7 @@ class SpectrumParameters:
     the largest eigenvalue.
     """
 
-    operator: Literal["autograd", "pyhessian"]
+    operator: Literal["cached", "autograd", "pyhessian"]
     num_steps: Annotated[int, Ge(2)]
     num_pairs: Count
     num_draws: Imitations

@@ -2,11 +2,12 @@
 
 import copy
 import gc
+import warnings
 import weakref
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import softplus
@@ -14,10 +15,11 @@ from torch.nn.functional import softplus
 from ssbrepro.losses import hinge
 from ssbrepro.operators import hessian_operator
 from ssbrepro.operators.autograd import AutogradOperator
+from ssbrepro.operators.cached import CachedOperator
 from tests.oracles.hessians import dense_derivatives
-from tests.oracles.nets import NETS, Problem, problem
+from tests.oracles.nets import NETS, Problem, he_normal, problem
 
-BACKENDS = ("autograd", "pyhessian")
+BACKENDS = ("autograd", "cached", "pyhessian")
 
 
 def squared(outputs, targets):
@@ -272,7 +274,7 @@ def test_a_discarded_operator_leaves_no_graph_behind(backend):
     for _ in range(2):
         operator.matvec(random_vector(operator.dim))
     operator.gradient()
-    assert len(tokens) >= 8  # four chunks, at least two passes
+    assert len(tokens) >= 4  # four chunks; how often depends on what a backend keeps
     del operator
     gc.collect()
     assert not [token for token in tokens if token() is not None]
@@ -333,3 +335,76 @@ def test_no_examples_are_an_error(backend):
     model, inputs, targets = problem("two-layer")
     with pytest.raises(ValueError, match="no examples"):
         hessian_operator(model, hinge, inputs[:0], targets[:0], backend)
+
+
+@st.composite
+def convolutional_nets(draw):
+    """Nets of one or two convolutions with any kernel, stride, padding and dilation, and pools."""
+    layers, channels, side = [], draw(st.integers(1, 3)), 7
+    shape = (channels, side, side)
+    for _ in range(draw(st.integers(1, 2))):
+        kernel, dilation = draw(st.sampled_from([(1, 1), (2, 1), (3, 1), (2, 2), (3, 2)]))
+        padding = draw(st.sampled_from([0, 1, (1, 2), 3, "same", "valid"]))
+        stride = 1 if padding == "same" else draw(st.integers(1, 2))
+        wider = draw(st.integers(1, 3))
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "bias": False}
+        layers += [nn.Conv2d(channels, wider, kernel, **options), nn.ReLU()]
+        channels = wider
+        pool = draw(
+            st.sampled_from([None, nn.MaxPool2d(2), nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(2, 1, 1)])
+        )
+        layers += [pool] if pool else []
+    with torch.no_grad(), warnings.catch_warnings():
+        # Said once a process, of uneven padding.
+        warnings.filterwarnings("ignore", message="Using padding='same' with even kernel")
+        try:
+            side = nn.Sequential(*layers)(torch.zeros(2, *shape))[0].numel()
+        except RuntimeError:  # a kernel larger than its input
+            assume(False)
+    return nn.Sequential(
+        *layers, nn.Flatten(), nn.Linear(side, 1, bias=False), nn.Flatten(0)
+    ), shape
+
+
+@given(
+    drawn=convolutional_nets(), seed=st.integers(0, 10_000), loss=st.sampled_from(sorted(LOSSES))
+)
+@settings(max_examples=40)
+def test_random_convolutional_nets_have_the_products_of_automatic_differentiation(
+    drawn, seed, loss
+):
+    model, shape = drawn
+    generator = torch.Generator().manual_seed(seed)
+    model = he_normal(model, generator)
+    inputs = torch.randn(4, *shape, generator=generator, dtype=torch.float64)
+    targets = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
+    fast, slow = (
+        hessian_operator(model, LOSSES[loss], inputs, targets, backend, torch.float64, chunk_size=3)
+        for backend in ("cached", "autograd")
+    )
+    vector = random_vector(fast.dim, seed)
+    for received, expected in (
+        (fast.matvec(vector), slow.matvec(vector)),
+        (fast.gradient(), slow.gradient()),
+    ):
+        # A few hundred roundings of 1e-16 in sums of order one; nets may be dead.
+        assert (received - expected).norm() <= 1e-12 * (expected.norm() + 1e-3)
+
+
+def test_a_network_the_cached_product_does_not_support_is_told_which_backend_does():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2, 1), nn.Flatten(0))
+    with pytest.raises(ValueError, match=r"layer 1 \(Linear\) has a bias.*'autograd' takes any"):
+        hessian_operator(model, hinge, torch.ones(3, 2), torch.ones(3))
+
+
+def test_what_does_not_fit_into_the_memory_budget_is_computed_anew_and_changes_no_bit():
+    model, inputs, targets = problem("max-pooled")
+    chunks = list(zip(inputs.split(5), targets.split(5), strict=True))
+    vector = random_vector(sum(weight.numel() for weight in model.parameters()))
+    # Room for nothing, for some of the four chunks (each takes some ten kilobytes), for all.
+    operators = [CachedOperator(model, hinge, chunks, budget) for budget in (0, 30_000, 2**30)]
+    assert [len(operator._kept) for operator in operators][::2] == [0, 4]
+    assert 0 < len(operators[1]._kept) < 4
+    for operator in operators:
+        assert torch.equal(operator.matvec(vector), operators[0].matvec(vector))
+        assert torch.equal(operator.gradient(), operators[0].gradient())

@@ -8,7 +8,7 @@ from ssbrepro.risk import HingeRisk
 from tests.oracles.hessians import dense_derivatives
 from tests.oracles.nets import NETS, problem
 
-BACKENDS = ("autograd", "pyhessian")
+BACKENDS = ("autograd", "cached", "pyhessian")
 
 
 def active(given) -> torch.Tensor:

@@ -18,7 +18,7 @@ from tests.oracles.trainings import TINY
 
 TRAINING = TINY
 SPECTRUM = SpectrumParameters(
-    operator="autograd",
+    operator="cached",
     num_steps=4,
     num_pairs=1,
     num_draws=19,
@@ -110,9 +110,10 @@ def test_progress_counts_up_to_the_total(measured):
     assert done[-1] == total
 
 
-def test_both_operators_measure_the_same(trained, measured):
+@pytest.mark.parametrize("operator", ["autograd", "pyhessian"])
+def test_all_operators_measure_the_same(trained, measured, operator):
     one, _ = measured
-    parameters = dataclasses.replace(SPECTRUM, operator="pyhessian")
+    parameters = dataclasses.replace(SPECTRUM, operator=operator)
     other = STAGES["spectrum"].run(parameters, context(inputs=trained))
     # float32 products, in Lanczos runs of four steps.
     for name in ("standard_deviation", "largest", "smallest"):
