@@ -8,7 +8,7 @@ BASE_IMAGE ?= python:3.11-slim-bookworm
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install data test test-slow check format verify-all report ui image lock schema clean
+.PHONY: help install data test test-slow check format verify-all report ui image bench lock schema clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9%-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -65,9 +65,17 @@ ui: install ## Open MLflow on this machine's runs
 image: ## Build the container image
 	docker build --build-arg BASE_IMAGE=$(BASE_IMAGE) $(BUILD_FLAGS) --tag ssbrepro:$(VERSION) .
 
+bench: $(VENV)/bench-installed ## Time the work beside other tools, e.g. on two idle cores in 10 minutes
+	$(VENV)/bin/python -m bench
+
+$(VENV)/bench-installed: requirements/bench.lock $(VENV)/installed
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.lock
+	touch $@
+
 lock: install ## Resolve the requirements anew (needs `uv`)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/run.in --output-file requirements/run.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/dev.in --constraint requirements/run.lock --output-file requirements/dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/bench.in --constraint requirements/dev.lock --output-file requirements/bench.lock
 
 schema: install ## Write manifests/schema.json from the models
 	$(VENV)/bin/python -c 'from repro.manifest import json_schema; print(json_schema(), end="")' > manifests/schema.json

@@ -19,8 +19,8 @@ from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear, Pool, Trace, read
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 # Small pieces stay in the processor's cache; a GPU would want them larger.
-_BUDGET = 1 << 24  # bytes of the largest intermediate; several of them are held at once
-_ACTIVATIONS = 1 << 20  # of the widest layer, of the examples traced at once
+BUDGET_BYTES = 1 << 24  # bytes of the largest intermediate; several of them are held at once
+ACTIVATIONS = 1 << 20  # of the widest layer, of the examples traced at once
 _OUTPUTS = 500  # examples a forward pass
 
 
@@ -30,6 +30,12 @@ class Weights(NamedTuple):
     outputs: Tensor
     channels: Tensor
     slots: Tensor
+
+    @classmethod
+    def of(cls, layer: Layer, places: Tensor) -> "Weights":
+        """Weights by their places in the layer's flat parameters, (weights,)."""
+        _, channels, slots = layer.weight.shape
+        return cls(places // (channels * slots), places // slots % channels, places % slots)
 
 
 def per_example_entries(
@@ -61,11 +67,11 @@ def per_example_entries(
     """
     network = PiecewiseLinear(model, inputs.shape[1:])
     pairs = _Pairs(network, rows, columns)
-    slopes, curvatures = _loss_derivatives(model, loss, inputs, targets)
+    slopes, curvatures = loss_derivatives(model, loss, inputs, targets)
     entries = inputs.new_zeros(len(rows), len(inputs))
     contributing = torch.nonzero((slopes != 0) | (curvatures != 0))[:, 0]
     widest = max(layer.channels * layer.cells for layer in network.layers)
-    at_once = max(1, _ACTIVATIONS // widest)
+    at_once = max(1, ACTIVATIONS // widest)
     for first in range(0, len(contributing), at_once):
         examples = contributing[first : first + at_once]
         trace = network.trace(inputs[examples])
@@ -76,7 +82,7 @@ def per_example_entries(
     return entries.T.contiguous()
 
 
-def _loss_derivatives(
+def loss_derivatives(
     model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor]:
     """First and second derivative of each example's loss by its output, (examples,) both."""
@@ -117,8 +123,8 @@ class _Pairs:
             starts = ends - sizes
             self._groups[p, q] = (
                 members,
-                _weights(layers[p], first[members] - starts[p]),
-                _weights(layers[q], second[members] - starts[q]),
+                Weights.of(layers[p], first[members] - starts[p]),
+                Weights.of(layers[q], second[members] - starts[q]),
             )
 
     def mixed_derivatives(self, trace: Trace) -> Tensor:
@@ -140,9 +146,9 @@ class _Pairs:
             step = self._pairs_at_once(p, q, len(trace.outputs))
             for part in torch.arange(len(members)).split(step):
                 chosen = [Weights(*(index[part] for index in one)) for one in (lower, upper)]
-                products[members[part]] = _derivative(
+                products[members[part]] = derivative(
                     self._network, trace, p, chosen[0]
-                ) * _derivative(self._network, trace, q, chosen[1])
+                ) * derivative(self._network, trace, q, chosen[1])
         return products
 
     def _pairs_at_once(self, p: int, q: int, examples: int) -> int:
@@ -150,18 +156,13 @@ class _Pairs:
         layers = self._network.layers[p : q + 1]
         widest = max(max(layer.channels, len(layer.sources)) * layer.cells for layer in layers)
         size = layers[0].weight.element_size()
-        return max(1, _BUDGET // (widest * examples * size))
+        return max(1, BUDGET_BYTES // (widest * examples * size))
 
 
-def _weights(layer: Layer, places: Tensor) -> Weights:
-    _, channels, slots = layer.weight.shape
-    return Weights(places // (channels * slots), places // slots % channels, places % slots)
-
-
-def _derivative(network: PiecewiseLinear, trace: Trace, layer: int, weights: Weights) -> Tensor:
+def derivative(network: PiecewiseLinear, trace: Trace, layer: int, weights: Weights) -> Tensor:
     """The derivative of the output by single weights of one layer, (weights, examples)."""
     signals = trace.signals[layer][weights.outputs]
-    return (signals * _tangents(network, trace, layer, weights)).sum(-1)
+    return (signals * tangents_of(network, trace, layer, weights)).sum(-1)
 
 
 def _mixed(
@@ -169,15 +170,15 @@ def _mixed(
 ) -> Tensor:
     """d²T/dw_i dw_j for w_i of layer p and w_j of layer q > p, (pairs, examples)."""
     layers, places = network.layers, network.places
-    tangents = _tangents(network, trace, p, lower)
+    tangents = tangents_of(network, trace, p, lower)
     # What the tangent has to meet at the outputs of layer q - 1, in the one channel w_j reads.
-    awaiting = _place(trace.signals[q][upper.outputs], layers[q], upper.slots)
+    awaiting = placed(trace.signals[q][upper.outputs], layers[q], upper.slots)
     awaiting = _backward(network, trace, range(places[q - 1] + 1, places[q]), awaiting, upper)
     if q == p + 1:
         met = (lower.outputs == upper.channels).to(tangents)
         return (tangents * awaiting).sum(-1) * met[:, None]
     between = range(places[p] + 1, places[p + 1])
-    tangents = _forward(network, trace, between, tangents, lower.outputs)
+    tangents = forward(network, trace, between, tangents, lower.outputs)
     derivatives = tangents.new_zeros(len(lower.outputs), len(trace.outputs))
     # Where a unit is off for all these examples, nothing passes.
     alive = torch.nonzero(tangents.flatten(1).any(1) & awaiting.flatten(1).any(1))[:, 0]
@@ -205,15 +206,15 @@ def _carry(
     if q == p + 2:
         kernels = kernels.take_along_dim(sent[:, None, None], 1)
         return _contract(layers[q - 1], kernels, tangents[:, None], awaiting)
-    tangents = _expand(layers[p + 1], tangents, sent)
+    tangents = expand(layers[p + 1], tangents, sent)
     for m in range(p + 2, q):
-        tangents = _forward(network, trace, range(places[m - 1] + 1, places[m]), tangents)
+        tangents = forward(network, trace, range(places[m - 1] + 1, places[m]), tangents)
         if m < q - 1:
-            tangents = _apply(layers[m], tangents)
+            tangents = apply_layer(layers[m], tangents)
     return _contract(layers[q - 1], kernels, tangents, awaiting)
 
 
-def _tangents(network: PiecewiseLinear, trace: Trace, layer: int, weights: Weights) -> Tensor:
+def tangents_of(network: PiecewiseLinear, trace: Trace, layer: int, weights: Weights) -> Tensor:
     """What single weights read at each output position of their layer, (weights, examples, p)."""
     state = trace.states[network.places[layer]]
     assert state is not None
@@ -235,12 +236,12 @@ def _inverse(layer: Layer) -> Tensor:
     return inverse[:, :-1]
 
 
-def _place(signals: Tensor, layer: Layer, slots: Tensor) -> Tensor:
+def placed(signals: Tensor, layer: Layer, slots: Tensor) -> Tensor:
     """Signals at the outputs of a layer, taken back to the cells one slot reads."""
     return _pick(signals, _inverse(layer)[slots])
 
 
-def _forward(
+def forward(
     network: PiecewiseLinear,
     trace: Trace,
     steps: Sequence[int],
@@ -265,7 +266,7 @@ def _forward(
 def _backward(
     network: PiecewiseLinear, trace: Trace, steps: Sequence[int], signals: Tensor, upper: Weights
 ) -> Tensor:
-    """The transpose of :func:`_forward` in the channel that each upper weight reads."""
+    """The transpose of :func:`forward` in the channel that each upper weight reads."""
     for place in reversed(steps):
         step, state = network.steps[place], trace.states[place]
         if isinstance(step, Gate):
@@ -283,7 +284,7 @@ def _backward(
     return signals
 
 
-def _expand(layer: Layer, tangents: Tensor, channels: Tensor) -> Tensor:
+def expand(layer: Layer, tangents: Tensor, channels: Tensor) -> Tensor:
     """A layer applied to tangents in one channel each: (pairs, outputs, examples, positions)."""
     pairs, examples, _ = tangents.shape
     slots, positions = layer.sources.shape
@@ -292,7 +293,7 @@ def _expand(layer: Layer, tangents: Tensor, channels: Tensor) -> Tensor:
     return (kernels @ seen).reshape(pairs, layer.outputs, examples, positions)
 
 
-def _apply(layer: Layer, tangents: Tensor) -> Tensor:
+def apply_layer(layer: Layer, tangents: Tensor) -> Tensor:
     """A layer applied to tangents in all channels."""
     pairs, channels, examples, _ = tangents.shape
     maps = tangents.transpose(1, 2).reshape(pairs * examples, channels, *layer.spatial)

@@ -212,8 +212,8 @@ def test_how_much_is_held_at_once_changes_nothing_but_rounding(name, monkeypatch
     given = problem(name)
     pairs = some_pairs(given)
     expected = per_example_entries(given.model, logistic, *given[1:], *pairs)
-    monkeypatch.setattr(per_example, "_ACTIVATIONS", 150)
-    monkeypatch.setattr(per_example, "_BUDGET", 40_000)
+    monkeypatch.setattr(per_example, "ACTIVATIONS", 150)
+    monkeypatch.setattr(per_example, "BUDGET_BYTES", 40_000)
     monkeypatch.setattr(per_example, "_OUTPUTS", 3)
     traced = []
     trace = per_example.PiecewiseLinear.trace

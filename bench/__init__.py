@@ -1,0 +1,1 @@
+"""How fast the science runs beside other tools: `make bench`."""

@@ -1,0 +1,135 @@
+"""All entries of the Hessian in some rows and columns, by one tangent a row and one a column.
+
+As in :mod:`ssbrepro.entries.per_example`, but a tangent goes on upwards and is met by the weights of
+every layer above its own.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ssbrepro.entries.per_example import (
+    ACTIVATIONS,
+    BUDGET_BYTES,
+    Loss,
+    Weights,
+    apply_layer,
+    derivative,
+    expand,
+    forward,
+    loss_derivatives,
+    placed,
+    tangents_of,
+)
+from ssbrepro.piecewise import PiecewiseLinear, Trace
+
+
+class _Members(NamedTuple):
+    """Weights of one layer, and their places among the rows or columns."""
+
+    places: Tensor
+    weights: Weights
+
+
+def entry_grid(
+    model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor, rows: Tensor, columns: Tensor
+) -> Tensor:
+    """The entries of the Hessian of ``loss`` in all of these rows and columns.
+
+    Arguments and errors as :func:`ssbrepro.entries.per_example_entries`, but rows and columns are
+    crossed.
+
+    Returns:
+        (rows, columns).
+    """
+    network = PiecewiseLinear(model, inputs.shape[1:])
+    first, second = _by_layer(network, rows), _by_layer(network, columns)
+    slopes, curvatures = loss_derivatives(model, loss, inputs, targets)
+    entries = inputs.new_zeros(len(rows), len(columns))
+    contributing = torch.nonzero((slopes != 0) | (curvatures != 0))[:, 0]
+    widest = max(layer.channels * layer.cells for layer in network.layers)
+    parts = contributing.split(max(1, ACTIVATIONS // widest)) if len(contributing) else ()
+    for examples in parts:
+        trace = network.trace(inputs[examples])
+        _add_mixed(network, trace, slopes[examples], first, second, entries)
+        _add_mixed(network, trace, slopes[examples], second, first, entries.T)
+        if curvatures[examples].any():
+            weighted = _derivatives(network, trace, first) * curvatures[examples]
+            entries += weighted @ _derivatives(network, trace, second).T
+    return entries / len(inputs)
+
+
+def _by_layer(network: PiecewiseLinear, places: Tensor) -> dict[int, _Members]:
+    ends = torch.tensor([layer.weight.numel() for layer in network.layers]).cumsum(0)
+    places = torch.as_tensor(places).cpu().long()
+    if places.ndim != 1:
+        raise ValueError("rows and columns are two lists of weights")
+    if len(places) and (int(places.min()) < 0 or int(places.max()) >= int(ends[-1])):
+        raise ValueError(f"a weight's place lies in 0 to {int(ends[-1]) - 1}")
+    found = torch.searchsorted(ends, places, right=True)
+    groups = {}
+    for index, layer in enumerate(network.layers):
+        members = torch.nonzero(found == index)[:, 0]
+        if len(members):
+            start = int(ends[index]) - layer.weight.numel()
+            groups[index] = _Members(members, Weights.of(layer, places[members] - start))
+    return groups
+
+
+def _derivatives(network: PiecewiseLinear, trace: Trace, side: Mapping[int, _Members]) -> Tensor:
+    """Of the output by all weights of a side, (weights, examples)."""
+    parts = [derivative(network, trace, layer, found.weights) for layer, found in side.items()]
+    places = [found.places for found in side.values()]
+    return torch.cat(parts)[torch.cat(places).argsort()] if parts else trace.outputs[None][:0]
+
+
+def _add_mixed(
+    network: PiecewiseLinear,
+    trace: Trace,
+    slopes: Tensor,
+    below: Mapping[int, _Members],
+    above: Mapping[int, _Members],
+    entries: Tensor,
+) -> None:
+    """Add sum_n slopes[n] d²T_n/dw_i dw_j where w_i, of ``below``, is of a lower layer than w_j."""
+    top = max(above, default=0)
+    awaiting = {
+        layer: slopes[:, None]
+        * placed(trace.signals[layer][found.weights.outputs], network.layers[layer], found.weights.slots)
+        for layer, found in above.items()
+    }  # fmt: skip
+    for p, lower in below.items():
+        if p >= top:
+            continue
+        widest = max(layer.channels * layer.cells for layer in network.layers[p + 1 : top + 1])
+        size = widest * len(slopes) * slopes.element_size()
+        for part in torch.arange(len(lower.places)).split(max(1, BUDGET_BYTES // size)):
+            sent = Weights(*(index[part] for index in lower.weights))
+            into = lower.places[part, None]
+            tangents = tangents_of(network, trace, p, sent)
+            for q in range(p + 1, top + 1):
+                between = range(network.places[q - 1] + 1, network.places[q])
+                channels = sent.outputs if q == p + 1 else None
+                tangents = forward(network, trace, between, tangents, channels)
+                if q in above:
+                    upper = above[q]
+                    entries[into, upper.places] += _met(
+                        tangents, channels, awaiting[q], upper.weights.channels
+                    )
+                if q == top:
+                    break
+                layer = network.layers[q]
+                if channels is None:
+                    tangents = apply_layer(layer, tangents)
+                else:
+                    tangents = expand(layer, tangents, channels)
+
+
+def _met(tangents: Tensor, channels: Tensor | None, awaiting: Tensor, wanted: Tensor) -> Tensor:
+    """What tangents, in one channel each or in all, give where a channel is wanted."""
+    if channels is not None:
+        met = (channels[:, None] == wanted).to(tangents)
+        return tangents.flatten(1) @ awaiting.flatten(1).T * met
+    return torch.einsum("kuec,uec->ku", tangents[:, wanted], awaiting)
