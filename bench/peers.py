@@ -62,6 +62,13 @@ def autograd(problem: Problem, kept: bool) -> AutogradOperator:
     return AutogradOperator(own.model, hinge, own.batches(), _MEMORY if kept else 0)
 
 
+def gradient(problem: Problem) -> Callable[[], Tensor]:
+    """The gradient by automatic differentiation, in channels-last memory, where it is faster."""
+    own = problem.own()
+    inputs = own.inputs.contiguous(memory_format=torch.channels_last)
+    return AutogradOperator(own.model, hinge, own._replace(inputs=inputs).batches()).gradient
+
+
 def pyhessian_loader(problem: Problem) -> Callable[[Tensor], object]:
     """PyHessian's product over batches."""
     with _quiet():
