@@ -18,7 +18,7 @@ from bench import peers
 from bench.peers import Problem
 from bench.timing import Rates, Work, side_by_side
 from ssbrepro.circuits import sample_circuits
-from ssbrepro.descent import descend
+from ssbrepro.descent import descend, risk_of
 from ssbrepro.entries import entry_grid, per_example_entries
 from ssbrepro.entries.bootstrap import bootstrap_means
 from ssbrepro.entries.coupling import joint_cumulants
@@ -32,6 +32,7 @@ from ssbrepro.results import Array
 from ssbrepro.risk import HingeRisk
 from ssbrepro.seeding import numpy_generator, torch_generator
 from ssbrepro.spectra.lanczos import Quadrature, lanczos
+from ssbrepro.training import risk_within_margin
 
 # Shares of the examples within the margin at the ten checkpoints of li2022/fig8a, profile desk, seed 0.
 _CHECKPOINTS = np.array([1005, 1623, 1098, 410, 272, 14, 15, 49, 0, 0]) / 2000
@@ -342,17 +343,18 @@ def circuits(size: Size, rates: Rates) -> Contest:
     )
 
 
-def training(size: Size, rates: Rates) -> Contest:
-    """An epoch of training."""
-    given = problem(size.width, size.examples, size.examples)
+def training(size: Size, rates: Rates, share: float) -> Contest:
+    """An epoch of training; the step size is zero, so that the share within the margin stays."""
+    given = problem(size.width, size.examples, round(share * size.examples))
     batch_size = 100
 
     def epoch(problem: Problem) -> Callable[[], None]:
         own = problem.own()
         inputs = own.inputs.contiguous(memory_format=torch.channels_last)
-        optimizer = torch.optim.SGD(own.model.parameters(), lr=1e-3, momentum=0.9)
+        optimizer = torch.optim.SGD(own.model.parameters(), lr=0.0, momentum=0.9)
+        risk = partial(risk_within_margin, own.model) if share < 1 else risk_of(own.model, hinge)
         return lambda: descend(
-            own.model, hinge, inputs, own.targets, optimizer, lambda time: 1e-3, 1, batch_size,
+            risk, inputs, own.targets, optimizer, lambda time: 0.0, 1, batch_size,
             torch_generator(0, "order"),
         )  # fmt: skip
 
@@ -365,7 +367,7 @@ def training(size: Size, rates: Rates) -> Contest:
             )
         },
         repeats=size.repeats,
-        floor_seconds=3 * _forward_flops(given) / size.examples / rates.float32,
+        floor_seconds=(1 + 2 * share) * _forward_flops(given) / size.examples / rates.float32,
     )
 
 
@@ -379,7 +381,8 @@ CONTESTS: dict[str, Callable[[Size, Rates], Contest]] = {
     "joint cumulants": cumulants,
     "bootstrap": bootstrap,
     "circuits": circuits,
-    "training": training,
+    "training, all examples active": partial(training, share=1.0),
+    "training, 10 % active": partial(training, share=0.1),
 }
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ssbrepro.results import Array
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Risk = Callable[[Tensor, Tensor], Tensor]  # of inputs and targets: the mean loss over a batch
 StepSize = Callable[[float], float]  # of the time in epochs
 
 
@@ -71,9 +71,18 @@ class GradientMoments:
         return np.asarray(sums.sqrt().cpu().numpy())
 
 
+def risk_of(model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> Risk:
+    """The mean loss of a batch as a function of its inputs and targets.
+
+    Args:
+        model: Whose outputs the loss is of.
+        loss: Mean over a batch of (outputs, targets).
+    """
+    return lambda inputs, targets: loss(model(inputs), targets)
+
+
 def descend(
-    model: nn.Module,
-    loss: Loss,
+    risk: Risk,
     inputs: Tensor,
     targets: Tensor,
     optimizer: torch.optim.SGD,
@@ -86,26 +95,24 @@ def descend(
     """One epoch of gradient descent: every example once, in batches drawn at random.
 
     Args:
-        model: Trained in place.
-        loss: Mean over a batch of (outputs, targets).
-        inputs: (examples, ...), on the model's device.
+        risk: Differentiated by the optimizer's weights, batch by batch.
+        inputs: (examples, ...), on the weights' device.
         targets: (examples, ...), likewise.
-        optimizer: Of the model's parameters.
+        optimizer: Of the weights, which are changed in place.
         step_size: Of the time in epochs: epoch - 1 at the first batch, nearly ``epoch`` at the last.
         epoch: Its number, from 1.
         batch_size: Examples a step; the last batch may be smaller.
         order: Source of the order of the examples, on the CPU.
-        observe: Given the gradients of each batch, in the order of ``model.parameters()``, before
-            the step.
+        observe: Given the gradients of each batch, in the optimizer's order, before the step.
     """
-    weights = list(model.parameters())
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     shuffled = torch.randperm(len(inputs), generator=order).to(inputs.device)
     batches = shuffled.split(batch_size)
     for number, batch in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = step_size(epoch - 1 + number / len(batches))
         optimizer.zero_grad()
-        loss(model(inputs[batch]), targets[batch]).backward()
+        risk(inputs[batch], targets[batch]).backward()
         if observe is not None:
             observe([weight.grad for weight in weights if weight.grad is not None])
         optimizer.step()

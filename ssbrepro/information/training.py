@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ssbrepro.descent import GradientMoments, descend
+from ssbrepro.descent import GradientMoments, descend, risk_of
 from ssbrepro.information.networks import TanhNetworks, network_inputs
 from ssbrepro.information.task import Task, label_information, twelve_bit_task
 from ssbrepro.results import Array, Context, Progress, Result, Series
@@ -198,8 +198,8 @@ def _epoch(
     moments = GradientMoments(networks.layer_dims * num_networks, inputs.device)
     if epoch > 0:
         descend(
-            networks, _summed_loss, inputs, targets, optimizer, lambda _: parameters.step_size,
-            epoch, parameters.batch_size, torch_generator(seed, "tishby", "batches", epoch), moments.add,
+            risk_of(networks, _summed_loss), inputs, targets, optimizer,
+            lambda _: parameters.step_size, epoch, parameters.batch_size, torch_generator(seed, "tishby", "batches", epoch), moments.add,
         )  # fmt: skip
     with torch.no_grad():
         outputs = networks(inputs).double()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ssbrepro.data.cifar10 import LabelledImages, load_classes
-from ssbrepro.descent import GradientMoments, StepSize, descend
+from ssbrepro.descent import GradientMoments, StepSize, descend, risk_of
 from ssbrepro.models import residual_net
 from ssbrepro.results import Array, Context, NoProgress, Progress
 from ssbrepro.seeding import torch_generator
@@ -100,7 +100,7 @@ def learn(
         moments = GradientMoments(sizes, inputs.device)
         if epoch > 0:
             descend(
-                model, cross_entropy, inputs, labels, optimizer, step_size, epoch,
+                risk_of(model, cross_entropy), inputs, labels, optimizer, step_size, epoch,
                 parameters.batch_size, torch_generator(seed, "batches", network, epoch), moments.add,
             )  # fmt: skip
         loss, accuracy = loss_and_accuracy(model, inputs, labels)

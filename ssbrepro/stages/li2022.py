@@ -17,7 +17,8 @@ class TrainingParameters:
     """Train a bias-free VGG on binarised CIFAR-10 with hinge loss and momentum SGD.
 
     ``width`` multiplies the hidden channels (1: 9,664,704 weights). The step size is multiplied by
-    ``cut_factor`` at the start of each of ``cut_epochs``, counted in finished epochs.
+    ``cut_factor`` at the start of each of ``cut_epochs``, counted in finished epochs. Examples outside
+    the margin have no gradient, so ``differentiated`` changes roundings and the time only.
     """
 
     positive_classes: Annotated[tuple[Class, ...], MinLen(1)]
@@ -31,6 +32,7 @@ class TrainingParameters:
     batch_size: Count
     num_epochs: Count
     checkpoint_epochs: Annotated[tuple[Epoch, ...], MinLen(1)]
+    differentiated: Literal["active", "all"]
 
 
 @dataclass(frozen=True)

@@ -14,4 +14,5 @@ TINY = TrainingParameters(
     batch_size=3,
     num_epochs=2,
     checkpoint_epochs=(0, 1, 2),
+    differentiated="active",
 )

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from ssbrepro.descent import GradientMoments, Schedule, descend
+from ssbrepro.descent import GradientMoments, Schedule, descend, risk_of
 
 
 def half_square(outputs, targets):
@@ -32,9 +32,8 @@ class Weight(nn.Module):
 def go_down(model, inputs, targets, step_size, epoch=1, batch_size=2, observe=None, momentum=0.0):
     optimizer = torch.optim.SGD(model.parameters(), lr=123.0, momentum=momentum)
     order = torch.Generator().manual_seed(0)
-    descend(
-        model, half_square, inputs, targets, optimizer, step_size, epoch, batch_size, order, observe
-    )
+    risk = risk_of(model, half_square)
+    descend(risk, inputs, targets, optimizer, step_size, epoch, batch_size, order, observe)
 
 
 def ones(number: int) -> torch.Tensor:
@@ -154,7 +153,7 @@ def test_descent_learns_a_line():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for epoch in range(1, 31):
         descend(
-            model, mse_loss, inputs, 3 * inputs, optimizer, lambda _: 0.1, epoch, 4,
+            risk_of(model, mse_loss), inputs, 3 * inputs, optimizer, lambda _: 0.1, epoch, 4,
             torch.Generator().manual_seed(epoch),
         )  # fmt: skip
     # No noise: each epoch shrinks the error by a factor of about (1 - 0.2)^5, in float64.

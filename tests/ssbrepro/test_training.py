@@ -7,15 +7,23 @@ import pytest
 import torch
 from torch import nn
 
+from ssbrepro import training
 from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
-from ssbrepro.losses import hinge
+from ssbrepro.losses import hinge, within_margin
 from ssbrepro.models import vgg12
 from ssbrepro.results import Context
 from ssbrepro.seeding import torch_generator
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import TrainingParameters
-from ssbrepro.training import HISTORY, Schedule, experiment, state_of_training, train
+from ssbrepro.training import (
+    HISTORY,
+    Schedule,
+    experiment,
+    risk_within_margin,
+    state_of_training,
+    train,
+)
 from ssbrepro.weights import load_weights
 from tests.oracles.nets import problem
 from tests.oracles.progress import Interruption, Memory
@@ -95,6 +103,79 @@ def test_the_gradient_is_averaged_over_the_batch():
     # Slopes of the mean loss: -2, -2, -1/3 (float32).
     expected = [0.125 * 4, 0.125 * 4, 0.125 / 9]
     assert arrays["order_parameter"].tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def with_active(number: int, num_examples: int = 21):
+    """A float64 network and examples, so many of them within the margin."""
+    given = problem("max-pooled", num_examples=num_examples)
+    with torch.no_grad():
+        outputs = given.model(given.inputs)
+        order = outputs.abs().sort().values
+        middle = (torch.cat([torch.zeros(1), order]) + torch.cat([order, 3 * order[-1:]])) / 2
+        [*given.model.parameters()][-1].div_(middle[number])
+    return given.model, given.inputs, outputs.sign()
+
+
+@pytest.mark.parametrize("number", [0, 1, 7, 8, 9, 20, 21])
+def test_examples_outside_the_margin_add_nothing(number):
+    model, inputs, targets = with_active(number)
+    assert int(within_margin(model(inputs), targets).sum()) == number
+    weights = list(model.parameters())
+    expected = hinge(model(inputs), targets)
+    received = risk_within_margin(model, inputs, targets)
+    # Sums of some ten float64 numbers of order one, in another order.
+    torch.testing.assert_close(received, expected, rtol=1e-13, atol=1e-15)
+    gradients = (torch.autograd.grad(risk, weights) for risk in (received, expected))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-14)
+        assert number or not one.any()  # exactly zero, not None: momentum goes on
+
+
+def test_only_blocks_with_examples_within_the_margin_are_differentiated():
+    sizes = []
+
+    class Spy(nn.Sequential):
+        def forward(self, inputs):
+            if torch.is_grad_enabled():
+                sizes.append(len(inputs))
+            return super().forward(inputs)
+
+    for number in (0, 1, 8, 9, 21):
+        model, inputs, targets = with_active(number)
+        risk_within_margin(Spy(*model), inputs, targets)
+    assert sizes == [8, 8, 8, 16, 21]
+
+
+@pytest.mark.parametrize("number", [0, 3, 12, 20])
+def test_skipping_trains_as_the_plain_loop_does(number):
+    runs = []
+    for differentiated in ("active", "all"):
+        model, inputs, targets = with_active(number)
+        schedule = Schedule(0.01, (2,), 0.5)
+        runs.append(
+            train(model, inputs, targets, schedule, 0.9, 10, 4, (0, 4), 0, None, differentiated)
+        )
+    active, plain = runs
+    # Four epochs of three steps amplify float64 roundings by far less than a million.
+    for name in plain:
+        np.testing.assert_allclose(active[name], plain[name], rtol=1e-9, atol=1e-11, err_msg=name)
+    moved = not np.array_equal(plain["checkpoint_weights"][0], plain["checkpoint_weights"][1])
+    assert moved == (number > 0)
+
+
+def test_the_plain_loop_is_taken_where_skipping_would_not_pay(monkeypatch):
+    skipped = []
+
+    def spy(model, inputs, targets):
+        skipped.append(len(inputs))
+        return risk_within_margin(model, inputs, targets)
+
+    monkeypatch.setattr(training, "risk_within_margin", spy)
+    for number in (12, 18):  # of 21: below two thirds, and above
+        skipped.clear()
+        model, inputs, targets = with_active(number)
+        train(model, inputs, targets, Schedule(1e-9, (), 1.0), 0.0, 21, 1, (1,), 0)
+        assert skipped == ([21] if number == 12 else [])
 
 
 def test_an_epoch_visits_every_example_once_in_ragged_batches():
@@ -327,6 +408,7 @@ PARAMETERS = TrainingParameters(
     batch_size=5,
     num_epochs=2,
     checkpoint_epochs=(0, 2),
+    differentiated="active",
 )
 
 
