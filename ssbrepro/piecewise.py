@@ -2,7 +2,8 @@
 
 At fixed weights such a network is linear around every example: what a gate lets through and which
 unit a max-pool selects does not change. Counting circuits and differentiating twice are sums over the
-same tables: which cell of its input a kernel slot reads at each output position.
+same tables: which cell of its input a kernel slot reads at each output position. Hessian products need
+no tables and take residual units too, between a :class:`Fork` and a :class:`Join`.
 
 Activations are written channel first, (channels, examples, cells), with the cells of a feature map
 numbered row by row; a unit's number is channel * cells + cell, its place in the flattened map.
@@ -17,8 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ssbrepro.models.residual import ResidualUnit
+
 _SUPPORTED = (
-    "bias-free Conv2d and Linear, ReLU, MaxPool2d, AvgPool2d, Flatten, nested in Sequential"
+    "bias-free Conv2d and Linear, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, nested in "
+    "Sequential"
 )
 
 
@@ -81,6 +85,21 @@ class Pool:
 Step = Layer | Gate | Pool
 
 
+@dataclass(frozen=True)
+class Fork:
+    """Where a residual unit begins: what is here goes on, and waits for the unit's :class:`Join`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Join:
+    """Where a residual unit ends: ``scale`` times what comes is added to what waits."""
+
+    name: str
+    scale: float
+
+
 class Trace(NamedTuple):
     """What examples leave behind on their way through a network.
 
@@ -112,33 +131,14 @@ class PiecewiseLinear:
         """
         self.input_shape = tuple(input_shape)
         self.steps: list[Step] = []
-        channels, spatial, flat = self._input()
-        self.input_cells = math.prod(spatial)
-        seen: set[int] = set()
-        for name, module in _leaves(model):
-            label = f"layer {name} ({type(module).__name__})"
-            if any(id(weight) in seen for weight in module.parameters()):
-                raise ValueError(f"{label} shares its weights with another; each may be used once")
-            seen |= {id(weight) for weight in module.parameters()}
-            if isinstance(module, nn.Flatten):
-                flat = _flattens(module, label, channels * math.prod(spatial))
-                continue
-            step, channels, spatial, flat = _step(label, module, channels, spatial, flat)
+        steps, size = read_steps(model, self.input_shape)
+        for step in steps:
+            if isinstance(step, Fork | Join):
+                raise ValueError(f"{step.name} has a branch; supported: {_SUPPORTED}")
             self.steps.append(step)
-        if (channels, math.prod(spatial)) != (1, 1) or not self.layers:
-            size = channels * math.prod(spatial)
+        self.input_cells = math.prod(_input(self.input_shape)[1])
+        if size != 1 or not self.layers:
             raise ValueError(f"the network has {size} outputs; circuits end in one output neuron")
-
-    def _input(self) -> tuple[int, tuple[int, ...], bool]:
-        if len(self.input_shape) == 1:
-            return self.input_shape[0], (), True
-        if len(self.input_shape) == 3:
-            channels, height, width = self.input_shape
-            return channels, (height, width), False
-        raise ValueError(
-            f"an example has shape {self.input_shape}; (features,) or (channels, height, width) is "
-            "supported"
-        )
 
     @property
     def layers(self) -> list[Layer]:
@@ -203,6 +203,37 @@ class PiecewiseLinear:
         return current, _channel_first(selected, selected.shape[1])
 
 
+def read_steps(
+    model: nn.Module, input_shape: tuple[int, ...]
+) -> tuple[list[Step | Fork | Join], int]:
+    """A network's steps in their order, and the number of its outputs.
+
+    Args:
+        model: Bias-free sequence of supported layers and residual units.
+        input_shape: Of one example.
+
+    Raises:
+        ValueError: Naming the layer that is not supported, and what is.
+    """
+    steps: list[Step | Fork | Join] = []
+    channels, spatial, flat = _input(input_shape)
+    seen: set[int] = set()
+    for name, module in _leaves(model):
+        if isinstance(module, Fork | Join):
+            steps.append(module)
+            continue
+        label = _label(name, module)
+        if any(id(weight) in seen for weight in module.parameters()):
+            raise ValueError(f"{label} shares its weights with another; each may be used once")
+        seen |= {id(weight) for weight in module.parameters()}
+        if isinstance(module, nn.Flatten):
+            flat = _flattens(module, label, channels * math.prod(spatial))
+            continue
+        step, channels, spatial, flat = _step(label, module, channels, spatial, flat)
+        steps.append(step)
+    return steps, channels * math.prod(spatial)
+
+
 def read(values: Tensor, sources: Tensor) -> Tensor:
     """What kernel slots find in the cells they read; zero at padding.
 
@@ -221,8 +252,24 @@ def _channel_first(values: Tensor, channels: int) -> Tensor:
     return values.reshape(len(values), channels, -1).transpose(0, 1).contiguous()
 
 
-def _leaves(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The modules of nested sequences, with their paths."""
+def _input(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...], bool]:
+    """Channels of an example, their shape, and whether it is flat."""
+    if len(shape) == 1:
+        return shape[0], (), True
+    if len(shape) == 3:
+        channels, height, width = shape
+        return channels, (height, width), False
+    raise ValueError(
+        f"an example has shape {shape}; (features,) or (channels, height, width) is supported"
+    )
+
+
+def _label(name: str, module: nn.Module) -> str:
+    return f"layer {name} ({type(module).__name__})"
+
+
+def _leaves(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module | Fork | Join]]:
+    """The modules of nested sequences, with their paths; residual units taken apart."""
     if not isinstance(model, nn.Sequential):
         kind = type(model).__name__
         raise ValueError(f"a network of class {kind} is not supported; supported: {_SUPPORTED}")
@@ -231,6 +278,13 @@ def _leaves(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]
         assert module is not None
         if type(module) is nn.Sequential:
             yield from _leaves(module, f"{path}{name}.")
+        elif isinstance(module, ResidualUnit):
+            label = _label(f"{path}{name}", module)
+            yield "", Fork(label)
+            for part in ("first", "second"):
+                yield f"{path}{name}.{part}", module.get_submodule(part)
+                yield f"{path}{name}", nn.ReLU()
+            yield "", Join(label, module.branch_scale)
         else:
             yield f"{path}{name}", module
 
@@ -288,6 +342,11 @@ def _step(
         _require(even, label, "does not divide by the size of its window")
         sources, spatial = _windows(spatial, module.kernel_size, module.stride, module.padding, 1)
         return Pool(label, module, cells, sources), channels, spatial, False
+    if type(module) is nn.AdaptiveAvgPool2d:
+        _require(not flat, label, "acts on a flattened input")
+        _require(module.output_size in (1, (1, 1)), label, "has more than one output a channel")
+        whole = nn.AvgPool2d((spatial[0], spatial[1]))
+        return _step(label, whole, channels, spatial, flat)
     raise ValueError(f"{label} is not supported; supported: {_SUPPORTED}")
 
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from ssbrepro.operators.linear_maps import Unweighted, Weighted, linear_map
-from ssbrepro.piecewise import Layer, PiecewiseLinear
+from ssbrepro.operators.linear_maps import Branches, Unweighted, Weighted, linear_map
+from ssbrepro.piecewise import Fork, Join, Layer, read_steps
 
 
 class _Record(NamedTuple):
@@ -61,11 +61,11 @@ class CachedOperator:
             ValueError: Naming the layer that is not supported, and what is.
         """
         try:
-            network = PiecewiseLinear(model, chunks[0][0].shape[1:])
+            steps, _ = read_steps(model, chunks[0][0].shape[1:])
         except ValueError as error:
             raise ValueError(f"{error}; the backend 'autograd' takes any model") from error
-        self._maps = [linear_map(step) for step in network.steps]
-        self._places = [i for i, step in enumerate(network.steps) if isinstance(step, Layer)]
+        self._maps = [linear_map(step) for step in steps]
+        self._places = [place for place, step in enumerate(steps) if isinstance(step, Layer)]
         self._weights = [weight.detach() for weight in model.parameters()]
         self._loss = loss
         self._chunks = chunks
@@ -103,7 +103,7 @@ class CachedOperator:
     @torch.no_grad()
     def _record(self, inputs: Tensor, targets: Tensor) -> _Record:
         """Run a chunk through the network and its derivatives back."""
-        states, shapes, weights = [], [], iter(self._weights)
+        states, shapes, weights, branches = [], [], iter(self._weights), Branches()
         current = inputs
         if inputs.dim() == 4:  # the layout in which convolutions are fastest
             current = inputs.contiguous(memory_format=torch.channels_last)
@@ -112,6 +112,11 @@ class CachedOperator:
             if isinstance(step, Weighted):
                 states.append(current)
                 current = step.outputs(current, next(weights))
+            elif isinstance(step, Fork | Join):
+                states.append(current.new_empty(0))
+                moved = branches.forward(step, current)
+                assert moved is not None  # a tangent alone may be
+                current = moved
             else:
                 current, state = step.run(current)
                 states.append(state)
@@ -120,13 +125,15 @@ class CachedOperator:
             risk = self._loss(outputs, targets) * (len(inputs) / self._num_examples)
             (slopes,) = torch.autograd.grad(risk, outputs, create_graph=True)
         signals: list[Tensor] = []
-        signal = slopes.detach().reshape(current.shape)
+        signal, branches = slopes.detach().reshape(current.shape), Branches()
         for place, step in self._backwards():
             if isinstance(step, Weighted):
                 signals.insert(0, signal)
                 weight = self._weights[-len(signals)]
                 if place > self._places[0]:
                     signal = step.to_inputs(signal, weight, shapes[place])
+            elif isinstance(step, Fork | Join):
+                signal = branches.backward(step, signal)
             else:
                 signal = step.to_inputs(signal, states[place], shapes[place])
         return _Record(states, shapes, signals, outputs, slopes)
@@ -142,6 +149,7 @@ class CachedOperator:
         """The chunk's part of H v, a tensor a layer."""
         tangents: list[Tensor | None] = []  # at the inputs of the layers; the first has none
         tangent: Tensor | None = None
+        branches = Branches()
         for place, step in enumerate(self._maps):
             if isinstance(step, Weighted):
                 index = len(tangents)
@@ -152,10 +160,12 @@ class CachedOperator:
                 else:
                     joined = torch.cat([weight, direction[index]], dim=1)
                     tangent = step.outputs(torch.cat([tangent, inputs], dim=1), joined)
+            elif isinstance(step, Fork | Join):
+                tangent = branches.forward(step, tangent)
             elif tangent is not None:
                 tangent = step.outputs(tangent, record.states[place])
         assert tangent is not None  # there is a layer
-        signal = self._curvature(record, tangent)
+        signal, branches = self._curvature(record, tangent), Branches()
         parts: list[Tensor] = []
         for place, step in self._backwards():
             if isinstance(step, Weighted):
@@ -169,6 +179,8 @@ class CachedOperator:
                     joined = torch.cat([weight, direction[index]])
                     both = torch.cat([signal, fixed], dim=1)
                     signal = step.to_inputs(both, joined, record.shapes[place])
+            elif isinstance(step, Fork | Join):
+                signal = branches.backward(step, signal)
             else:
                 signal = step.to_inputs(signal, record.states[place], record.shapes[place])
         return parts[::-1]
@@ -186,7 +198,7 @@ class CachedOperator:
         )
         return change.reshape(tangent.shape)
 
-    def _backwards(self) -> Iterator[tuple[int, Weighted | Unweighted]]:
+    def _backwards(self) -> Iterator[tuple[int, Weighted | Unweighted | Fork | Join]]:
         """The steps from the last to the first layer, with their places."""
         for place in range(len(self._maps) - 1, self._places[0] - 1, -1):
             yield place, self._maps[place]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from ssbrepro.piecewise import Gate, Layer, Pool, Step
+from ssbrepro.piecewise import Fork, Gate, Join, Layer, Pool, Step
 
 
 class FullyConnected:
@@ -159,9 +159,39 @@ class Mean:
 Unweighted = Gates | Selection | Mean
 
 
-def linear_map(step: Step) -> Weighted | Unweighted:
-    """The map of a step of a :class:`ssbrepro.piecewise.PiecewiseLinear` network."""
+class Branches:
+    """What waits, in one sweep through a network, while residual units are passed."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Tensor | None] = []
+
+    def forward(self, step: Fork | Join, value: Tensor | None) -> Tensor | None:
+        """Through the beginning or the end of a unit; None stands for a tangent of zero."""
+        if isinstance(step, Fork):
+            self._waiting.append(value)
+            return value
+        skipped = self._waiting.pop()
+        if value is None:
+            return skipped
+        if skipped is None:
+            return step.scale * value
+        return torch.add(skipped, value, alpha=step.scale)
+
+    def backward(self, step: Fork | Join, signal: Tensor) -> Tensor:
+        """The transpose, from the end of a unit to its beginning."""
+        if isinstance(step, Join):
+            self._waiting.append(signal)
+            return step.scale * signal
+        skipped = self._waiting.pop()
+        assert skipped is not None
+        return signal + skipped
+
+
+def linear_map(step: Step | Fork | Join) -> Weighted | Unweighted | Fork | Join:
+    """The map of a step, as :func:`ssbrepro.piecewise.read_steps` gives it; a branch's ends stay."""
     match step:
+        case Fork() | Join():
+            return step
         case Layer(module=nn.Conv2d() as module):
             return Convolution(module)
         case Layer():

@@ -10,9 +10,11 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn.functional import softplus
+from torch.nn.functional import cross_entropy, softplus
 
 from ssbrepro.losses import hinge
+from ssbrepro.models import residual_net
+from ssbrepro.models.residual import ResidualUnit
 from ssbrepro.operators import hessian_operator
 from ssbrepro.operators.autograd import AutogradOperator
 from ssbrepro.operators.cached import CachedOperator
@@ -389,6 +391,63 @@ def test_random_convolutional_nets_have_the_products_of_automatic_differentiatio
     ):
         # A few hundred roundings of 1e-16 in sums of order one; nets may be dead.
         assert (received - expected).norm() <= 1e-12 * (expected.norm() + 1e-3)
+
+
+def residual_problem(channels, num_units, scale, unit_first=False, side=8, num_examples=5, seed=0):
+    """A residual network of ten classes with random weights; perhaps with a unit before any layer."""
+    generator = torch.Generator().manual_seed(seed)
+    model = residual_net(channels, num_units, scale)
+    if unit_first:
+        model = nn.Sequential(ResidualUnit(3, scale), *model)
+    model = he_normal(model, generator)
+    inputs = torch.randn(num_examples, 3, side, side, generator=generator, dtype=torch.float64)
+    return model, inputs, torch.randint(10, (num_examples,), generator=generator)
+
+
+@pytest.mark.parametrize("unit_first", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_products_of_residual_networks_are_those_of_the_dense_hessian(scale, unit_first):
+    model, inputs, labels = residual_problem(1, 1, scale, unit_first)
+    with torch.no_grad():
+        [*model.parameters()][-1].mul_(0.1)  # probabilities neither 0 nor 1
+    gradient, hessian = dense_derivatives(model, class_loss, inputs, labels)
+    operator = hessian_operator(
+        model, cross_entropy, inputs, labels, "cached", torch.float64, chunk_size=3
+    )
+    vector = random_vector(operator.dim)
+    # As above: some hundred roundings of 1e-16.
+    assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
+    assert relative(operator.gradient(), gradient) < 1e-13
+
+
+def class_loss(outputs, labels):
+    """Mean cross-entropy of labels that the dense oracle has turned into numbers."""
+    return cross_entropy(outputs, labels.long())
+
+
+@given(
+    channels=st.integers(1, 3),
+    num_units=st.integers(1, 2),
+    scale=st.floats(0.1, 1.5),
+    unit_first=st.booleans(),
+    seed=st.integers(0, 10_000),
+)
+@settings(max_examples=15)
+def test_products_of_random_residual_networks_are_those_of_automatic_differentiation(
+    channels, num_units, scale, unit_first, seed
+):
+    model, inputs, labels = residual_problem(channels, num_units, scale, unit_first, seed=seed)
+    fast, slow = (
+        hessian_operator(model, cross_entropy, inputs, labels, backend, torch.float64, chunk_size=3)
+        for backend in ("cached", "autograd")
+    )
+    vector = random_vector(fast.dim, seed)
+    for received, expected in (
+        (fast.matvec(vector), slow.matvec(vector)),
+        (fast.gradient(), slow.gradient()),
+    ):
+        # Roundings of 1e-16 of terms that a sum may cancel down to a thousandth; nets may be sure.
+        assert (received - expected).norm() <= 1e-12 * (expected.norm() + 1e-2)
 
 
 def test_a_network_the_cached_product_does_not_support_is_told_which_backend_does():

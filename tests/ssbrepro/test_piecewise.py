@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
+from ssbrepro.models.residual import ResidualUnit
 from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear, Pool, read
 from tests.oracles.circuits import ARCHITECTURES, Case, case, cases, convolution, linear
 
@@ -64,6 +65,11 @@ def test_padding_may_be_given_by_name(padding):
     height, width = layer(torch.zeros(1, 1, 6, 5)).shape[-2:]
     model = nn.Sequential(*flattened(layer, size=2 * height * width)).double()
     assert_steps_replay_the_network(Case(model, torch.zeros(1, 6, 5)))
+
+
+def test_the_mean_over_a_whole_map_is_a_pool_over_it():
+    model = nn.Sequential(*flattened(nn.AdaptiveAvgPool2d(1), size=2)).double()
+    assert_steps_replay_the_network(Case(model, torch.arange(40.0).double().reshape(2, 4, 5)))
 
 
 def test_steps_are_named_and_typed_in_their_order():
@@ -160,6 +166,16 @@ REFUSED = {
         flattened(nn.AvgPool2d(2, divisor_override=3), size=4),
         MAP,
         r"layer 0 \(AvgPool2d\) does not divide",
+    ),
+    "two means a channel": (
+        flattened(nn.AdaptiveAvgPool2d((1, 2)), size=4),
+        MAP,
+        r"layer 0 \(AdaptiveAvgPool2d\) has more than one output a channel",
+    ),
+    "branch": (
+        flattened(ResidualUnit(1, 1.0), size=16),
+        MAP,
+        r"layer 0 \(ResidualUnit\) has a branch; supported: bias-free",
     ),
     "half flattened": ([nn.Flatten(2), *linear(16, 1)], MAP, r"layer 0 \(Flatten\) flattens"),
     "no map and no vector": ([*linear(3, 1)], (3, 3), r"shape \(3, 3\)"),
