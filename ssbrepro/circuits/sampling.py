@@ -1,7 +1,8 @@
 """Circuits drawn uniformly from all, or from all active ones.
 
 Exact, not a random walk: from the output backwards, each unit is drawn in proportion to the number of
-circuits that end in it.
+circuits that end in it. All that such a draw needs is tabulated for the example first, so a draw takes
+the same few look-ups at any width.
 """
 
 import itertools
@@ -10,10 +11,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ssbrepro.circuits.counting import finite_trace, path_counts
-from ssbrepro.circuits.perturbations import circuit_values
+from ssbrepro.circuits.perturbations import multiply_along, take
 from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear, Pool, read
+
+# Circuits drawn at once: few enough for the cache, many enough to hide the cost of a call.
+_CHUNK = 2**16
 
 
 class CircuitSample(NamedTuple):
@@ -73,78 +78,119 @@ def sample_circuits(
             f"order {order} is not one of 0, 1, 2, or above the number of layers, {num_layers}"
         )
     states: Sequence[Tensor | None] = finite_trace(network, input[None]).states
-    if not active:
-        states = [None] * len(states)
-    units = _sample_units(network, states, num_samples, generator)
+    anything: Sequence[Tensor | None] = [None] * len(states)
+    # Gates that draws go by are open for certain; the others are factors.
+    allowed, unknown = (states, anything) if active else (anything, states)
+    tables = _tables(network, allowed)
     choices = torch.tensor([*itertools.combinations(range(num_layers), order)], dtype=torch.int64)
-    drawn = _uniform(num_samples, units.device, generator) * len(choices)
-    layers_removed = choices.to(units.device)[drawn.long()]
-    log_abs, sign = circuit_values(network, input, units, layers_removed, with_input)
-    return CircuitSample(log_abs, sign, layers_removed, units)
+    drawn = _uniform(num_samples, input.device, generator) * len(choices)
+    layers_removed = choices.to(input.device).index_select(0, drawn.int())
+    passes = [step for step in network.steps if not isinstance(step, Gate)]
+    units = torch.empty(1 + len(passes), num_samples, dtype=torch.int64, device=input.device)
+    values = []
+    for part, removed in zip(units.split(_CHUNK, dim=1), layers_removed.split(_CHUNK), strict=True):
+        passed, places = _draw(network, allowed, tables, len(removed), generator)
+        for row, unit in zip(part, passed, strict=True):
+            row.copy_(unit)
+        values.append(multiply_along(network, input, passed, places, removed, with_input, unknown))
+    log_abs, sign = (torch.cat(parts) for parts in zip(*values, strict=True))
+    return CircuitSample(log_abs, sign, layers_removed, units.T)
 
 
-def _sample_units(
-    network: PiecewiseLinear,
-    states: Sequence[Tensor | None],
-    num_samples: int,
-    generator: torch.Generator | None,
-) -> Tensor:
-    """Draw backwards from the output; see :class:`CircuitSample` and :func:`path_counts`."""
+def _tables(network: PiecewiseLinear, states: Sequence[Tensor | None]) -> list[list["_Table"]]:
+    """What is drawn at each step backwards; see :func:`path_counts` for ``states``.
+
+    At a layer the slot first, for all input channels at once, and then the channel, at the cell that
+    the slot reads; at a pool the slot only, and nothing where the state says what is selected.
+    """
     counts = path_counts(network, 1, states)
     if counts.log_total.isneginf():
         raise ValueError("there is no active circuit to draw: none has all its gates open")
-    passed = [step for step in network.steps if not isinstance(step, Gate)]
-    size = (num_samples, 1 + len(passed))
-    units = torch.zeros(size, dtype=torch.int64, device=counts.log_total.device)
-    columns = iter(reversed(units.unbind(1)))
-    unit = next(columns)  # the one output
-    for step, state, ends in zip(
-        reversed(network.steps), reversed(states), reversed(counts.read), strict=True
-    ):
-        if not isinstance(step, Gate):
-            unit = _unit_before(step, state, ends[:, 0], unit, generator)
-            next(columns)[:] = unit
-    return units
+    tables = []
+    for step, state, examples in zip(network.steps, states, counts.read, strict=True):
+        ends = examples[:, 0]
+        if isinstance(step, Layer):
+            tables.append([_Table(read(ends.sum(0), step.sources).T), _Table(ends.T)])
+        elif isinstance(step, Pool) and (state is None or not step.selects):
+            tables.append([_Table(read(ends, step.sources).transpose(1, 2).flatten(0, 1))])
+        else:
+            tables.append([])
+    return tables
 
 
-def _unit_before(
-    step: Layer | Pool,
-    state: Tensor | None,
-    ends: Tensor,
-    unit: Tensor,
+def _draw(
+    network: PiecewiseLinear,
+    states: Sequence[Tensor | None],
+    tables: list[list["_Table"]],
+    num_circuits: int,
     generator: torch.Generator | None,
-) -> Tensor:
-    """Draw which unit an output unit is reached from, given the circuits ``ends`` (channels, cells)."""
-    if isinstance(step, Pool) and step.selects and state is not None:
-        return unit // step.sources.shape[1] * step.cells + state.reshape(-1)[unit]
-    position = unit % step.sources.shape[1]
-    if isinstance(step, Layer):
-        # The slot first, for all input channels at once; then the channel, at the cell it reads.
-        slot = _Table(read(ends.sum(0), step.sources).T).draw(position, generator)
-        cell = step.sources[slot, position]
-        return _Table(ends.T).draw(cell, generator) * step.cells + cell
-    windows = read(ends, step.sources).transpose(1, 2).flatten(0, 1)
-    cell = step.sources[_Table(windows).draw(unit, generator), position]
-    return unit // step.sources.shape[1] * step.cells + cell
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Draw units and weights as in :func:`multiply_along`, backwards from the output."""
+    # Indexing by int32 is the fastest, and a layer has fewer than 2^31 weights.
+    device = network.layers[0].weight.device
+    channel = cell = unit = torch.zeros(num_circuits, dtype=torch.int32, device=device)
+    units, places = [unit], []
+    for step, state, drawn in zip(
+        reversed(network.steps), reversed(states), reversed(tables), strict=True
+    ):
+        if isinstance(step, Gate):
+            continue
+        slots, positions = step.sources.shape
+        if drawn:
+            slot = drawn[0].draw(cell if isinstance(step, Layer) else unit, generator)
+            cell = take(step.sources.int(), slot * positions + cell)
+        else:
+            assert state is not None, "a max-pool that selects leaves a trace"
+            cell = take(state.int(), unit)
+        if isinstance(step, Layer):
+            output, channel = channel, drawn[1].draw(cell, generator)
+            places.append((output * step.channels + channel) * slots + slot)
+        unit = channel * step.cells + cell
+        units.append(unit)
+    return units[::-1], places[::-1]
 
 
 class _Table:
-    """Draws columns of a table of non-negative weights, in proportion to the entries of a row."""
+    """Draws columns of a table of non-negative weights, in proportion to the entries of a row.
+
+    Walker's alias method: a column drawn uniformly is kept up to a point of its unit interval, beyond
+    which another one takes its place; two look-ups a draw, however long the row.
+    """
 
     def __init__(self, weights: Tensor) -> None:
         self.columns = weights.shape[1]
-        # What a sum in parallel rounds must not give an entry of zero a share.
-        sums = torch.where(weights > 0, weights.cumsum(1), 0.0).cummax(1).values
-        shares = sums / sums[:, -1:].clamp(min=torch.finfo(torch.float64).tiny)
-        rows = torch.arange(len(weights), dtype=torch.float64, device=weights.device)
-        self.ends = (rows[:, None] + shares).reshape(-1)  # row r covers [r, r+1)
+        tiny = torch.finfo(torch.float64).tiny
+        sums = weights.sum(1, keepdim=True).clamp(min=tiny)
+        shares = (weights / sums * self.columns).contiguous()
+        # Columns with more than the mean, 1, fill up those with less, one after the other; one that
+        # has given until it has less itself is filled by the next. The sums say who meets whom.
+        spare = (shares - 1).clamp(min=0)
+        lacking = (1 - shares).clamp(min=0).cumsum(1)
+        # What a sum in parallel rounds must not turn a column without a spare into a giver.
+        given = torch.where(spare > 0, spare.cumsum(1), 0.0).cummax(1).values
+        gives = given > _before(given)
+        met = lacking.gather(1, torch.searchsorted(lacking, given).clamp(max=self.columns - 1))
+        kept = torch.where(gives, 1 - (met - given).clamp(min=0), shares.clamp(max=1))
+        start = torch.where(gives, given, _before(lacking))
+        giver = torch.searchsorted(given, start, right=True)
+        column = torch.arange(self.columns, device=weights.device).expand_as(giver)
+        other = torch.where(giver < self.columns, giver, column)  # none: nothing but rounding lacks
+        self.ends = (column + kept).reshape(-1)
+        self.outcomes = torch.stack([other, column], -1).int().reshape(-1)
 
     def draw(self, rows: Tensor, generator: torch.Generator | None) -> Tensor:
-        """One column for each of ``rows``, none of which may be all zero."""
-        shares = _uniform(len(rows), rows.device, generator)
-        below = torch.nextafter(rows + 1.0, rows.double())  # a sum that rounds up stays in its row
-        places = torch.minimum(rows + shares, below)
-        return torch.searchsorted(self.ends, places, right=True) - rows * self.columns
+        """One column for each of ``rows``, none of which may be all zero; int32 both."""
+        if self.columns == 1:
+            return torch.zeros_like(rows)
+        places = _uniform(len(rows), rows.device, generator) * self.columns
+        entries = rows * self.columns + places.int()
+        kept = places < self.ends.index_select(0, entries)
+        return self.outcomes.index_select(0, torch.add(kept, entries, alpha=2))
+
+
+def _before(sums: Tensor) -> Tensor:
+    """Sums along rows without the last term."""
+    return functional.pad(sums, (1, 0))[:, :-1]
 
 
 def _uniform(size: int, device: torch.device, generator: torch.Generator | None) -> Tensor:

@@ -199,7 +199,8 @@ def _epoch(
     if epoch > 0:
         descend(
             risk_of(networks, _summed_loss), inputs, targets, optimizer,
-            lambda _: parameters.step_size, epoch, parameters.batch_size, torch_generator(seed, "tishby", "batches", epoch), moments.add,
+            lambda _: parameters.step_size, epoch, parameters.batch_size,
+            torch_generator(seed, "tishby", "batches", epoch), moments.add,
         )  # fmt: skip
     with torch.no_grad():
         outputs = networks(inputs).double()

@@ -12,7 +12,9 @@ from scipy.stats import chisquare
 from torch import nn
 
 from ssbrepro.circuits import sample_circuits, sampling
+from ssbrepro.circuits.perturbations import circuit_values
 from ssbrepro.models import vgg12
+from ssbrepro.piecewise import PiecewiseLinear
 from tests.oracles.circuits import (
     ARCHITECTURES,
     Case,
@@ -70,17 +72,100 @@ def test_removed_layers_are_drawn_uniformly_and_apart_from_the_circuits(order):
     assert_uniform(joint, [(*layers, unit) for layers in choices for unit in sorted(set(units))])
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, math.nextafter(1, 0)])
-def test_not_even_the_extreme_draws_hit_an_entry_of_zero(share, monkeypatch):
-    monkeypatch.setattr(
-        sampling, "_uniform", lambda size, *_: torch.full((size,), share, dtype=torch.float64)
+def laws(table: sampling._Table) -> torch.Tensor:
+    """The probabilities a table draws with, (rows, columns), added up from what it looks up."""
+    ends = table.ends.reshape(-1, table.columns)
+    others, own = table.outcomes.reshape(*ends.shape, 2).long().unbind(-1)
+    kept = ends - torch.arange(table.columns)
+    assert torch.equal(own, torch.arange(table.columns).expand_as(own))
+    assert ((kept >= 0) & (kept <= 1)).all()
+    return (kept.scatter_add(1, others, 1 - kept)) / table.columns
+
+
+# What is hard: zeros at either end, equal entries whose shares round to either side of 1, entries above
+# the mean by less than a sum resolves, entries that hardly count, one that takes all, a single column,
+# large and small numbers.
+WEIGHTS = {
+    "zeros": [[0, 3, 0, 1e-300, 2, 0], [0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0]],
+    "equal": [[1.0] * 49, [0.1] * 49, [0.0, *[1 / 3] * 48], [*[7.0] * 24, *[0.0] * 25]],
+    "unresolved": [[9.0, *[1 + 2**-51] * 20, 9.1, *[0.3] * 23]],
+    "uneven": [[2.0**-k for k in range(60)], [2.0**k for k in range(60)]],
+    "single": [[3.0], [1e-300]],
+    "extreme": [[1e300, 1e300, 1e307], [1e-300, 2e-300, 0]],
+}
+
+
+def assert_laws_are_the_weights(weights: torch.Tensor) -> None:
+    found = laws(sampling._Table(weights))
+    # Sums of as many shares as there are columns, each rounded in units of the mean share.
+    columns = weights.shape[1]
+    torch.testing.assert_close(
+        found, weights / weights.sum(1, keepdim=True), rtol=0, atol=1e-15 + columns * 1e-16
     )
-    row = torch.tensor([0.0, 3.0, 0.0, 1e-300, 2.0, 0.0], dtype=torch.float64)
-    weights = row.repeat(100_000, 1)
-    weights[1::2] = 0  # rows that nobody asks for
-    rows = torch.arange(0, len(weights), 2)
-    columns = sampling._Table(weights).draw(rows, None)
-    assert (columns == {0.0: 1, 0.5: 1}.get(share, 4)).all()
+    assert (found[weights == 0] == 0).all()
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_a_table_draws_in_proportion_to_its_weights(name):
+    assert_laws_are_the_weights(torch.tensor(WEIGHTS[name], dtype=torch.float64))
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 80), st.integers(0, 2**31), st.sampled_from([2, 5, 1000, 2**52]))
+def test_a_table_of_random_counts_draws_in_proportion_to_them(columns, seed, largest):
+    weights = torch.randint(largest, (20, columns), generator=generator(seed)).double()
+    weights[:, seed % columns] += 1  # a row of zeros is no table
+    assert_laws_are_the_weights(weights)
+
+
+def test_rows_without_weights_do_no_harm_to_others():
+    weights = torch.tensor([[0.0, 0.0], [1.0, 3.0], [0.0, 0.0]], dtype=torch.float64)
+    assert laws(sampling._Table(weights))[1].tolist() == [0.25, 0.75]
+
+
+@pytest.mark.parametrize("columns", [1, 3, 6, 49, 64])
+def test_not_even_the_extreme_draws_hit_an_entry_of_zero(columns, monkeypatch):
+    edges = [edge / columns for edge in range(columns)]
+    shares = torch.tensor(
+        [*edges, *(math.nextafter(edge, 1) for edge in edges), math.nextafter(1, 0)],
+        dtype=torch.float64,
+    )
+    monkeypatch.setattr(sampling, "_uniform", lambda size, *_: shares)
+    weights = torch.randint(3, (40, columns), generator=generator()).double()
+    weights[:, 0] += weights.sum(1) == 0
+    table = sampling._Table(weights)
+    for row in range(len(weights)):
+        drawn = table.draw(torch.full((len(shares),), row, dtype=torch.int32), None)
+        assert (weights[row, drawn.long()] > 0).all()
+
+
+def test_circuits_of_several_chunks_are_drawn_uniformly(monkeypatch):
+    network = case("max-pooled")
+    circuits = enumerate_circuits(network.model, network.example)
+    possible = [circuit.units for circuit in circuits if circuit.active]
+    monkeypatch.setattr(sampling, "_CHUNK", 7)
+    sample = sample_circuits(*network, 20 * len(possible), generator=generator())
+    assert_uniform([tuple(units) for units in sample.units.tolist()], possible)
+
+
+@pytest.mark.parametrize("active", [True, False], ids=["active", "all"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_values_are_those_of_the_same_circuits_given_from_outside(name, active, monkeypatch):
+    network = case(name)
+    monkeypatch.setattr(sampling, "_CHUNK", 30)  # the last of a hundred are fewer
+    for order, with_input in itertools.product((0, 1, 2), (True, False)):
+        sample = sample_circuits(
+            *network, 100, order, active=active, with_input=with_input, generator=generator()
+        )
+        log_abs, sign = circuit_values(
+            PiecewiseLinear(network.model, network.example.shape),
+            network.example,
+            sample.units,
+            sample.layers_removed,
+            with_input,
+        )
+        assert torch.equal(log_abs, sample.log_abs)
+        assert torch.equal(sign, sample.sign)
 
 
 def assert_values_are_the_circuits_own(
