@@ -27,6 +27,7 @@ from ssbrepro.losses import hinge
 from ssbrepro.models import vgg12
 from ssbrepro.operators import hessian_operator
 from ssbrepro.operators.autograd import AutogradOperator
+from ssbrepro.operators.cached import CachedOperator
 from ssbrepro.piecewise import PiecewiseLinear
 from ssbrepro.results import Array
 from ssbrepro.risk import HingeRisk
@@ -37,6 +38,7 @@ from ssbrepro.training import risk_within_margin
 # Shares of the examples within the margin at the ten checkpoints of li2022/fig8a, profile desk, seed 0.
 _CHECKPOINTS = np.array([1005, 1623, 1098, 410, 272, 14, 15, 49, 0, 0]) / 2000
 _BYTES_A_LAYER = 64  # that drawing and evaluating a circuit has to move at least
+_SMALL_BUDGET = 64 * 2**20  # bytes
 _CHECKED = 4  # entries, circuits and columns compared with an oracle
 
 
@@ -48,6 +50,7 @@ class Size:
     examples: int  # of a spectrum and of an epoch
     fewer_examples: int  # of a product and of entries
     steps: int
+    run_steps: int  # of the spectra of a run's checkpoints
     pairs: int
     grid_side: int
     entries: int  # of which joint cumulants and bootstrap means are taken
@@ -57,12 +60,12 @@ class Size:
 
 
 FULL = Size(
-    width=1 / 8, examples=2000, fewer_examples=500, steps=6, pairs=1000, grid_side=64, entries=500,
-    draws=500, circuits=300_000, repeats=5,
+    width=1 / 8, examples=2000, fewer_examples=500, steps=6, run_steps=20, pairs=1000, grid_side=64,
+    entries=500, draws=500, circuits=300_000, repeats=5,
 )  # fmt: skip
 QUICK = Size(
-    width=1 / 32, examples=200, fewer_examples=100, steps=3, pairs=100, grid_side=8, entries=50,
-    draws=50, circuits=2000, repeats=2,
+    width=1 / 32, examples=200, fewer_examples=100, steps=3, run_steps=4, pairs=100, grid_side=8,
+    entries=50, draws=50, circuits=2000, repeats=2,
 )  # fmt: skip
 
 
@@ -103,11 +106,20 @@ class Contest:
 
 
 class Growth(NamedTuple):
-    """How the time of a product grows: sizes, seconds, and the exponent fitted to them."""
+    """How the cost of a product grows.
+
+    Attributes:
+        sizes: Numbers of examples or of weights.
+        seconds: Time of a product.
+        exponent: Of the time, fitted.
+        peak_bytes: Growth of the process while the operator is set up and applied once with a memory
+            budget of 64 MiB, examples not counted; None where that is not told.
+    """
 
     sizes: list[int]
     seconds: list[float]
     exponent: float
+    peak_bytes: list[int | None]
 
 
 def product(size: Size, rates: Rates) -> Contest:
@@ -163,12 +175,15 @@ def spectrum(size: Size, rates: Rates, share: float) -> Contest:
         unit="spectra",
         ours=Work(lambda: partial(_quadrature, given, size.steps)),
         peers={
-            "PyHessian, one batch": Peer(_density(peers.pyhessian_density, given, size, True)),
-            "PyHessian, loader": Peer(
-                _density(peers.pyhessian_density, given, size, False), 10 if share < 1 else None
+            "PyHessian, one batch": Peer(
+                _density(peers.pyhessian_density, given, size.steps, True)
             ),
-            "curvlinops": Peer(_density(peers.curvlinops_density, given, size), 3),
-            "hessian-eigenthings": Peer(_density(peers.eigenthings_density, given, size), 3),
+            "PyHessian, loader": Peer(
+                _density(peers.pyhessian_density, given, size.steps, False),
+                10 if share < 1 else None,
+            ),
+            "curvlinops": Peer(_density(peers.curvlinops_density, given, size.steps), 3),
+            "hessian-eigenthings": Peer(_density(peers.eigenthings_density, given, size.steps), 3),
         },
         repeats=2,
         floor_seconds=flops / rates.float32,
@@ -183,18 +198,18 @@ def checkpoints(size: Size, rates: Rates) -> Contest:
 
     def ours() -> None:
         for given in all_given:
-            _quadrature(given, size.steps)
+            _quadrature(given, size.run_steps)
 
-    flops = (1 + 6 * _CHECKPOINTS.mean() * size.steps) * _forward_flops(all_given[0])
+    flops = (1 + 6 * _CHECKPOINTS.mean() * size.run_steps) * _forward_flops(all_given[0])
     return Contest(
         unit="spectra",
         ours=Work(lambda: ours, amount=len(all_given)),
         peers={
             "PyHessian, loader": Peer(
-                _density(peers.pyhessian_density, all_given[0], size, False), 10
+                _density(peers.pyhessian_density, all_given[0], size.run_steps, False), 10
             )
         },
-        repeats=2,
+        repeats=1,  # of a minute each, after one to warm up
         floor_seconds=float(flops) / rates.float32,
     )
 
@@ -389,7 +404,7 @@ CONTESTS: dict[str, Callable[[Size, Rates], Contest]] = {
 def growth(size: Size) -> Iterator[tuple[str, Growth]]:
     """Time of a product over a decade of examples and over one of weights."""
     decade = np.logspace(-1, 0, 4)
-    numbers = [round(size.fewer_examples * part) for part in decade]
+    numbers = [round(size.examples * part) for part in decade]
     yield "examples", _growth({n: problem(size.width, n, n) for n in numbers}, size.repeats)
     tenth = size.fewer_examples // 5
     widths = 2 * size.width * decade**0.5  # the number of weights goes with the width squared
@@ -401,7 +416,19 @@ def _growth(problems: Mapping[int, Problem], repeats: int) -> Growth:
     works = {str(number): Work(partial(_product, given)) for number, given in problems.items()}
     times = [timing.minimum for timing in side_by_side(works, repeats).values()]
     slope, _ = np.polyfit(np.log(list(problems)), np.log(times), 1)
-    return Growth(list(problems), times, float(slope))
+    small = {
+        str(number): Work(partial(_small_product, given)) for number, given in problems.items()
+    }
+    peaks = [timing.peak_bytes for timing in side_by_side(small, 1).values()]
+    return Growth(list(problems), times, float(slope), peaks)
+
+
+def _small_product(given: Problem) -> Callable[[], Tensor]:
+    """With little memory, so that most is computed anew for every product."""
+    parts = given.inputs.split(50), given.targets.split(50)
+    chunks = list(zip(*parts, strict=True))
+    hessian = CachedOperator(given.model, hinge, chunks, memory_budget_bytes=_SMALL_BUDGET)
+    return partial(hessian.matvec, _random_vector(given))
 
 
 def _product(given: Problem) -> Callable[[], Tensor]:
@@ -422,8 +449,8 @@ def problem(width: float, num_examples: int, num_active: int) -> Problem:
     return Problem(model, inputs, outputs.sign())
 
 
-def _density(run: Callable[..., object], given: Problem, size: Size, *options: bool) -> Work:
-    return Work(lambda: partial(run, given, size.steps, *options))
+def _density(run: Callable[..., object], given: Problem, steps: int, *options: bool) -> Work:
+    return Work(lambda: partial(run, given, steps, *options))
 
 
 def _quadrature(given: Problem, steps: int) -> Quadrature | None:

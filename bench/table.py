@@ -108,7 +108,8 @@ def as_table(rows: Sequence[Row], growths: dict[str, Growth], about: dict[str, A
     """For the terminal."""
     gflops = about["matrix_product_gflops"]["float32"]
     fitted = "; ".join(
-        f"a product's time grows as {what}^{growth.exponent:.2f}"
+        f"a product's time grows as {what}^{growth.exponent:.2f}, its memory at a small budget from "
+        f"{_mebibytes(growth.peak_bytes[0])} to {_mebibytes(growth.peak_bytes[-1])} MiB"
         for what, growth in growths.items()
     )
     table = Table(

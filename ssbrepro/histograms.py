@@ -1,6 +1,6 @@
-"""Smoothed histograms on fixed axes that are mirror images of themselves; for drawing only.
+"""Axes that are mirror images of themselves, and smoothed histograms on them.
 
-Moments and asymmetries come from the values, never from bins.
+The histograms are for drawing only: moments and asymmetries come from the values, never from bins.
 """
 
 import numpy as np
@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter1d
 
 from ssbrepro.results import Array
-from ssbrepro.spectra.distribution import symlog_grid
 
 
 def symmetric_edges(largest: float, num_bins: int) -> Array:
@@ -44,6 +43,22 @@ def symlog_edges(largest: float, linear: float, num_bins: int) -> Array:
     edges = symlog_grid(largest, linear, num_bins + 1)
     edges[[0, -1]] = -largest, largest  # to the last bit, so that the largest value is inside
     return edges
+
+
+def symlog_grid(largest: float, linear: float, num_points: int) -> Array:
+    """Points from -largest to largest, even in asinh(x / linear), (num_points,).
+
+    Linear below ``linear`` in magnitude, logarithmic above. An odd number includes 0.
+
+    Raises:
+        ValueError: Unless 0 < linear <= largest and there are at least 2 points.
+    """
+    if not 0 < linear <= largest < float("inf") or num_points < 2:
+        raise ValueError(f"no grid of {num_points} points to {largest}, linear below {linear}")
+    end = np.arcsinh(largest / linear)
+    points = np.sinh(np.linspace(-end, end, num_points)) * linear
+    grid: Array = (points - points[::-1]) / 2  # symmetric to the last bit
+    return grid
 
 
 def smoothed_histogram(values: ArrayLike, edges: Array, kernel_width: float) -> Array:

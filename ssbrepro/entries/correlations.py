@@ -1,5 +1,7 @@
 """The stage ``correlations``: correlation matrices of Hessian entries at the start and the end."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ssbrepro.entries.sampling import Ensemble, ensembles
@@ -40,14 +42,14 @@ def correlations_stage(parameters: CorrelationsParameters, context: Context) -> 
     }
     numbers: dict[str, float] = {}
     for when, ensemble in zip(("start", "end"), start_and_end, strict=True):
-        chosen = slice(parameters.num_entries)
-        matrix = _correlations(ensemble.standardised()[:, chosen])
-        pairs = np.abs(matrix[np.triu_indices(len(matrix), 1)])
+        chosen = ensemble.first(parameters.num_entries)
+        matrix = _correlations(chosen)
+        pairs = _of_pairs(matrix)
         arrays[when] = matrix
         numbers |= {
             f"strong_share_{when}": float((pairs > parameters.strong_above).mean()),
             f"mean_{when}": float(pairs.mean()),
-            f"null_mean_{when}": _null_mean(ensemble, chosen, context.seed),
+            f"null_mean_{when}": _null_mean(chosen, context.seed),
         }
     numbers |= {
         "end_epoch": float(found[-1].epoch),
@@ -57,19 +59,22 @@ def correlations_stage(parameters: CorrelationsParameters, context: Context) -> 
     return Result(arrays, numbers)
 
 
-def _correlations(standardised: Array) -> Array:
+def _correlations(ensemble: Ensemble) -> Array:
+    standardised = ensemble.standardised()
     matrix: Array = standardised.T @ standardised / len(standardised)
     return matrix
 
 
-def _null_mean(ensemble: Ensemble, chosen: slice, seed: int) -> float:
+def _of_pairs(matrix: Array) -> Array:
+    """Magnitudes for the pairs of different entries, (pairs,)."""
+    return np.abs(matrix[np.triu_indices(len(matrix), 1)])
+
+
+def _null_mean(ensemble: Ensemble, seed: int) -> float:
     """Mean magnitude of correlations when each entry's active examples are permuted on their own."""
     generator = numpy_generator(seed, "permutations", ensemble.epoch)
     means = []
     for _ in range(_PERMUTATIONS):
-        permuted = generator.permuted(ensemble.values[:, chosen], axis=0)
-        rows = np.zeros((ensemble.num_examples, permuted.shape[1]))
-        rows[: len(permuted)] = permuted
-        matrix = _correlations((rows - rows.mean(axis=0)) / rows.std(axis=0))
-        means.append(np.abs(matrix[np.triu_indices(len(matrix), 1)]).mean())
+        permuted = replace(ensemble, values=generator.permuted(ensemble.values, axis=0))
+        means.append(_of_pairs(_correlations(permuted)).mean())
     return float(np.mean(means))

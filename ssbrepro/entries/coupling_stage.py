@@ -30,7 +30,7 @@ def coupling_stage(parameters: CouplingParameters, context: Context) -> Result:
         ``log10_num_entries`` and ``log10_paper_num_entries``.
     """
     arrays = context.inputs["entries"].arrays
-    epochs, weights = arrays["epoch"], float(arrays["num_weights"])
+    epochs, weights = arrays["epoch"], float(arrays["layer_sizes"].sum())
     whole = weights * (weights + 1) / 2
     kinds = [
         f"{name}_{quantity}"
@@ -73,14 +73,15 @@ def coupling_stage(parameters: CouplingParameters, context: Context) -> Result:
 def _measure(
     ensemble: Ensemble, whole: float, parameters: CouplingParameters, seed: int
 ) -> dict[str, Array]:
-    values = ensemble.standardised()[:, : parameters.num_entries].astype(np.float32)
+    values = ensemble.first(parameters.num_entries).standardised().astype(np.float32)
     generator = numpy_generator(seed, "permutations", ensemble.epoch)
-    rows = ensemble.examples if parameters.permuted == "active" else slice(None)
+    examples = ensemble.examples if parameters.permuted == "active" else slice(None)
+    # NumPy shuffles fastest where an entry's values lie side by side and are 64 bits wide.
+    entries = np.ascontiguousarray(values.T, dtype=np.float64)
 
     def null() -> Array:
-        shuffled = values.copy()
-        shuffled[rows] = generator.permuted(values[rows], axis=0)
-        return joint_cumulants(shuffled)
+        entries[:, examples] = generator.permuted(entries[:, examples], axis=1)
+        return joint_cumulants(entries.T.astype(np.float32))
 
     cumulants = joint_cumulants(values)
     thresholds = discovery_thresholds(

@@ -1,7 +1,7 @@
 """Uniformly drawn entries of the Hessian, and what has been recorded of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,12 +59,19 @@ class Ensemble:
     live: Array
     num_examples: int
 
+    def first(self, num_entries: int) -> "Ensemble":
+        """The same examples, and at most as many of the live entries."""
+        chosen = slice(num_entries)
+        return replace(self, values=self.values[:, chosen], live=self.live[chosen])
+
     def standardised(self) -> Array:
         """All examples' values with mean 0 and standard deviation 1, (num_examples, live)."""
         rows = np.zeros((self.num_examples, len(self.live)))
         rows[self.examples] = self.values
-        standardised: Array = (rows - rows.mean(axis=0)) / rows.std(axis=0)
-        return standardised
+        means, deviations = rows.mean(axis=0), rows.std(axis=0)
+        rows -= means
+        rows /= deviations
+        return rows
 
 
 def ensembles(arrays: Mapping[str, Array]) -> Iterator[Ensemble | None]:

@@ -28,7 +28,7 @@ def entries_stage(parameters: EntriesParameters, context: Context) -> Result:
 
     Returns:
         Arrays ``epoch`` and ``num_active`` (checkpoints,), ``rows`` and ``columns`` (entries,),
-        ``layer_sizes`` (layers,), ``num_examples``, ``num_weights``, and for checkpoint k
+        ``layer_sizes`` (layers,), ``num_examples``, and for checkpoint k
         ``examples_<k>`` (active,), those inside the margin, and their h_ij ``values_<k>`` (active,
         entries) in float32; those of all others are exactly zero. Where too few are active, both are
         empty. Numbers: ``num_empty`` checkpoints without an active example and ``num_sparse`` with
@@ -66,7 +66,6 @@ def entries_stage(parameters: EntriesParameters, context: Context) -> Result:
             "columns": rows[0]["columns"],
             "layer_sizes": np.array(sizes),
             "num_examples": np.array(len(examples.inputs)),
-            "num_weights": np.array(sum(sizes)),
             **{f"examples_{index}": row["examples"] for index, row in enumerate(rows)},
             **{f"values_{index}": row["values"] for index, row in enumerate(rows)},
         },

@@ -3,13 +3,12 @@
 import numpy as np
 
 from ssbrepro.histograms import smoothed_histogram, symmetric_edges
-from ssbrepro.laws.random_signs import random_sign_asymmetries
 from ssbrepro.models import vgg12
 from ssbrepro.results import Array, Context, Result
 from ssbrepro.seeding import numpy_generator, torch_generator
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import WeightsParameters
-from ssbrepro.statistics import reflection_asymmetries
+from ssbrepro.statistics import random_sign_asymmetries, reflection_asymmetries
 
 
 def weights_stage(parameters: WeightsParameters, context: Context) -> Result:

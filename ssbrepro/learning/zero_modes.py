@@ -13,16 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from ssbrepro.histograms import symlog_grid
 from ssbrepro.learning.networks import images, untrained
 from ssbrepro.operators import hessian_operator
 from ssbrepro.results import Array, Context, Result
 from ssbrepro.seeding import torch_generator
-from ssbrepro.spectra.distribution import distribution, padded, spectral_density, symlog_grid
+from ssbrepro.spectra.distribution import distribution, padded, spectral_density
 from ssbrepro.spectra.lanczos import Quadrature, lanczos
 from ssbrepro.stages.ssb2018 import ZeroModesParameters
 from ssbrepro.weights import load_weights
 
-_CROSS_CHECK = {"autograd": "pyhessian", "pyhessian": "autograd"}
+_CROSS_CHECK = {"cached": "pyhessian", "autograd": "pyhessian", "pyhessian": "autograd"}
 _NUM_GRID_POINTS = 401  # for the drawing only
 _KERNEL_WIDTH = 0.012  # for the drawing only: as in the spectra of li2022
 
@@ -71,7 +72,7 @@ def zero_modes_stage(parameters: ZeroModesParameters, context: Context) -> Resul
         medians over networks of the share before and at the end; median, least and largest growth;
         what the noise of the start vectors alone would pull the median growth down to, were it zero,
         in one of forty cases; the share of networks in which it grows; the largest relative residuals
-        of uᵀHv = vᵀHu, and of PyHessian's product against automatic differentiation, on random vectors.
+        of uᵀHv = vᵀHu, and of PyHessian's product against the operator's, on random vectors.
 
     Raises:
         ArithmeticError: If a Hessian vanishes, so that its eigenvalues have no scale.

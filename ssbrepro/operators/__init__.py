@@ -58,8 +58,8 @@ def hessian_operator(
         inputs: (examples, ...), on the model's device.
         targets: (examples, ...).
         backend: ``"cached"`` (bias-free piecewise-linear sequences, also with residual units; about
-            twice the cost of a gradient), ``"autograd"`` (any model; reverse over reverse, the oracle) or
-            ``"pyhessian"`` (the product of PyHessian 0.1, a cross-check).
+            twice the cost of a gradient), ``"autograd"`` (any model; reverse over reverse, the
+            oracle) or ``"pyhessian"`` (the product of PyHessian 0.1, a cross-check).
         dtype: Precision of the products.
         chunk_size: Examples differentiated at once; bounds the memory, not the result.
 

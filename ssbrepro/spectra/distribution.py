@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d
 
+from ssbrepro.histograms import symlog_grid
 from ssbrepro.results import Array
 from ssbrepro.spectra.lanczos import tridiagonalise
 
@@ -135,22 +136,6 @@ def spectral_density(
     smooth = gaussian_filter1d(inside, relative_width * (len(axis) - 1), mode="constant")
     result: Array = smooth / step / np.hypot(grid, linear)  # du/dx
     return result
-
-
-def symlog_grid(largest: float, linear: float, num_points: int) -> Array:
-    """Points from -largest to largest, even in asinh(x / linear), (num_points,).
-
-    Linear below ``linear`` in magnitude, logarithmic above. An odd number includes 0.
-
-    Raises:
-        ValueError: Unless 0 < linear <= largest and there are at least 2 points.
-    """
-    if not 0 < linear <= largest < float("inf") or num_points < 2:
-        raise ValueError(f"no grid of {num_points} points to {largest}, linear below {linear}")
-    end = np.arcsinh(largest / linear)
-    points = np.sinh(np.linspace(-end, end, num_points)) * linear
-    grid: Array = (points - points[::-1]) / 2  # symmetric to the last bit
-    return grid
 
 
 def padded(values: Array, length: int) -> Array:

@@ -1,12 +1,16 @@
 """The stage ``spectrum``: the Hessian spectrum at every checkpoint of a training run."""
 
+from functools import partial
+
 import numpy as np
 
+from ssbrepro.checkpoints import measure_checkpoints
+from ssbrepro.histograms import symlog_grid
 from ssbrepro.identities import IDENTITIES, identity_residuals
 from ssbrepro.results import Array, Context, Result, Series
 from ssbrepro.risk import HingeRisk
 from ssbrepro.seeding import derived_seed
-from ssbrepro.spectra.distribution import spectral_density, symlog_grid
+from ssbrepro.spectra.distribution import spectral_density
 from ssbrepro.spectra.lanczos import Quadrature
 from ssbrepro.spectra.measurement import (
     empty_spectrum,
@@ -14,8 +18,6 @@ from ssbrepro.spectra.measurement import (
     summarise,
 )
 from ssbrepro.stages.li2022 import SpectrumParameters
-from ssbrepro.training import experiment
-from ssbrepro.weights import load_weights
 
 _SERIES = (
     "num_active",
@@ -41,21 +43,7 @@ def spectrum_stage(parameters: SpectrumParameters, context: Context) -> Result:
         (points,), an axis that turns linear below ``linear``. Numbers: the worst of each over the
         checkpoints that are not empty, and how many are.
     """
-    training = context.inputs["training"]
-    images, model = experiment(training.parameters, context)
-    epochs = training.arrays["checkpoint_epoch"]
-    rows = []
-    for index, epoch in enumerate(epochs.tolist()):
-        name = f"checkpoint-{epoch}"
-        measured = context.progress.restore(name)
-        if measured is None:
-            load_weights(model, training.arrays["checkpoint_weights"][index])
-            risk = HingeRisk(model, images.inputs, images.targets)
-            measured = _measure(parameters, context, risk, index, len(epochs))
-            context.progress.save(name, measured)
-        rows.append(measured)
-    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    arrays["epoch"] = epochs
+    arrays = measure_checkpoints(context, partial(_measure, parameters, context))
     numbers, missing = _numbers(arrays)
     return Result(
         arrays=arrays | _densities(parameters, arrays),

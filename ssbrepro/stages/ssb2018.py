@@ -155,7 +155,7 @@ class ZeroModesParameters:
     vectors of ``num_steps`` Lanczos steps.
     """
 
-    operator: Literal["autograd", "pyhessian"]
+    operator: Literal["cached", "autograd", "pyhessian"]
     num_examples: Count
     num_vectors: Annotated[int, Ge(2)]
     num_steps: Annotated[int, Ge(2)]

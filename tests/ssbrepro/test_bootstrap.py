@@ -112,3 +112,13 @@ def test_how_many_draws_are_held_at_once_changes_nothing_but_rounding(block, mon
 def test_sizes_that_make_no_sense_are_refused(sizes):
     with pytest.raises(ValueError, match="4 given"):
         bootstrap_means(examples(), *sizes, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("resample_size", [1, 3, 4, 80])  # some as sparse products, some dense
+@pytest.mark.parametrize("given", [60, 64, 80])
+def test_means_are_those_of_the_examples_drawn(resample_size, given):
+    values = examples(rows=given)
+    padded = np.concatenate([values, np.zeros((80 - given, 3))])
+    drawn = np.random.default_rng(3).integers(80, size=(50, resample_size))
+    received = bootstrap_means(values, 80, resample_size, 50, np.random.default_rng(3))
+    np.testing.assert_allclose(received, padded[drawn].mean(axis=1), rtol=0, atol=EXACT)

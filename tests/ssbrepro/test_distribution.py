@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from ssbrepro.histograms import symlog_grid
 from ssbrepro.spectra import lanczos
 from ssbrepro.spectra.distribution import (
     distribution,
     mean_distribution,
     mirror_asymmetry,
     spectral_density,
-    symlog_grid,
     symmetric_null,
 )
 from ssbrepro.statistics import reflection_asymmetry
@@ -165,20 +165,3 @@ def test_an_empty_measure_has_a_peak_at_zero():
     assert np.isfinite(density).all()
     assert abs(grid[np.argmax(density)]) < 1e-2
     assert np.trapezoid(density, grid) == pytest.approx(1, rel=5e-3)
-
-
-@pytest.mark.parametrize("num_points", [2, 51, 400])
-def test_the_grid_is_symmetric_to_the_last_bit_and_even_in_asinh(num_points):
-    grid = symlog_grid(10.0, 0.01, num_points)
-    assert np.array_equal(grid, -grid[::-1])
-    steps = np.diff(np.arcsinh(grid / 0.01))
-    np.testing.assert_allclose(steps, steps[0], rtol=1e-11)  # rounding of asinh and sinh
-
-
-@pytest.mark.parametrize(
-    ("largest", "linear", "num_points"),
-    [(1.0, 0.0, 5), (1.0, 1.5, 5), (np.inf, 0.1, 5), (np.nan, 0.1, 5), (1.0, 0.1, 1)],
-)
-def test_an_impossible_grid_is_an_error(largest, linear, num_points):
-    with pytest.raises(ValueError, match="no grid"):
-        symlog_grid(largest, linear, num_points)

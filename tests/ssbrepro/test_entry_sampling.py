@@ -99,6 +99,16 @@ def test_standardised_values_have_mean_zero_and_variance_one_over_all_examples()
     np.testing.assert_allclose((standardised**2).mean(axis=0), 1, rtol=1e-14)
 
 
+def test_the_first_entries_are_those_alone():
+    values = np.random.default_rng(1).normal(size=(4, 6))
+    values[:, 1] = 0  # not live
+    (ensemble,) = ensembles(recorded(values, [0, 2, 3, 8], 10))
+    first = ensemble.first(3)
+    assert first.live.tolist() == [0, 2, 3]
+    assert np.array_equal(first.standardised(), ensemble.standardised()[:, :3])
+    assert np.array_equal(ensemble.first(9).values, ensemble.values)
+
+
 @pytest.mark.parametrize(
     ("values", "examples", "num_examples"),
     [

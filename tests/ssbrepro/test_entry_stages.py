@@ -117,7 +117,7 @@ def test_the_stage_follows_the_same_live_entries_and_accounts_for_every_number(m
     assert set(numbers) == set(STAGES["entries"].numbers)
     assert arrays["epoch"].tolist() == [0, 1, 2]
     assert int(arrays["num_examples"]) == 7
-    assert int(arrays["num_weights"]) == sum(SIZES)
+    assert arrays["layer_sizes"].tolist() == SIZES
     assert len(arrays["rows"]) == len(arrays["columns"]) == numbers["num_live"] == 20
     layers = np.repeat(np.arange(12), SIZES)
     assert (layers[arrays["rows"]] != layers[arrays["columns"]]).all()
@@ -322,7 +322,7 @@ def run(name, *checkpoints, progress=None, seed=0, **changes):
     arrays = {
         "epoch": 10 * np.arange(len(checkpoints)),
         "num_examples": np.array(checkpoints[0].num_examples),
-        "num_weights": np.array(100),
+        "layer_sizes": np.array([40, 60]),
         "rows": np.arange(checkpoints[0].values.shape[1]),
     }
     for index, planted in enumerate(checkpoints):

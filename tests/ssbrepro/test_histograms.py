@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssbrepro.histograms import smoothed_histogram, symlog_edges, symmetric_edges
+from ssbrepro.histograms import smoothed_histogram, symlog_edges, symlog_grid, symmetric_edges
 
 NO_KERNEL = 1e-9  # of the axis: far below a bin, so the kernel is a single point
 AXES = [symmetric_edges(3.0, 101), symlog_edges(3.0, 1e-6, 101)]
@@ -97,3 +97,20 @@ def test_zero_lies_inside_a_bin(num_bins):
 def test_the_linear_part_lies_within_the_axis(linear):
     with pytest.raises(ValueError, match="no grid"):
         symlog_edges(1.0, linear, 5)
+
+
+@pytest.mark.parametrize("num_points", [2, 51, 400])
+def test_the_grid_is_symmetric_to_the_last_bit_and_even_in_asinh(num_points):
+    grid = symlog_grid(10.0, 0.01, num_points)
+    assert np.array_equal(grid, -grid[::-1])
+    steps = np.diff(np.arcsinh(grid / 0.01))
+    np.testing.assert_allclose(steps, steps[0], rtol=1e-11)  # rounding of asinh and sinh
+
+
+@pytest.mark.parametrize(
+    ("largest", "linear", "num_points"),
+    [(1.0, 0.0, 5), (1.0, 1.5, 5), (np.inf, 0.1, 5), (np.nan, 0.1, 5), (1.0, 0.1, 1)],
+)
+def test_an_impossible_grid_is_an_error(largest, linear, num_points):
+    with pytest.raises(ValueError, match="no grid"):
+        symlog_grid(largest, linear, num_points)

@@ -1,5 +1,7 @@
 """Reflection asymmetry against closed forms and SciPy; the sign-flip test against its own claim."""
 
+from math import comb
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import binom, wasserstein_distance
 
-from ssbrepro.statistics import reflection_asymmetries, reflection_asymmetry, sign_flip_test
+from ssbrepro import statistics
+from ssbrepro.statistics import (
+    random_sign_asymmetries,
+    reflection_asymmetries,
+    reflection_asymmetry,
+    sign_flip_test,
+)
 
 # Sums of up to 40 terms, of which SciPy's merged cumulative weights lose up to 1e-16 each, times
 # the range over the mean magnitude, at most 40: 40 * 40 * 1e-16 < 1e-12.
@@ -318,10 +326,137 @@ def test_equal_weights_change_nothing_but_rounding():
     assert weighted == pytest.approx(plain, rel=0, abs=ROUNDING)
 
 
-def test_a_sample_too_large_for_one_block_of_flips_is_flipped_in_several():
-    # 2.2e6 values: one flip fits into a block, so two flips take two. One-signed: p = 1/3.
-    values = np.abs(np.random.default_rng(0).normal(size=2_200_000))
+# Random signs: the short cut against flipping and sorting again.
+
+
+def sign_patterns(seed, num_flips, num_values):
+    """The signs that a generator of that seed yields, (flips, values): bits of whole 32-bit words."""
+    words = -(-num_values // 32)
+    packed = np.random.default_rng(seed).bytes(4 * words * num_flips)
+    bits = np.unpackbits(
+        np.frombuffer(packed, dtype=np.uint8).reshape(num_flips, 4 * words), axis=1
+    )
+    return 2.0 * bits[:, :num_values] - 1
+
+
+@given(
+    arrays(
+        np.float64,
+        st.tuples(st.integers(1, 3), st.integers(1, 60)),
+        elements=st.integers(-5, 5).map(float),  # with ties and zeros
+    )
+)
+def test_it_is_the_asymmetry_of_the_flipped_values(samples):
+    received = random_sign_asymmetries(samples, np.random.default_rng(3), 4)
+    flipped = sign_patterns(3, 4, samples.shape[1])[:, None, :] * samples
+    np.testing.assert_allclose(received, reflection_asymmetries(flipped), rtol=0, atol=ROUNDING)
+
+
+@given(weighted_samples())
+def test_with_weights_it_is_the_weighted_asymmetry_of_the_flipped_values(sample):
+    values, weights = sample
+    received = random_sign_asymmetries(
+        [values, -values[::-1]], np.random.default_rng(3), 4, weights
+    )
+    for pattern, asymmetries in zip(sign_patterns(3, 4, len(values)), received, strict=True):
+        expected = [
+            reflection_asymmetry(pattern * row, weights) if (row * weights).any() else np.nan
+            for row in (values, -values[::-1])
+        ]
+        np.testing.assert_allclose(asymmetries, expected, rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_test_is_that_of_sorting_every_flipped_sample(weighted):
+    generator = np.random.default_rng(4)
+    for seed in range(20):
+        values = generator.integers(-4, 6, size=15).astype(float)  # many patterns tie
+        weights = generator.integers(1, 4, size=15).astype(float) if weighted else None
+        observed = reflection_asymmetry(values, weights)
+        null = [reflection_asymmetry(p * values, weights) for p in sign_patterns(seed, 99, 15)]
+        p_value, null_95 = sign_flip_test(values, np.random.default_rng(seed), 99, weights)
+        # Asymmetries are ratios of whole numbers below 1000: ties to rounding, or 1e-6 apart.
+        assert p_value == (1 + np.count_nonzero(np.array(null) >= observed - 1e-9)) / 100
+        assert null_95 == pytest.approx(np.quantile(null, 0.95), abs=ROUNDING)
+
+
+@pytest.mark.parametrize("block", [1, 100, 1 << 17])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_patterns_do_not_depend_on_how_many_are_taken_at_once(monkeypatch, block, weighted):
+    samples = np.random.default_rng(0).normal(size=(2, 33))
+    weights = np.random.default_rng(1).random(33) if weighted else None
+    expected = random_sign_asymmetries(samples, np.random.default_rng(5), 10, weights)
+    monkeypatch.setattr(statistics, "_FLIP_BLOCK", block)
+    received = random_sign_asymmetries(samples, np.random.default_rng(5), 10, weights)
+    np.testing.assert_allclose(received, expected, rtol=0, atol=ROUNDING)
+
+
+def test_a_sample_larger_than_a_block_is_flipped_all_the_same():
+    # One-signed: p = 1/3.
+    values = np.abs(np.random.default_rng(0).normal(size=2 * statistics._FLIP_BLOCK))
     p_value, null_95 = sign_flip_test(values, np.random.default_rng(0), 2)
     assert p_value == 1 / 3
-    # The null of n values is of the order 1/sqrt(n) = 8e-4; a flip left out would be 0 or garbage.
-    assert 1e-4 < null_95 < 1e-2
+    # The null of n values is of the order 1/sqrt(n) = 2e-3; a flip left out would be 0 or garbage.
+    assert 2e-4 < null_95 < 2e-2
+
+
+def test_values_near_the_ends_of_float64_have_the_same_null():
+    values, weights = np.random.default_rng(0).normal(size=20), np.full(20, 0.3)
+    expected = random_sign_asymmetries([values], np.random.default_rng(0), 5)
+    received = random_sign_asymmetries(
+        [values * 1e307, values * 1e-300], np.random.default_rng(0), 5, weights * 1e308
+    )
+    np.testing.assert_allclose(received, expected.repeat(2, axis=1), rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("samples", "num_flips", "weights", "message"),
+    [
+        ([[1.0, 2.0]], 0, None, "num_flips"),
+        (np.empty((2, 0)), 3, None, "empty"),
+        ([[1.0, np.nan]], 3, None, "finite"),
+        ([[1.0, 2.0]], 3, [1.0], "1 weights for 2 values"),
+        ([[1.0, 2.0]], 3, [1.0, -1.0], "non-negative"),
+    ],
+)
+def test_random_signs_need_finite_values_and_a_flip(samples, num_flips, weights, message):
+    with pytest.raises(ValueError, match=message):
+        random_sign_asymmetries(samples, np.random.default_rng(0), num_flips, weights)
+
+
+def test_one_value_is_one_signed_whatever_its_sign():
+    received = random_sign_asymmetries(np.array([[-3.0]]), np.random.default_rng(0), 5)
+    assert received.tolist() == [[2.0]] * 5
+
+
+def test_two_equal_values_cancel_or_agree():
+    received = random_sign_asymmetries(np.array([[1.0, 1.0]]), np.random.default_rng(0), 400)
+    assert set(received.ravel().tolist()) == {0.0, 2.0}
+    # Half of the patterns agree; four standard deviations of 400 fair coins are 40.
+    assert abs(np.count_nonzero(received) - 200) < 40
+
+
+def test_a_value_has_the_same_sign_in_all_samples():
+    sample = np.random.default_rng(0).normal(size=50)
+    once, again = random_sign_asymmetries(
+        np.stack([sample, -3 * sample]), np.random.default_rng(1), 20
+    ).T
+    np.testing.assert_allclose(once, again, rtol=0, atol=ROUNDING)
+
+
+def test_a_sample_of_zeros_has_none():
+    received = random_sign_asymmetries(
+        np.array([[0.0, 0.0], [1.0, 2.0]]), np.random.default_rng(0), 3
+    )
+    assert np.isnan(received[:, 0]).all()
+    assert np.isfinite(received[:, 1]).all()
+
+
+def test_its_mean_is_that_of_a_random_walk():
+    magnitudes = np.linspace(2.0, 0.1, 20)
+    null = random_sign_asymmetries(magnitudes[None], np.random.default_rng(1), 4000)
+    # A fair walk is on average |S_k| = k C(k-1, floor((k-1)/2)) / 2^(k-1) from 0 after k steps.
+    walk = [k * comb(k - 1, (k - 1) // 2) / 2 ** (k - 1) for k in range(1, 21)]
+    expected = 2 * (-np.diff(magnitudes, append=0) @ walk) / magnitudes.sum()
+    # Four standard errors.
+    assert null.mean() == pytest.approx(expected, abs=4 * null.std() / np.sqrt(4000))

@@ -21,7 +21,7 @@ from tests.oracles.residual_family import TINY, context_of, random_paths, tiny_i
 DIM = 4000
 BELOW = 0.01
 PARAMETERS = ZeroModesParameters(
-    operator="autograd",
+    operator="cached",
     num_examples=4,
     num_vectors=2,
     num_steps=4,
