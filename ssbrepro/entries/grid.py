@@ -4,7 +4,7 @@ As in :mod:`ssbrepro.entries.per_example`, but a tangent goes on upwards and is 
 every layer above its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,7 +21,9 @@ from ssbrepro.entries.per_example import (
     forward,
     loss_derivatives,
     placed,
+    states_by_example,
     tangents_of,
+    width,
 )
 from ssbrepro.piecewise import PiecewiseLinear, Trace
 
@@ -95,6 +97,7 @@ def _add_mixed(
 ) -> None:
     """Add sum_n slopes[n] d²T_n/dw_i dw_j where w_i, of ``below``, is of a lower layer than w_j."""
     top = max(above, default=0)
+    states = states_by_example(network, trace)
     awaiting = {
         layer: slopes[:, None]
         * placed(trace.signals[layer][found.weights.outputs], network.layers[layer], found.weights.slots)
@@ -103,33 +106,54 @@ def _add_mixed(
     for p, lower in below.items():
         if p >= top:
             continue
-        widest = max(layer.channels * layer.cells for layer in network.layers[p + 1 : top + 1])
+        widest = max(width(layer) for layer in network.layers[p + 1 : top + 1])
         size = widest * len(slopes) * slopes.element_size()
         for part in torch.arange(len(lower.places)).split(max(1, BUDGET_BYTES // size)):
             sent = Weights(*(index[part] for index in lower.weights))
             into = lower.places[part, None]
+            between = range(network.places[p] + 1, network.places[p + 1])
             tangents = tangents_of(network, trace, p, sent)
-            for q in range(p + 1, top + 1):
-                between = range(network.places[q - 1] + 1, network.places[q])
-                channels = sent.outputs if q == p + 1 else None
-                tangents = forward(network, trace, between, tangents, channels)
+            tangents = forward(network, between, trace.states, sent.outputs, tangents, -1)
+            if p + 1 in above:
+                upper = above[p + 1]
+                met = (sent.outputs[:, None] == upper.weights.channels).to(tangents)
+                found = tangents.flatten(1) @ awaiting[p + 1].flatten(1).T
+                entries[into, upper.places] += found * met
+            for q, arriving in _onwards(network, states, p, top, sent.outputs, tangents):
                 if q in above:
                     upper = above[q]
-                    entries[into, upper.places] += _met(
-                        tangents, channels, awaiting[q], upper.weights.channels
+                    entries[into, upper.places] += torch.einsum(
+                        "kecu,uec->ku", arriving[..., upper.weights.channels], awaiting[q]
                     )
-                if q == top:
-                    break
-                layer = network.layers[q]
-                if channels is None:
-                    tangents = apply_layer(layer, tangents)
-                else:
-                    tangents = expand(layer, tangents, channels)
 
 
-def _met(tangents: Tensor, channels: Tensor | None, awaiting: Tensor, wanted: Tensor) -> Tensor:
-    """What tangents, in one channel each or in all, give where a channel is wanted."""
-    if channels is not None:
-        met = (channels[:, None] == wanted).to(tangents)
-        return tangents.flatten(1) @ awaiting.flatten(1).T * met
-    return torch.einsum("kuec,uec->ku", tangents[:, wanted], awaiting)
+def _onwards(
+    network: PiecewiseLinear,
+    states: Sequence[Tensor | None],
+    p: int,
+    top: int,
+    sent: Tensor,
+    tangents: Tensor,
+) -> Iterator[tuple[int, Tensor]]:
+    """Tangents in channels ``sent`` into layer p + 1, carried to the layers above it.
+
+    Yields:
+        Each layer from p + 2 to ``top`` and what enters it, (weights, examples, cells, channels).
+    """
+    if p + 1 == top:
+        return
+    weights, examples, _ = tangents.shape
+    layer = network.layers[p + 1]
+    items = expand(
+        tangents.flatten(0, 1),
+        layer.sources,
+        layer.weight.permute(1, 2, 0),
+        sent.repeat_interleave(examples),
+    )
+    chosen = torch.arange(examples, device=tangents.device).repeat(weights)
+    for q in range(p + 2, top + 1):
+        between = range(network.places[q - 1] + 1, network.places[q])
+        items = forward(network, between, states, chosen, items, 1)
+        yield q, items.unflatten(0, (weights, examples))
+        if q < top:
+            items = apply_layer(network.layers[q], items)

@@ -5,7 +5,9 @@ the example's signal at the weight of q, times the tangent that the weight of p 
 starts in one channel and is read in one channel, so that the first and the last map on its way are
 vectors, not matrices; only what lies strictly between is a full layer.
 
-Written for many pairs of one pair of layers at once: (pairs, channels, examples, cells).
+Written for many pairs of one pair of layers at once. In one channel values are (pairs, examples,
+cells). In many examples the gates of that channel let nothing through: full layers see the others
+only, in a flat list of pairs with examples, (items, cells, channels).
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +21,7 @@ from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear, Pool, Trace, read
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 # Small pieces stay in the processor's cache; a GPU would want them larger.
-BUDGET_BYTES = 1 << 24  # bytes of the largest intermediate; several of them are held at once
+BUDGET_BYTES = 1 << 23  # bytes of the largest intermediate; several of them are held at once
 ACTIVATIONS = 1 << 20  # of the widest layer, of the examples traced at once
 _OUTPUTS = 500  # examples a forward pass
 
@@ -35,6 +37,7 @@ class Weights(NamedTuple):
     def of(cls, layer: Layer, places: Tensor) -> "Weights":
         """Weights by their places in the layer's flat parameters, (weights,)."""
         _, channels, slots = layer.weight.shape
+        places = places.to(layer.weight.device)
         return cls(places // (channels * slots), places // slots % channels, places % slots)
 
 
@@ -86,6 +89,8 @@ def loss_derivatives(
     model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor]:
     """First and second derivative of each example's loss by its output, (examples,) both."""
+    if inputs.ndim == 4:  # convolutions are fastest where the channels come last in memory
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         outputs = torch.cat([model(part).reshape(-1) for part in inputs.split(_OUTPUTS)])
     outputs.requires_grad_()
@@ -130,13 +135,14 @@ class _Pairs:
     def mixed_derivatives(self, trace: Trace) -> Tensor:
         """The derivatives of the output by both weights, (pairs, examples)."""
         derivatives = trace.outputs.new_zeros(self._count, len(trace.outputs))
+        states = states_by_example(self._network, trace)
         for (p, q), (members, lower, upper) in self._groups.items():
             if p == q:  # T is linear in a layer's weights
                 continue
             step = self._pairs_at_once(p, q, len(trace.outputs))
             for part in torch.arange(len(members)).split(step):
                 chosen = [Weights(*(index[part] for index in one)) for one in (lower, upper)]
-                derivatives[members[part]] = _mixed(self._network, trace, p, q, *chosen)
+                derivatives[members[part]] = _mixed(self._network, trace, states, p, q, *chosen)
         return derivatives
 
     def gradient_products(self, trace: Trace) -> Tensor:
@@ -152,11 +158,10 @@ class _Pairs:
         return products
 
     def _pairs_at_once(self, p: int, q: int, examples: int) -> int:
-        """How many pairs keep the largest intermediate within the budget."""
+        """How many pairs keep values in one channel within the budget."""
         layers = self._network.layers[p : q + 1]
-        widest = max(max(layer.channels, len(layer.sources)) * layer.cells for layer in layers)
-        size = layers[0].weight.element_size()
-        return max(1, BUDGET_BYTES // (widest * examples * size))
+        widest = max(max(layer.cells, layer.sources.shape[1]) for layer in layers)
+        return max(1, BUDGET_BYTES // (widest * examples * layers[0].weight.element_size()))
 
 
 def derivative(network: PiecewiseLinear, trace: Trace, layer: int, weights: Weights) -> Tensor:
@@ -166,7 +171,13 @@ def derivative(network: PiecewiseLinear, trace: Trace, layer: int, weights: Weig
 
 
 def _mixed(
-    network: PiecewiseLinear, trace: Trace, p: int, q: int, lower: Weights, upper: Weights
+    network: PiecewiseLinear,
+    trace: Trace,
+    states: Sequence[Tensor | None],
+    p: int,
+    q: int,
+    lower: Weights,
+    upper: Weights,
 ) -> Tensor:
     """d²T/dw_i dw_j for w_i of layer p and w_j of layer q > p, (pairs, examples)."""
     layers, places = network.layers, network.places
@@ -178,40 +189,66 @@ def _mixed(
         met = (lower.outputs == upper.channels).to(tangents)
         return (tangents * awaiting).sum(-1) * met[:, None]
     between = range(places[p] + 1, places[p + 1])
-    tangents = forward(network, trace, between, tangents, lower.outputs)
+    tangents = forward(network, between, trace.states, lower.outputs, tangents, -1)
     derivatives = tangents.new_zeros(len(lower.outputs), len(trace.outputs))
-    # Where a unit is off for all these examples, nothing passes.
-    alive = torch.nonzero(tangents.flatten(1).any(1) & awaiting.flatten(1).any(1))[:, 0]
-    if len(alive):
-        sent, wanted = lower.outputs[alive], upper.channels[alive]
-        derivatives[alive] = _carry(
-            network, trace, p, q, sent, wanted, tangents[alive], awaiting[alive]
+    alive = torch.nonzero((tangents.any(-1) & awaiting.any(-1)).flatten())[:, 0]
+    tangents, awaiting = tangents.flatten(0, 1), awaiting.flatten(0, 1)
+    widest = max(width(layer) for layer in layers[p + 1 : q])
+    for part in alive.split(max(1, BUDGET_BYTES // (widest * tangents.element_size()))):
+        pairs, examples = part // len(trace.outputs), part % len(trace.outputs)
+        items = _Items(
+            examples,
+            lower.outputs[pairs],
+            upper.channels[pairs],
+            tangents.index_select(0, part),
+            awaiting.index_select(0, part),
         )
+        derivatives[pairs, examples] = _carry(network, states, p, q, items)
     return derivatives
 
 
+def width(layer: Layer) -> int:
+    """The largest number of values a layer reads or writes, of one example."""
+    slots, positions = layer.sources.shape
+    return max(layer.channels * layer.cells, max(layer.outputs, slots) * positions)
+
+
+class _Items(NamedTuple):
+    """Tangents ready to enter layer p + 1 and what they meet at the outputs of layer q - 1.
+
+    Attributes:
+        examples: Each item's example, (items,).
+        sent: Channel of its tangent, (items,).
+        wanted: Channel in which that is met, (items,).
+        tangents: (items, cells).
+        awaiting: (items, positions).
+    """
+
+    examples: Tensor
+    sent: Tensor
+    wanted: Tensor
+    tangents: Tensor
+    awaiting: Tensor
+
+
 def _carry(
-    network: PiecewiseLinear,
-    trace: Trace,
-    p: int,
-    q: int,
-    sent: Tensor,
-    wanted: Tensor,
-    tangents: Tensor,
-    awaiting: Tensor,
+    network: PiecewiseLinear, states: Sequence[Tensor | None], p: int, q: int, items: _Items
 ) -> Tensor:
-    """Tangents in the channels ``sent`` into layer p + 1, met in channels ``wanted`` by q - 1."""
+    """What tangents give where they are met, through layers p + 1 to q - 1, (items,)."""
     layers, places = network.layers, network.places
-    kernels = layers[q - 1].weight[wanted]  # (pairs, channels, slots)
+    first, last = layers[p + 1], layers[q - 1]
     if q == p + 2:
-        kernels = kernels.take_along_dim(sent[:, None, None], 1)
-        return _contract(layers[q - 1], kernels, tangents[:, None], awaiting)
-    tangents = expand(layers[p + 1], tangents, sent)
+        by_slot = (read(items.tangents, first.sources) @ items.awaiting[..., None])[..., 0]
+        return (by_slot * first.weight[items.wanted, items.sent]).sum(-1)
+    tangents = expand(items.tangents, first.sources, first.weight.permute(1, 2, 0), items.sent)
     for m in range(p + 2, q):
-        tangents = forward(network, trace, range(places[m - 1] + 1, places[m]), tangents)
+        between = range(places[m - 1] + 1, places[m])
+        tangents = forward(network, between, states, items.examples, tangents, 1)
         if m < q - 1:
             tangents = apply_layer(layers[m], tangents)
-    return _contract(layers[q - 1], kernels, tangents, awaiting)
+    kernels = last.weight.transpose(1, 2)
+    awaiting = expand(items.awaiting, _inverse(last), kernels, items.wanted)
+    return awaiting.mul_(tangents).flatten(1).sum(1)
 
 
 def tangents_of(network: PiecewiseLinear, trace: Trace, layer: int, weights: Weights) -> Tensor:
@@ -241,25 +278,45 @@ def placed(signals: Tensor, layer: Layer, slots: Tensor) -> Tensor:
     return _pick(signals, _inverse(layer)[slots])
 
 
+def states_by_example(network: PiecewiseLinear, trace: Trace) -> list[Tensor | None]:
+    """The states of gates and max-pools, (examples, cells, channels); gates are factors."""
+    return [
+        None
+        if state is None or isinstance(step, Layer)
+        else (state.to(trace.outputs) if isinstance(step, Gate) else state)
+        .permute(1, 2, 0)
+        .contiguous()
+        for step, state in zip(network.steps, trace.states, strict=True)
+    ]
+
+
 def forward(
     network: PiecewiseLinear,
-    trace: Trace,
     steps: Sequence[int],
+    states: Sequence[Tensor | None],
+    chosen: Tensor,
     tangents: Tensor,
-    channels: Tensor | None = None,
+    axis: int,
 ) -> Tensor:
-    """Through gates and pools: one channel each, (pairs, examples, cells), or all of them."""
+    """Through gates and pools, overwriting what comes in.
+
+    Args:
+        network: The network.
+        steps: Places of the gates and pools.
+        states: Of all steps.
+        chosen: Where in them the tangents' own are.
+        tangents: Of the shape of ``states[place][chosen]`` up to the number of cells.
+        axis: Its dimension of cells.
+    """
     for place in steps:
-        step, state = network.steps[place], trace.states[place]
-        if state is not None and channels is not None:
-            state = state[channels]
+        step, state = network.steps[place], states[place]
         if state is None:
             assert isinstance(step, Pool)
-            tangents = read(tangents, step.sources).mean(-2)
+            tangents = read(tangents.movedim(axis, -1), step.sources).mean(-2).movedim(-1, axis)
         elif isinstance(step, Gate):
-            tangents = tangents * state
+            tangents *= state.index_select(0, chosen)
         else:
-            tangents = tangents.gather(-1, state.expand(*tangents.shape[:-1], -1))
+            tangents = tangents.gather(axis, state.index_select(0, chosen))
     return tangents
 
 
@@ -277,37 +334,46 @@ def _backward(
         spread = signals.new_zeros(*signals.shape[:-1], step.cells + 1)
         if state is None:
             slots = len(step.sources)
-            spread.index_add_(-1, step.sources.reshape(-1), signals.repeat(1, 1, slots) / slots)
+            sources = step.sources.reshape(-1).to(signals.device)
+            spread.index_add_(-1, sources, signals.repeat(1, 1, slots) / slots)
         else:
             spread.scatter_add_(-1, state[upper.channels], signals)
         signals = spread[..., :-1]
     return signals
 
 
-def expand(layer: Layer, tangents: Tensor, channels: Tensor) -> Tensor:
-    """A layer applied to tangents in one channel each: (pairs, outputs, examples, positions)."""
-    pairs, examples, _ = tangents.shape
-    slots, positions = layer.sources.shape
-    seen = read(tangents, layer.sources).transpose(1, 2).reshape(pairs, slots, -1)
-    kernels = layer.weight[:, channels].transpose(0, 1)  # (pairs, outputs, slots)
-    return (kernels @ seen).reshape(pairs, layer.outputs, examples, positions)
+def expand(values: Tensor, sources: Tensor, kernels: Tensor, channels: Tensor) -> Tensor:
+    """A layer, or its transpose, applied to values in one channel each.
+
+    Args:
+        values: (items, cells).
+        sources: Cell read by each slot at each position, (slots, positions).
+        kernels: Of each channel they may be in, (channels, slots, outputs).
+        channels: Channel of each item, (items,); runs of the same one are one matrix product.
+
+    Returns:
+        (items, positions, outputs).
+    """
+    slots, positions = sources.shape
+    padded = torch.nn.functional.pad(values, (0, 1))
+    seen = padded.index_select(1, sources.T.reshape(-1)).reshape(-1, slots)
+    expanded = values.new_empty(len(seen), kernels.shape[-1])
+    runs, counts = torch.unique_consecutive(channels, return_counts=True)
+    rows = (counts * positions).tolist()
+    for channel, part, into in zip(
+        runs.tolist(), seen.split(rows), expanded.split(rows), strict=True
+    ):
+        torch.mm(part, kernels[channel], out=into)
+    return expanded.reshape(len(values), positions, kernels.shape[-1])
 
 
 def apply_layer(layer: Layer, tangents: Tensor) -> Tensor:
-    """A layer applied to tangents in all channels."""
-    pairs, channels, examples, _ = tangents.shape
-    maps = tangents.transpose(1, 2).reshape(pairs * examples, channels, *layer.spatial)
+    """A layer applied to tangents in all channels, (items, cells, channels)."""
+    maps = tangents.transpose(1, 2)
+    outputs: Tensor
     with torch.no_grad():
         if isinstance(layer.module, nn.Linear):
-            maps = maps.flatten(1)
-        outputs: Tensor = layer.module(maps)
-    return outputs.reshape(pairs, examples, layer.outputs, -1).transpose(1, 2)
-
-
-def _contract(layer: Layer, kernels: Tensor, tangents: Tensor, awaiting: Tensor) -> Tensor:
-    """sum_p awaiting[p] sum_ck kernels[c, k] tangents[c, sources[k, p]], (pairs, examples)."""
-    pairs, channels, examples, cells = tangents.shape
-    slots = kernels.shape[-1]
-    by_slot = kernels.transpose(1, 2) @ tangents.reshape(pairs, channels, examples * cells)
-    spread = read(awaiting, _inverse(layer))  # (pairs, examples, slots, cells)
-    return torch.einsum("gkec,gekc->ge", by_slot.reshape(pairs, slots, examples, cells), spread)
+            outputs = layer.module(maps.flatten(1))[..., None]
+        else:  # in memory the channels come last, which convolutions are fastest with
+            outputs = layer.module(maps.unflatten(2, layer.spatial)).flatten(2)
+    return outputs.transpose(1, 2)

@@ -228,6 +228,31 @@ def test_how_much_is_held_at_once_changes_nothing_but_rounding(name, monkeypatch
     assert max(traced) < len(given.inputs)
 
 
+def test_full_layers_see_only_examples_that_a_tangent_passes(monkeypatch):
+    sizes = [3, 5, 4, 5, 4]
+    generator = torch.Generator().manual_seed(2)
+    model = he_normal(nn.Sequential(*heads(sizes), nn.Flatten(0)), generator)
+    inputs = torch.randn(40, 3, generator=generator, dtype=torch.float64)
+    targets = torch.ones(40, dtype=torch.float64)
+    with torch.no_grad():
+        first, fourth = (model[:depth](inputs) > 0 for depth in (2, 8))  # after these ReLUs
+    # From input 1 to unit 2 of the first layer, and from unit 0 of the fourth to the output.
+    row, column = 2 * 3 + 1, 5 * 3 + 4 * 5 + 5 * 4 + 4 * 5
+    passed = first[:, 2] & fourth[:, 0]
+    assert 0 < passed.sum() < min(first[:, 2].sum(), fourth[:, 0].sum())
+    seen = []
+    apply_layer = per_example.apply_layer
+    monkeypatch.setattr(
+        per_example,
+        "apply_layer",
+        lambda layer, tangents: seen.append(len(tangents)) or apply_layer(layer, tangents),
+    )
+    pair = torch.tensor([row]), torch.tensor([column])
+    entries = per_example_entries(model, squared, inputs, targets, *pair)[:, 0]
+    assert sum(seen) == passed.sum()  # through the third layer, the only full one
+    assert (entries[passed] != 0).any()
+
+
 def test_the_order_of_pairs_and_of_their_weights_does_not_matter():
     given = problem("max-pooled")
     rows, columns = some_pairs(given)
