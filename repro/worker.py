@@ -1,4 +1,4 @@
-"""The process a step runs in: ``python -m repro.worker TASK.json``.
+"""The process a step runs in, a fork of :mod:`repro.nursery`.
 
 Reads the task, runs the stage, leaves ``arrays.npz`` and ``result.json`` in the task's output folder,
 and reports progress as JSON lines on standard output. It ends when its parent does: the parent holds
@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import resource
-import sys
 import threading
 import time
 import zipfile
@@ -89,6 +88,7 @@ def main(task_path: str) -> int:
     _send(
         {
             "seconds": time.monotonic() - started,
+            # A fork's peak starts from what it copies: the libraries' data, none of their code.
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
     )
@@ -155,7 +155,3 @@ def _end_with_parent() -> None:
     while os.read(0, 1024):
         pass
     os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

@@ -93,19 +93,30 @@ class Workplace:
             if path.name.startswith(".") or path.parent.name == "scratch"
         ]
 
-    def workers(self) -> list[int]:
-        """Process ids of the workers that use this home."""
-        found = []
+    def processes(self) -> dict[int, int]:
+        """The processes that compute for this home, each with its parent's id."""
+        mine = f"SSBREPRO_HOME={self.home}".encode()
+        found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            except OSError:  # it ended meanwhile
+                if b"repro.nursery" not in (folder / "cmdline").read_bytes().split(b"\0"):
+                    continue
+                if mine in (folder / "environ").read_bytes().split(b"\0"):
+                    status = (folder / "stat").read_text().rpartition(")")[2].split()
+                    found[int(folder.name)] = int(status[1])
+            except (OSError, IndexError):  # it ended meanwhile
                 continue
-            if b"repro.worker" in arguments and any(
-                str(self.home).encode() in argument for argument in arguments
-            ):
-                found.append(int(folder.name))
         return found
+
+    def nurseries(self) -> list[int]:
+        """Process ids of what steps are forked from."""
+        processes = self.processes()
+        return [process for process, parent in processes.items() if parent not in processes]
+
+    def workers(self) -> list[int]:
+        """Process ids of the steps that run."""
+        processes = self.processes()
+        return [process for process, parent in processes.items() if parent in processes]
 
     def end(self) -> None:
         """Leave no process behind, whatever a test did."""
@@ -113,8 +124,8 @@ class Workplace:
             if process.poll() is None:
                 process.kill()
             process.communicate()
-        for worker in self.workers():
-            os.kill(worker, signal.SIGKILL)
+        for computing in self.processes():
+            os.kill(computing, signal.SIGKILL)
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:

@@ -29,17 +29,19 @@ MOMENTS: list[Moment] = [
     ("worker", "training", "checkpoint-4.npz"),
     ("worker", "spectrum", "checkpoint-0.npz"),
     ("worker", "spectrum", "checkpoint-2.npz"),
+    ("nursery", "training", ""),
+    ("nursery", "training", "epoch.npz"),
 ]
 
 
-def begun(place: Workplace, stage: str, state: str) -> Callable[[], int | None]:
-    """Whether a worker runs and has saved that state; then its process id."""
+def begun(
+    place: Workplace, state: str, processes: Callable[[], list[int]]
+) -> Callable[[], int | None]:
+    """Whether such a process runs and that state has been saved; then the process's id."""
 
     def look() -> int | None:
-        workers = place.workers()
-        if not workers or not list(place.home.glob("scratch/*/task.json")):
-            return None
-        return workers[0] if not state or state in place.scratch() else None
+        found = processes()
+        return found[0] if found and (not state or state in place.scratch()) else None
 
     return look
 
@@ -53,12 +55,14 @@ def test_a_killed_run_continues_to_the_same_bytes(
     if stage == "spectrum":
         undisturbed.lend(place, "training")
     process = place.start("run", figure, "--profile", "smoke")
-    worker = until(begun(place, stage, state), f"{stage} saves {state}")
-    os.kill(process.pid if victim == "parent" else worker, signal.SIGKILL)
+    # "Once it runs" is for the parent, too, while what steps are forked from still imports.
+    processes = place.workers if victim == "worker" else place.nurseries
+    found = until(begun(place, state, processes), f"{stage} saves {state}")
+    os.kill(process.pid if victim == "parent" else found, signal.SIGKILL)
     _, err = process.communicate(timeout=LIMIT)
     if victim == "parent":
         assert process.returncode == -signal.SIGKILL
-        until(lambda: not place.workers(), "the worker ends when its parent does")
+        until(lambda: not place.processes(), "the worker ends when its parent does")
     else:
         assert process.returncode == 3
         last = err.strip().splitlines()[-1]
@@ -73,7 +77,7 @@ def test_a_killed_run_continues_to_the_same_bytes(
         assert "continuing where it stopped" in entry["said"]
     assert place.result(step["key"]) == undisturbed.digests[step["key"]]
     assert place.unfinished() == []
-    assert place.workers() == []
+    assert place.processes() == {}
 
 
 @pytest.mark.slow
@@ -92,7 +96,7 @@ def test_a_signal_ends_the_run_and_its_worker(
         undisturbed.lend(place, "training")
     process = place.start(*RUN)
     state = {"training": "epoch.npz", "spectrum": "checkpoint-0.npz"}[stage]
-    until(begun(place, stage, state), f"{stage} saves {state}")
+    until(begun(place, state, place.workers), f"{stage} saves {state}")
     os.killpg(process.pid, number)  # as a terminal sends it: to the whole group
     _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 128 + number
@@ -100,7 +104,7 @@ def test_a_signal_ends_the_run_and_its_worker(
         "interrupted; the same command continues where this one stopped"
     )
     assert "Traceback" not in err
-    assert place.workers() == []  # when the command ends, not some time later
+    assert place.processes() == {}  # when the command ends, not some time later
     assert [path for path in place.unfinished() if path.name.startswith(".")] == []
 
     figure = "fig8b" if stage == "training" else "fig8a"
@@ -116,10 +120,13 @@ def test_a_damaged_state_is_computed_again(
     place: Workplace, undisturbed: Undisturbed, damage: str
 ) -> None:
     process = place.start("run", "fig8b", "--profile", "smoke")
-    until(begun(place, "training", "checkpoint-2.npz"), "training saves checkpoint-2")
+    until(
+        begun(place, "checkpoint-2.npz", place.workers),
+        "training saves checkpoint-2",
+    )
     process.kill()
     process.communicate()
-    until(lambda: not place.workers(), "the worker ends when its parent does")
+    until(lambda: not place.processes(), "the worker ends when its parent does")
     (path,) = place.home.glob("scratch/*/checkpoint-0.npz")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -176,7 +183,7 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(
     last = done.stderr.strip().splitlines()[-1]
     assert str(place.home) in last
     assert "No space left on device" in last
-    assert place.workers() == []
+    assert place.processes() == {}
     key = undisturbed.entry["steps"][0]["key"]
     if (place.home / "store" / key).exists():  # whole, or it would not have its name
         assert place.result(key) == undisturbed.digests[key]

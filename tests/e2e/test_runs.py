@@ -39,7 +39,7 @@ def test_a_run_has_everything_it_names(undisturbed: Undisturbed) -> None:
     # However small the network, the Hessian's products are exact.
     assert {identity["verdict"] for identity in entry["identities"]} == {"holds"}
     assert undisturbed.place.unfinished() == []
-    assert undisturbed.place.workers() == []
+    assert undisturbed.place.processes() == {}
     for key in undisturbed.digests:
         folder = undisturbed.place.home / "store" / key
         assert {path.name for path in folder.iterdir()} == {
@@ -89,7 +89,7 @@ def test_missing_data_is_status_3_and_says_what_to_do(place: Workplace, tmp_path
     )
     assert "`repro data fetch` downloads the official files" in done.stderr
     assert not list(place.data.iterdir())  # nothing is put into a folder of the user's
-    assert place.workers() == []
+    assert place.processes() == {}
 
 
 @pytest.mark.slow

@@ -1,20 +1,35 @@
 """Running a plan through an executor of four methods: order, reuse, failures, cancellation."""
 
 import json
+import os
+import platform
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from repro import execution
+from repro.code import module_digests
 from repro.errors import Interrupted, StageError, StoreError
-from repro.execution import Executor, LocalProcesses, Report, StepOutcome, Task, log_path, run_plan
-from repro.plan import Plan
+from repro.execution import (
+    Executor,
+    LocalProcesses,
+    Report,
+    StepOutcome,
+    Task,
+    libraries,
+    log_path,
+    run_plan,
+)
+from repro.plan import Plan, Step
 from repro.settings import Settings
 from repro.store import Store
+from ssbrepro.stages import STAGES
 from tests.fakes import (
     BOTH_STAGES,
     FakeExecutor,
@@ -245,40 +260,292 @@ def test_warnings_of_a_worker_are_passed_on(plan: Plan, settings: Settings) -> N
     assert "epoch.npz is damaged; what it held is computed again" in listener.lines
 
 
+# A nursery as the executor starts it, except that a step runs the script in its task.
+SCRIPTED_NURSERY = """
+import json, pathlib, sys, types
+from repro import nursery
+
+def main(task):
+    names = {}
+    exec(json.loads(pathlib.Path(task).read_text())["script"], names)
+    return names.get("status", 0)
+
+sys.modules["repro.worker"] = types.ModuleType("repro.worker")
+sys.modules["repro.worker"].main = main
+nursery.import_libraries = lambda names: None
+nursery.serve()
+"""
+SAYS_WHERE_IT_RUNS = """
+import json, os
+print(json.dumps({"pid": os.getpid(), "nursery": os.getppid()}), flush=True)
+"""
+# Sleeps in C without giving up the interpreter's lock: no thread of the step runs any more.
+NEVER_ENDS = SAYS_WHERE_IT_RUNS + "import ctypes; ctypes.PyDLL(None).sleep(600)"
+
+
+def script_task(folder: Path, script: str, threads: int = 1) -> Task:
+    step = Step("", {}, 0, "cpu", threads, {}, {"code": {}}, "")
+    return Task(step, folder, folder, {"script": script})
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process still has memory, which it gives up before its pipes are closed."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def until(condition: Callable[[], Any]) -> None:
+    while not condition():  # pytest-timeout ends it
+        time.sleep(0.01)
+
+
 class TestLocalProcesses:
-    """The executor the command line uses, on tiny processes of our own."""
+    """The executor the command line uses, on scripts instead of stages."""
+
+    @pytest.fixture(autouse=True)
+    def scripted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(execution, "_NURSERY", (sys.executable, "-c", SCRIPTED_NURSERY))
 
     @pytest.fixture
-    def talk(self) -> Callable[[str], Any]:
-        """Starts a process with pipes like a worker's, running a script instead of a stage."""
+    def executor(self) -> Executor:
+        return LocalProcesses()
 
-        def talk(script: str) -> Any:
-            return subprocess.Popen(
-                [sys.executable, "-c", script],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
+    @pytest.fixture
+    def run_script(self, executor: Executor, tmp_path: Path) -> Callable[..., Any]:
+        """Runs a script as a step to its end: its exit status and messages."""
 
-        return talk
+        def run_script(script: str, threads: int = 1) -> tuple[int, list[Any]]:
+            heard: list[Any] = []
+            handle = executor.submit(script_task(tmp_path, script, threads))
+            status = executor.wait(handle, heard.append)
+            executor.cancel(handle)  # as a run does, whatever happened
+            return status, heard
 
-    def test_one_task_at_a_time(self) -> None:
-        assert LocalProcesses().capacity() == 1
+        return run_script
+
+    @pytest.fixture
+    def endless(self, executor: Executor, tmp_path: Path) -> tuple[Any, int, int]:
+        """A step that runs until it is killed: handle, its process, its nursery's."""
+        handle = executor.submit(script_task(tmp_path, NEVER_ENDS))
+        said = json.loads(handle.nursery.stdout.readline())
+        return handle, said["pid"], said["nursery"]
+
+    def test_one_task_at_a_time(self, executor: Executor) -> None:
+        assert executor.capacity() == 1
 
     def test_messages_are_lines_of_json_objects_and_anything_else_is_noise(
-        self, talk: Callable[[str], Any]
+        self, run_script: Callable[..., Any]
     ) -> None:
         lines = ["a library's line", "", '{"done": 1}', "3", "null", '"done"', "[1]", '{"x": 2}']
-        heard: list[Any] = []
-        with talk(f"print({chr(10).join(lines)!r}); raise SystemExit(5)") as process:
-            assert LocalProcesses().wait(process, heard.append) == 5
-        assert heard == [{"done": 1}, {"x": 2}]
+        status, heard = run_script(f"print({chr(10).join(lines)!r}, flush=True); status = 5")
+        assert (status, heard) == (5, [{"done": 1}, {"x": 2}])
 
-    def test_cancelling_ends_the_process_at_once_and_twice_is_once(
-        self, talk: Callable[[str], Any]
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
+    def test_a_step_that_a_signal_ends_in_the_middle_of_a_line(
+        self, run_script: Callable[..., Any], number: signal.Signals
     ) -> None:
-        with talk("import time; time.sleep(600)") as process:
-            LocalProcesses().cancel(process)
-            assert process.returncode == -signal.SIGKILL
-            LocalProcesses().cancel(process)
+        dies = f"import os; print('half a', end='', flush=True); os.kill(os.getpid(), {number:d})"
+        assert run_script(dies) == (-number, [])
+
+    @pytest.mark.parametrize("script", ["import no_such_module", "raise SystemExit(0)"])
+    def test_a_worker_that_cannot_even_say_so_fails(
+        self, run_script: Callable[..., Any], tmp_path: Path, script: str
+    ) -> None:
+        assert run_script(script) == (1, [])
+        assert "Traceback" in log_path(tmp_path).read_text()
+
+    def test_steps_are_processes_of_their_own_forked_from_one(
+        self, run_script: Callable[..., Any]
+    ) -> None:
+        (_, [first]), (_, [second]) = run_script(SAYS_WHERE_IT_RUNS), run_script(SAYS_WHERE_IT_RUNS)
+        assert first["nursery"] == second["nursery"] != os.getpid()
+        assert len({first["pid"], second["pid"], first["nursery"]}) == 3
+
+    def test_the_environment_is_in_force_from_the_start(
+        self, run_script: Callable[..., Any]
+    ) -> None:
+        # What the nursery's own environment was when it began, not what somebody set later.
+        asks = """
+import json, os, pathlib
+began = pathlib.Path(f"/proc/{os.getppid()}/environ").read_text().split(chr(0))
+print(json.dumps(dict(pair.partition("=")[::2] for pair in began)), flush=True)
+"""
+        for threads in (1, 3):
+            _, [environment] = run_script(asks, threads)
+            assert environment["OMP_NUM_THREADS"] == str(threads)
+            assert environment["GOMP_SPINCOUNT"] == "20000"
+            assert environment["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+            if platform.machine() == "x86_64":
+                assert environment["ONEDNN_MAX_CPU_ISA"] == "AVX2"
+                assert environment["ATEN_CPU_CAPABILITY"] == "avx2"
+
+    def test_another_number_of_threads_needs_another_nursery(
+        self, run_script: Callable[..., Any]
+    ) -> None:
+        _, [one] = run_script(SAYS_WHERE_IT_RUNS, 1)
+        _, [two] = run_script(SAYS_WHERE_IT_RUNS, 2)
+        assert one["nursery"] != two["nursery"]
+        assert not is_running(one["nursery"])
+
+    def test_a_step_writes_errors_to_its_own_log(self, executor: Executor, tmp_path: Path) -> None:
+        for name in ("first", "second"):
+            log_path(tmp_path / name).parent.mkdir()
+            log_path(tmp_path / name).write_text("of an earlier attempt")
+            complains = f"import os; os.write(2, b'{name}')"  # as C code does
+            executor.wait(executor.submit(script_task(tmp_path / name, complains)), print)
+        for name in ("first", "second"):
+            assert log_path(tmp_path / name).read_text() == name
+
+    def test_a_step_imports_what_lies_on_the_disk_when_it_starts(
+        self, run_script: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        module = tmp_path / "ours.py"
+        imports = f"import sys; sys.path.append({str(tmp_path)!r}); import ours; status = ours.x"
+        for x in (3, 10):  # of different lengths: cached bytecode goes by size and seconds
+            module.write_text(f"x = {x}")
+            assert run_script(imports) == (x, [])
+
+    def test_a_steps_peak_memory_is_its_own(self, run_script: Callable[..., Any]) -> None:
+        says = """
+import json, resource
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps({"peak": peak}), flush=True)
+"""
+        _, [large] = run_script("block = b'x' * 2**28" + says)
+        _, [small] = run_script(says)
+        assert small["peak"] < 2**28 < large["peak"]
+
+    def test_cancelling_ends_the_step_at_once_and_twice_is_once(
+        self, executor: Executor, endless: tuple[Any, int, int], tmp_path: Path
+    ) -> None:
+        handle, *processes = endless
+        for _ in range(2):
+            executor.cancel(handle)
+            assert not any(is_running(pid) for pid in processes)
+            assert handle.status == -signal.SIGKILL
+        # Reaped: no longer a child of ours.
+        with pytest.raises(ChildProcessError):
+            os.waitpid(handle.nursery.pid, os.WNOHANG)
+        again = executor.submit(script_task(tmp_path, "status = 7"))
+        assert executor.wait(again, print) == 7
+
+    def test_a_nursery_that_is_killed_takes_its_step_along(
+        self, executor: Executor, run_script: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        waits = SAYS_WHERE_IT_RUNS + (
+            "while os.read(0, 1): pass"  # as the worker does, in a thread
+        )
+        handle = executor.submit(script_task(tmp_path, waits))
+
+        def kill(said: Any) -> None:
+            assert os.getpgid(said["pid"]) == said["nursery"]
+            os.kill(said["nursery"], signal.SIGKILL)
+
+        assert executor.wait(handle, kill) == -signal.SIGKILL
+        assert run_script("status = 7") == (7, [])
+
+    def test_a_nursery_that_is_killed_before_it_hears_of_its_step(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        executor = LocalProcesses()
+
+        def kill(modules: Any) -> list[str]:
+            assert executor._nursery is not None
+            executor._nursery.kill()
+            executor._nursery.wait()
+            return []
+
+        for _ in range(2):
+            with monkeypatch.context() as patched:
+                patched.setattr(execution, "libraries", kill)
+                handle = executor.submit(script_task(tmp_path, ""))
+            assert executor.wait(handle, print) == -signal.SIGKILL
+            executor.cancel(handle)
+
+    def test_an_executor_that_is_gone_leaves_no_process(self, tmp_path: Path) -> None:
+        executor = LocalProcesses()
+        said: list[Any] = []
+        executor.wait(executor.submit(script_task(tmp_path, SAYS_WHERE_IT_RUNS)), said.append)
+        assert is_running(said[0]["nursery"])
+        del executor
+        assert not is_running(said[0]["nursery"])
+
+    @pytest.mark.parametrize("ends", ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit()"])
+    def test_however_the_run_ends_nothing_of_it_goes_on(self, tmp_path: Path, ends: str) -> None:
+        runs = f"""
+import os, signal, sys
+from pathlib import Path
+from repro import execution
+from repro.plan import Step
+_, folder, script, *execution._NURSERY = sys.argv
+step = Step("", {{}}, 0, "cpu", 1, {{}}, {{"code": {{}}}}, "")
+executor = execution.LocalProcesses()
+task = execution.Task(step, Path(folder), Path(folder), {{"script": script}})
+handle = executor.submit(task)
+print(handle.nursery.stdout.readline(), end="", flush=True)
+{ends}
+"""
+        nursery = (sys.executable, "-c", SCRIPTED_NURSERY)
+        done = subprocess.run(
+            [sys.executable, "-c", runs, tmp_path, NEVER_ENDS, *nursery],
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        said = json.loads(done.stdout)
+        until(lambda: not any(is_running(pid) for pid in said.values()))
+
+
+def test_what_is_imported_before_a_fork_is_all_that_steps_need_and_survives_it() -> None:
+    modules = [stage.module for stage in STAGES.values()]
+    names = libraries({name for module in modules for name in module_digests(module)})
+    assert {"numpy", "pyhessian", "scipy.linalg", "torch", "torchvision.datasets"} <= set(names)
+    assert not {"json", "os", "repro", "ssbrepro"} & {name.partition(".")[0] for name in names}
+    assert set(libraries(["ssbrepro.gone"])) < set(names)  # it fails where it is to be imported
+    done = subprocess.run(
+        [sys.executable, "-c", _FORK_AND_LOOK, json.dumps(names), json.dumps(modules)],
+        env=os.environ | {"OMP_NUM_THREADS": "4"},  # threads to start, were there any
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert found["ours"] == ["repro", "repro.nursery"]
+    assert found["threads"] == 1
+    assert found["imported after the fork"] == []
+    assert found["bad fork"] is False
+    assert found["sum on the device"] == 3.0
+
+
+_FORK_AND_LOOK = """
+import importlib, json, os, sys
+from repro import nursery
+
+def packages():
+    return {name.partition(".")[0] for name in sys.modules}
+
+nursery.import_libraries(json.loads(sys.argv[1]))
+before = packages()
+ours = sorted(name for name in sys.modules if name.startswith(("repro", "ssbrepro")))
+# Looked at where Python 3.12 looks, once every library has prepared for the fork.
+threads = []
+os.register_at_fork(after_in_parent=lambda: threads.append(len(os.listdir("/proc/self/task"))))
+reading, writing = os.pipe()
+if os.fork() == 0:
+    import torch
+    import repro.worker
+    for module in json.loads(sys.argv[2]):
+        importlib.import_module(module)
+    new = packages() - before - sys.stdlib_module_names - {"ssbrepro"}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    answer = {
+        "imported after the fork": sorted(new),
+        "bad fork": torch.cuda._is_in_bad_fork(),
+        "sum on the device": float(torch.ones(3, device=device).sum()),
+    }
+    os.write(writing, json.dumps(answer).encode())
+    os._exit(0)
+os.wait()
+answer = json.loads(os.read(reading, 65536)) | {"ours": ours, "threads": threads[0]}
+print(json.dumps(answer))
+"""
