@@ -185,6 +185,7 @@ def test_what_is_no_alternative_gets_a_list_to_type_from(
         "  --alternative 'positive_classes=[0]'",
         "  --alternative 'positive_classes=[0, 1, 8, 9]'",
         "  --alternative cut_factor=1.0",
+        "  --alternative differentiated=all",
         "  --alternative num_flips=99",
         "  --alternative num_flips=9999",
     ]
