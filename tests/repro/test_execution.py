@@ -494,6 +494,7 @@ print(handle.nursery.stdout.readline(), end="", flush=True)
             check=False,
         )
         said = json.loads(done.stdout)
+        assert {"pid", "nursery"} <= said.keys()  # both had started
         until(lambda: not any(is_running(pid) for pid in said.values()))
 
 
