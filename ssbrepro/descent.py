@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ssbrepro.losses import Loss
 from ssbrepro.results import Array
 
 Risk = Callable[[Tensor, Tensor], Tensor]  # of inputs and targets: the mean loss over a batch
@@ -71,7 +72,7 @@ class GradientMoments:
         return np.asarray(sums.sqrt().cpu().numpy())
 
 
-def risk_of(model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> Risk:
+def risk_of(model: nn.Module, loss: Loss) -> Risk:
     """The mean loss of a batch as a function of its inputs and targets.
 
     Args:

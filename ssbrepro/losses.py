@@ -1,7 +1,11 @@
 """Losses of the single output neuron, averaged over examples."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+Loss = Callable[[Tensor, Tensor], Tensor]  # of outputs and targets: a mean over examples
 
 
 def hinge(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -10,21 +10,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssbrepro.entries.per_example import (
-    ACTIVATIONS,
+from ssbrepro.entries.examples import contributions
+from ssbrepro.entries.tangents import (
     BUDGET_BYTES,
-    Loss,
     Weights,
     apply_layer,
     derivative,
     expand,
     forward,
-    loss_derivatives,
     placed,
     states_by_example,
     tangents_of,
     width,
 )
+from ssbrepro.losses import Loss
 from ssbrepro.piecewise import PiecewiseLinear, Trace
 
 
@@ -48,17 +47,13 @@ def entry_grid(
     """
     network = PiecewiseLinear(model, inputs.shape[1:])
     first, second = _by_layer(network, rows), _by_layer(network, columns)
-    slopes, curvatures = loss_derivatives(model, loss, inputs, targets)
     entries = inputs.new_zeros(len(rows), len(columns))
-    contributing = torch.nonzero((slopes != 0) | (curvatures != 0))[:, 0]
-    widest = max(layer.channels * layer.cells for layer in network.layers)
-    parts = contributing.split(max(1, ACTIVATIONS // widest)) if len(contributing) else ()
-    for examples in parts:
-        trace = network.trace(inputs[examples])
-        _add_mixed(network, trace, slopes[examples], first, second, entries)
-        _add_mixed(network, trace, slopes[examples], second, first, entries.T)
-        if curvatures[examples].any():
-            weighted = _derivatives(network, trace, first) * curvatures[examples]
+    for part in contributions(network, model, loss, inputs, targets):
+        trace = part.trace
+        _add_mixed(network, trace, part.slopes, first, second, entries)
+        _add_mixed(network, trace, part.slopes, second, first, entries.T)
+        if part.curvatures.any():
+            weighted = _derivatives(network, trace, first) * part.curvatures
             entries += weighted @ _derivatives(network, trace, second).T
     return entries / len(inputs)
 

@@ -4,17 +4,15 @@ The parameters are ``model.parameters()``, flattened and concatenated, in that o
 """
 
 import copy
-from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ssbrepro.losses import Loss
 from ssbrepro.operators.autograd import AutogradOperator
 from ssbrepro.operators.cached import CachedOperator
 from ssbrepro.operators.pyhessian import PyHessianOperator
-
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 __all__ = ["HessianOperator", "hessian_operator"]
 
@@ -67,8 +65,8 @@ def hessian_operator(
         Operator whose ``matvec`` takes and returns (dim,) vectors; results have ``dtype``.
 
     Raises:
-        ValueError: If the backend is unknown, there are no examples, or ``"cached"`` does not support
-            a layer of the model, which it names.
+        ValueError: If the backend is unknown, there are no examples or no weights, or ``"cached"``
+            does not support a layer of the model, which it names.
     """
     if backend not in _BACKENDS:
         raise ValueError(
@@ -76,6 +74,8 @@ def hessian_operator(
         )
     if len(inputs) == 0:
         raise ValueError("no examples: the mean loss is undefined")
+    if not any(weight.numel() for weight in model.parameters()):
+        raise ValueError("the model has no weights: there is nothing to differentiate by")
     own = copy.deepcopy(model).to(dtype)
     own.requires_grad_(True)
     chunks = [

@@ -1,10 +1,10 @@
 """Reverse over reverse by automatic differentiation: general, and the oracle of the others."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
+
+from ssbrepro.losses import Loss
 
 # The graph of a gradient holds the forward pass, the back-signals and their own graph. On vgg12 that
 # was 1.5 to 1.6 times what the forward pass saves; twice that stays inside the budget.
@@ -21,7 +21,7 @@ class AutogradOperator:
     def __init__(
         self,
         model: nn.Module,
-        loss: Callable[[Tensor, Tensor], Tensor],
+        loss: Loss,
         chunks: list[tuple[Tensor, Tensor]],
         memory_budget_bytes: int = 2 * 2**30,
     ) -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
+from ssbrepro.losses import Loss
 from ssbrepro.operators.linear_maps import Branches, Unweighted, Weighted, linear_map
 from ssbrepro.piecewise import Fork, Join, Layer, read_steps
 
@@ -51,7 +52,7 @@ class CachedOperator:
     def __init__(
         self,
         model: nn.Module,
-        loss: Callable[[Tensor, Tensor], Tensor],
+        loss: Loss,
         chunks: list[tuple[Tensor, Tensor]],
         memory_budget_bytes: int = 2 * 2**30,
     ) -> None:

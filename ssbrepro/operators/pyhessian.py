@@ -5,12 +5,13 @@ stops after two samples whenever the running mean is negative, so neither is a m
 """
 
 import warnings
-from collections.abc import Callable
 
 import torch
 from pyhessian import hessian
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
+
+from ssbrepro.losses import Loss
 
 
 class PyHessianOperator:
@@ -19,7 +20,7 @@ class PyHessianOperator:
     def __init__(
         self,
         model: nn.Module,
-        loss: Callable[[Tensor, Tensor], Tensor],
+        loss: Loss,
         chunks: list[tuple[Tensor, Tensor]],
     ) -> None:
         device = chunks[0][0].device

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from ssbrepro.entries import entry_grid, grid, per_example_entries
+from ssbrepro.entries import entry_grid, examples, grid, per_example_entries
 from ssbrepro.losses import hinge
 from tests.oracles.hessians import dense_derivatives
 from tests.oracles.nets import NETS, problem
@@ -47,7 +47,7 @@ def test_how_much_is_held_at_once_changes_nothing_but_rounding(monkeypatch):
     given = problem("max-pooled")
     places = torch.arange(len(given.weights))
     expected = entry_grid(given.model, hinge, *given[1:], places, places)
-    monkeypatch.setattr(grid, "ACTIVATIONS", 150)
+    monkeypatch.setattr(examples, "_ACTIVATIONS", 150)
     monkeypatch.setattr(grid, "BUDGET_BYTES", 10_000)
     received = entry_grid(given.model, hinge, *given[1:], places, places)
     # Other orders of summation of some hundred terms, in float64.

@@ -339,6 +339,12 @@ def test_no_examples_are_an_error(backend):
         hessian_operator(model, hinge, inputs[:0], targets[:0], backend)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_model_without_weights_is_an_error(backend):
+    with pytest.raises(ValueError, match="no weights"):
+        hessian_operator(nn.Flatten(0), hinge, torch.ones(3, 1), torch.ones(3), backend)
+
+
 @st.composite
 def convolutional_nets(draw):
     """Nets of one or two convolutions with any kernel, stride, padding and dilation, and pools."""

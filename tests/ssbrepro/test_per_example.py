@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import softplus
 
-from ssbrepro.entries import per_example, per_example_entries
+from ssbrepro.entries import examples, per_example, per_example_entries
 from ssbrepro.losses import hinge
 from ssbrepro.operators import hessian_operator
 from tests.oracles.hessians import dense_derivatives
@@ -212,9 +212,9 @@ def test_how_much_is_held_at_once_changes_nothing_but_rounding(name, monkeypatch
     given = problem(name)
     pairs = some_pairs(given)
     expected = per_example_entries(given.model, logistic, *given[1:], *pairs)
-    monkeypatch.setattr(per_example, "ACTIVATIONS", 150)
+    monkeypatch.setattr(examples, "_ACTIVATIONS", 150)
     monkeypatch.setattr(per_example, "BUDGET_BYTES", 40_000)
-    monkeypatch.setattr(per_example, "_OUTPUTS", 3)
+    monkeypatch.setattr(examples, "_OUTPUTS", 3)
     traced = []
     trace = per_example.PiecewiseLinear.trace
     monkeypatch.setattr(
