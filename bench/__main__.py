@@ -13,6 +13,7 @@ from rich.console import Console
 from bench.contests import CONTESTS, FULL, QUICK, Growth, growth
 from bench.table import Row, as_figure, as_table, machine, measure
 from bench.timing import measured_rates
+from ssbrepro.memory import keep_freed_memory
 
 _FOLDER = Path(__file__).parent
 
@@ -31,6 +32,7 @@ def main() -> None:
     chosen = parser.parse_args()
     # What the processor could do in lower precision is off for all alike.
     torch.set_float32_matmul_precision("highest")
+    keep_freed_memory()  # for all alike
     console = Console(width=None if Console().is_terminal else 200)
     size = QUICK if chosen.quick else FULL
     rates = measured_rates()

@@ -23,6 +23,7 @@ from pydantic import ConfigDict, TypeAdapter, with_config
 
 from repro.code import module_digests
 from repro.files import flush, write_json
+from ssbrepro.memory import keep_freed_memory
 from ssbrepro.results import Array, Context, Input, Result
 from ssbrepro.stages import STAGES
 
@@ -105,6 +106,7 @@ def _run(task: Mapping[str, Any]) -> Result:
     if module_digests(STAGES[task["stage"]].module) != task["code"]:
         raise RuntimeError("the code changed since the run began; start it again")
     _configure_torch(task["threads"])
+    keep_freed_memory()
     data_root = Path(task["data_root"])
     if task["may_fetch"]:
         from ssbrepro.data import cifar10

@@ -123,7 +123,9 @@ class Selection:
     def to_inputs(self, signal: Tensor, state: Tensor, shape: torch.Size) -> Tensor:
         """A signal at the outputs carried back to inputs of that shape."""
         module = self._module
-        like = signal.new_empty(shape).to(memory_format=torch.channels_last)
+        like = torch.empty(
+            shape, dtype=signal.dtype, device=signal.device, memory_format=torch.channels_last
+        )
         carried: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
             signal, like, *_pairs(module.kernel_size, module.stride, module.padding, module.dilation),
             False, state,
