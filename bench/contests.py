@@ -426,8 +426,8 @@ def _growth(problems: Mapping[int, Problem], repeats: int) -> Growth:
 
 def _small_product(given: Problem) -> Callable[[], Tensor]:
     """With little memory, so that most is computed anew for every product."""
-    parts = given.inputs.split(50), given.targets.split(50)
-    chunks = list(zip(*parts, strict=True))
+    inputs = given.inputs.contiguous(memory_format=torch.channels_last)
+    chunks = list(zip(inputs.split(50), given.targets.split(50), strict=True))
     hessian = CachedOperator(given.model, hinge, chunks, memory_budget_bytes=_SMALL_BUDGET)
     return partial(hessian.matvec, _random_vector(given))
 

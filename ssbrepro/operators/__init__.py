@@ -78,8 +78,14 @@ def hessian_operator(
         raise ValueError("the model has no weights: there is nothing to differentiate by")
     own = copy.deepcopy(model).to(dtype)
     own.requires_grad_(True)
+    # Convolutions are fastest where the channels come last in memory. With one layout for all backends
+    # their forward passes round alike, so that none opens a gate which another one closes.
+    layout = torch.channels_last if inputs.dim() == 4 else torch.preserve_format
     chunks = [
-        (part.to(dtype), labels.to(dtype) if labels.is_floating_point() else labels)
+        (
+            part.to(dtype, memory_format=layout),
+            labels.to(dtype) if labels.is_floating_point() else labels,
+        )
         for part, labels in zip(inputs.split(chunk_size), targets.split(chunk_size), strict=True)
     ]
     return _BACKENDS[backend](own, loss, chunks)

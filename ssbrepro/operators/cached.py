@@ -45,6 +45,9 @@ class _Record(NamedTuple):
 class CachedOperator:
     """Hessian of the mean loss of a bias-free piecewise-linear network, two gradients a product.
 
+    Its forward pass has the bits of the model's own: float32 decides each gate as the model does.
+    Feature maps are best given in channels-last memory.
+
     What as many chunks leave behind as fit into ``memory_budget_bytes`` is kept; of the others it is
     computed anew for every product.
     """
@@ -106,8 +109,6 @@ class CachedOperator:
         """Run a chunk through the network and its derivatives back."""
         states, shapes, weights, branches = [], [], iter(self._weights), Branches()
         current = inputs
-        if inputs.dim() == 4:  # the layout in which convolutions are fastest
-            current = inputs.contiguous(memory_format=torch.channels_last)
         for step in self._maps:
             shapes.append(current.shape)
             if isinstance(step, Weighted):

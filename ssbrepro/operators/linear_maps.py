@@ -177,7 +177,7 @@ class Branches:
             return skipped
         if skipped is None:
             return step.scale * value
-        return torch.add(skipped, value, alpha=step.scale)
+        return skipped + step.scale * value  # in the module's own order of rounding
 
     def backward(self, step: Fork | Join, signal: Tensor) -> Tensor:
         """The transpose, from the end of a unit to its beginning."""

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
 from ssbrepro.losses import hinge
-from ssbrepro.models import residual_net
+from ssbrepro.models import residual_net, vgg12
 from ssbrepro.models.residual import ResidualUnit
 from ssbrepro.operators import hessian_operator
 from ssbrepro.operators.autograd import AutogradOperator
@@ -454,6 +454,34 @@ def test_products_of_random_residual_networks_are_those_of_automatic_differentia
     ):
         # Roundings of 1e-16 of terms that a sum may cancel down to a thousandth; nets may be sure.
         assert (received - expected).norm() <= 1e-12 * (expected.norm() + 1e-2)
+
+
+def vgg_problem(num_examples=40):
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(num_examples, 3, 32, 32, generator=generator)
+    return vgg12(1 / 16, generator), inputs, torch.randn(num_examples, generator=generator)
+
+
+@pytest.mark.parametrize("backend", ["autograd", "pyhessian"])
+@pytest.mark.parametrize("scale", [None, 1.0, 0.3])
+def test_in_float32_the_cached_forward_pass_has_the_bits_of_the_models(scale, backend):
+    """Else rounding opens a gate in one pass that it closes in another, and products differ."""
+    model, inputs, targets = (
+        vgg_problem()
+        if scale is None
+        else residual_problem(4, 2, scale, side=16, num_examples=40, seed=5)
+    )
+    seen = []
+
+    def loss(outputs, targets):
+        seen.append(outputs.detach())
+        return squared(outputs, targets[:, None] if outputs.dim() == 2 else targets)
+
+    for kind in ("cached", backend):
+        hessian_operator(model, loss, inputs, targets, kind, chunk_size=30).gradient()
+    ours, theirs = torch.cat(seen[:2]), torch.cat(seen[2:4])
+    assert torch.equal(ours.reshape(theirs.shape), theirs)
+    assert len(ours) == 40
 
 
 def test_a_network_the_cached_product_does_not_support_is_told_which_backend_does():
