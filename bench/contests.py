@@ -92,7 +92,7 @@ class Contest:
         unit: What is counted, in the plural.
         ours: Our work.
         peers: By name.
-        repeats: Rounds timed.
+        repeats: Rounds timed after a first one; 0 times the first.
         floor_seconds: What the arithmetic or the memory traffic of a unit would take at this
             machine's own rates; None where that is not known.
         error: Difference from an oracle in float64, relative; None where the result is random.
@@ -210,7 +210,7 @@ def checkpoints(size: Size, rates: Rates) -> Contest:
                 _density(peers.pyhessian_density, all_given[0], size.run_steps, False), 10
             )
         },
-        repeats=1,  # of a minute each, after one to warm up
+        repeats=0,  # a minute each: nothing is left to warm up after the spectra before
         floor_seconds=float(flops) / rates.float32,
     )
 

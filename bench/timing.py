@@ -45,11 +45,15 @@ class Rates(NamedTuple):
 
 
 def side_by_side(works: Mapping[str, Work], repeats: int) -> dict[str, Timing]:
-    """Time works in turn, one call each, ``repeats`` times over; what disturbs meets all alike."""
+    """Time works in turn, one call each, ``repeats`` times over; what disturbs meets all alike.
+
+    A first call of each warms up, and is what is timed if there are no repeats.
+    """
     runs, peaks = {}, {}
+    seconds: dict[str, list[float]] = {}
     for name, work in works.items():
-        runs[name], peaks[name] = _first_call(work)
-    seconds: dict[str, list[float]] = {name: [] for name in works}
+        runs[name], first, peaks[name] = _first_call(work)
+        seconds[name] = [] if repeats else [first / work.amount]
     for _ in range(repeats):
         for name, work in works.items():
             seconds[name].append(_seconds(runs[name]) / work.amount)
@@ -84,19 +88,18 @@ def _seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _first_call(work: Work) -> tuple[Callable[[], object], int | None]:
-    """What is timed, called once to warm up, and the growth of this process by then."""
+def _first_call(work: Work) -> tuple[Callable[[], object], float, int | None]:
+    """What is timed, the seconds of its first call, and the growth of this process by then."""
     if not _RESET.exists():
         run = work.prepare()
-        run()
-        return run, None
+        return run, _seconds(run), None
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # memory freed but kept would hide what is taken anew
     _RESET.write_text("5", encoding="ascii")  # Linux: the peak starts anew
     before = _status_bytes("VmRSS")
     run = work.prepare()
-    run()
-    return run, max(0, _status_bytes("VmHWM") - before)
+    seconds = _seconds(run)
+    return run, seconds, max(0, _status_bytes("VmHWM") - before)
 
 
 def _status_bytes(field: str) -> int:
