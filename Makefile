@@ -13,16 +13,11 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9%-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
 
-define reproduce
-	$(REPRO) data fetch
-	$(REPRO) run $@ --profile $(PROFILE)
-endef
-
 fig%: install ## Reproduce a figure, e.g. `make fig8a`, `make ssb2018/fig1`, `make ssb2018/lr-drop PROFILE=smoke`
-	$(reproduce)
+	$(REPRO) run $@ --profile $(PROFILE)
 
 $(addsuffix /%,$(PAPERS)): install
-	$(reproduce)
+	$(REPRO) run $@ --profile $(PROFILE)
 
 install: $(VENV)/installed ## Make .venv with the hash-pinned environment and the command `repro`
 
@@ -34,7 +29,7 @@ $(VENV)/installed: requirements/dev.lock pyproject.toml
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-data: install ## Download CIFAR-10, MD5-checked
+data: install ## Download the whole of CIFAR-10, which only profile paper needs
 	$(REPRO) data fetch
 
 # Two processes of one thread each: a small network keeps no second thread busy. Neighbours, which
@@ -55,7 +50,6 @@ format: install ## Format the code
 	$(VENV)/bin/ruff check --fix .
 
 verify-all: install ## Check every figure against claims and references, e.g. before a release
-	$(REPRO) data fetch
 	$(REPRO) verify --all --profile $(if $(filter auto,$(PROFILE)),smoke,$(PROFILE))
 
 report: install ## Write report.html from the runs on this machine

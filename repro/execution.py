@@ -22,7 +22,6 @@ from repro.errors import StageError, StoreError
 from repro.plan import Plan, Step
 from repro.settings import Settings
 from repro.store import Store, StoredResult
-from ssbrepro.stages import STAGES
 
 Report = Callable[[Mapping[str, Any]], None]
 
@@ -312,7 +311,10 @@ def _execute(task: Task, executor: Executor, listener: Listener) -> None:
         raise StageError(f"stage {name} {how}{hint}; its log is {log}")
     error, kind = task.last_words["error"], task.last_words["kind"]
     if kind == "DataError":
-        raise StageError(f"{error}\n`repro data fetch` downloads the official files")
+        raise StageError(
+            f"{error}\n`repro data fetch` downloads the official files; "
+            f"SSBREPRO_DATA=FOLDER names the folder that holds yours"
+        )
     raise StageError(f"stage {name}: {error} ({kind}; its log is {log})")
 
 
@@ -338,7 +340,6 @@ def _content(
             for name, result in needed.items()
         },
         "data_root": str(settings.data),
-        "may_fetch": STAGES[step.stage].data is not None and settings.data_is_ours,
         "output": str(output),
         "scratch": str(scratch),
     }

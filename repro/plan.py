@@ -15,7 +15,7 @@ from repro.settings import num_threads
 from ssbrepro.stages import STAGES
 
 # Libraries whose release can change the bits of a result.
-_LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "pyhessian")
+_LIBRARIES = ("torch", "numpy", "scipy", "pyhessian")
 
 
 @dataclass(frozen=True)

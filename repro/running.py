@@ -16,6 +16,7 @@ from repro.execution import Executor, run_plan
 from repro.plan import NoPlan, Plan
 from repro.record import Run, all_runs, record_run
 from repro.settings import NO_TRACKING, Settings
+from repro.transfer import Transfer
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,6 @@ class Runner:
         name = ".container-outcome.json"
         outcome = home / name
         outcome.unlink(missing_ok=True)
-        if self.settings.data_is_ours:  # the container itself has no network
-            fetch(self.settings)
         status = run_in_container(
             ["run", *arguments, "--json", f"/state/{name}"],
             image=image,
@@ -133,21 +132,22 @@ class Runner:
         self.track(recorded, strict=False)
 
 
-def fetch(settings: Settings) -> None:
-    """Download what is missing or damaged of CIFAR-10.
+def fetch(settings: Settings, err: Console) -> None:
+    """Download what is missing or damaged of CIFAR-10; progress is shown on ``err``.
 
     Raises:
         ReproError: If that fails; it names the way out.
     """
-    from ssbrepro.data import cifar10
+    from ssbrepro.data import cifar10, download, official
 
-    try:
-        cifar10.fetch(settings.data)
-    except cifar10.DataError as error:
-        raise ReproError(
-            f"{error}\nwith the official cifar-10-batches-py at hand, "
-            f"name the folder that holds it: SSBREPRO_DATA=FOLDER"
-        ) from error
+    with Transfer(err) as transfer:
+        try:
+            download.fetch(settings.data, settings.data_url or official.URL, transfer.progress)
+        except cifar10.DataError as error:
+            raise ReproError(
+                f"{error}; the same command tries again, with SSBREPRO_DATA_URL=URL from a mirror; "
+                f"SSBREPRO_DATA=FOLDER names a folder that holds the official {official.FOLDER}"
+            ) from error
 
 
 def _entry_of_nothing(wanted: NoPlan) -> dict[str, Any]:

@@ -10,27 +10,22 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Settings:
-    """Folders and addresses of one invocation.
-
-    ``data_is_ours`` tells whether missing data may be downloaded into ``data``: only where the user
-    named no folder of their own.
-    """
+    """Folders and addresses of one invocation; ``data_url`` is a mirror of CIFAR-10."""
 
     home: Path
     data: Path
-    data_is_ours: bool
+    data_url: str | None
     manifests: Path
     tracking_uri: str
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read ``SSBREPRO_HOME``, ``SSBREPRO_DATA``, ``SSBREPRO_MANIFESTS``, ``MLFLOW_TRACKING_URI``."""
+        """Read the variables ``SSBREPRO_…`` and ``MLFLOW_TRACKING_URI``."""
         home = _path("SSBREPRO_HOME") or _CHECKOUT / ".ssbrepro"
-        data = _path("SSBREPRO_DATA")
         return cls(
             home=home,
-            data=data or home / "data",
-            data_is_ours=data is None,
+            data=_path("SSBREPRO_DATA") or home / "data",
+            data_url=os.environ.get("SSBREPRO_DATA_URL") or None,
             manifests=_path("SSBREPRO_MANIFESTS") or _CHECKOUT / "manifests",
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home}/mlflow.db",
         )

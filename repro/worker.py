@@ -107,18 +107,15 @@ def _run(task: Mapping[str, Any]) -> Result:
         raise RuntimeError("the code changed since the run began; start it again")
     _configure_torch(task["threads"])
     keep_freed_memory()
-    data_root = Path(task["data_root"])
-    if task["may_fetch"]:
-        from ssbrepro.data import cifar10
-
-        cifar10.fetch(data_root)
     scratch = Path(task["scratch"])
     scratch.mkdir(parents=True, exist_ok=True)
     inputs = {}
     for name, needed in task["inputs"].items():
         with np.load(Path(needed["folder"]) / "arrays.npz", allow_pickle=False) as arrays:
             inputs[name] = Input(parameters_of(name, needed["parameters"]), dict(arrays))
-    context = Context(task["seed"], task["device"], data_root, inputs, ScratchProgress(scratch))
+    context = Context(
+        task["seed"], task["device"], Path(task["data_root"]), inputs, ScratchProgress(scratch)
+    )
     return STAGES[task["stage"]].run(parameters_of(task["stage"], task["parameters"]), context)
 
 

@@ -19,9 +19,15 @@ settings.load_profile("ssbrepro")
 
 
 @pytest.fixture(scope="session")
-def data_root() -> Path:
-    """Folder of the real CIFAR-10; tests that ask for it are skipped where there is none."""
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty folder of data: the bundled first batch of CIFAR-10 serves."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def whole_dataset() -> Path:
+    """Folder of the whole of CIFAR-10; tests that need it are skipped where there is none."""
     folder = os.environ.get("SSBREPRO_DATA")
     if not folder:
-        pytest.skip("SSBREPRO_DATA is not set")
+        pytest.skip("needs the whole of CIFAR-10, and SSBREPRO_DATA is not set")
     return Path(folder)

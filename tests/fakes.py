@@ -58,7 +58,7 @@ def settings_below(folder: Path, manifests: Path | None = None) -> Settings:
     return Settings(
         home=folder / "home",
         data=folder / "data",
-        data_is_ours=False,
+        data_url="http://127.0.0.1:9",  # nothing listens there
         manifests=manifests or MANIFESTS,
         tracking_uri=NO_TRACKING,
     )

@@ -19,7 +19,7 @@ DOOR = {"ssbrepro.stages", "ssbrepro.results"}
 ALSO = {
     "ssbrepro.figures": "drawing.py",
     "ssbrepro.memory": "worker.py",
-    "ssbrepro.data.cifar10": "",  # anywhere: `repro data`, `repro doctor`, a stage's data error
+    "ssbrepro.data": "",  # anywhere: `repro data`, `repro doctor`, a stage's data error
 }
 ONLY_IN = {"mlflow": "tracking.py", "docker": "container.py"}
 

@@ -1,7 +1,10 @@
-"""CIFAR-10 (Krizhevsky 2009) through torchvision, MD5-checked, of ten classes or of two."""
+"""CIFAR-10 (Krizhevsky 2009), MD5-checked, of ten classes or of two.
 
-import hashlib
-from collections.abc import Sequence
+Read from the user's folder where there is one, and from the bundled first batch otherwise.
+"""
+
+import lzma
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,13 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.datasets import CIFAR10
-from torchvision.datasets.utils import download_and_extract_archive
 
-FOLDER = CIFAR10.base_folder
-MD5 = dict([*CIFAR10.train_list, *CIFAR10.test_list]) | {
-    CIFAR10.meta["filename"]: CIFAR10.meta["md5"]
-}
+from ssbrepro.data import bundle, official
 
 
 @dataclass(frozen=True)
@@ -54,35 +52,24 @@ class LabelledImages(NamedTuple):
     labels: Tensor
 
 
+def has_folder(root: Path) -> bool:
+    """Whether ``root`` holds ``cifar-10-batches-py``, which is then used, whatever is in it."""
+    return (root / official.FOLDER).exists()
+
+
 def check(root: Path) -> list[BadFile]:
     """The files below ``root`` that are missing or damaged; an empty list means all is well."""
-    bad = []
-    for name, expected in MD5.items():
-        path = root / FOLDER / name
-        found = hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else None
-        if found != expected:
-            bad.append(BadFile(path, expected, found))
-    return bad
+    found = [_read(root, name)[1] for name in official.MD5]
+    return [bad for bad in found if bad is not None]
 
 
-def fetch(root: Path) -> None:
-    """Make sure the official files are below ``root``: download what is missing or damaged.
+def check_bundle() -> None:
+    """Rebuild the official file from the bundled batch and compare MD5s.
 
     Raises:
-        DataError: If the download fails or what arrived is damaged.
+        DataError: If they differ.
     """
-    bad = check(root)
-    if not bad:
-        return
-    try:
-        # Not CIFAR10(download=True): it does not notice a missing or damaged batches.meta.
-        download_and_extract_archive(
-            CIFAR10.url, str(root), filename=CIFAR10.filename, md5=CIFAR10.tgz_md5
-        )
-    except (OSError, RuntimeError) as error:
-        raise DataError(bad, f"the download failed: {error}") from error
-    if bad := check(root):
-        raise DataError(bad, "the download is damaged")
+    _bundled()
 
 
 def load(
@@ -96,14 +83,14 @@ def load(
     Each channel is standardised to zero mean and unit variance over the images returned.
 
     Args:
-        root: Folder that holds ``cifar-10-batches-py``.
+        root: Folder that holds ``cifar-10-batches-py``, or where there would be one.
         positive_classes: CIFAR-10 classes (0 to 9) labelled +1.
         negative_classes: Classes labelled -1, disjoint from the positive ones.
         num_examples: How many images, at most as many as the classes have.
 
     Raises:
-        DataError: If a file is missing or damaged.
-        ValueError: If the classes overlap, one side is empty, or there are too few images.
+        DataError: If a file is missing or damaged, or the bundled batch has too few images.
+        ValueError: If the classes overlap, one side is empty, or CIFAR-10 has too few images.
     """
     if not positive_classes or not negative_classes:
         raise ValueError("both sides of the binary task need a class")
@@ -118,30 +105,77 @@ def load_classes(root: Path, num_examples: int) -> LabelledImages:
     """The first ``num_examples`` training images of all ten classes, standardised as in :func:`load`.
 
     Args:
-        root: Folder that holds ``cifar-10-batches-py``.
+        root: Folder that holds ``cifar-10-batches-py``, or where there would be one.
         num_examples: How many images, at most 50,000.
 
     Raises:
-        DataError: If a file is missing or damaged.
-        ValueError: If there are too few images.
+        DataError: If a file is missing or damaged, or the bundled batch has too few images.
+        ValueError: If CIFAR-10 has too few images.
     """
     return _first(root, range(10), num_examples)
 
 
 def _first(root: Path, classes: Sequence[int], num_examples: int) -> LabelledImages:
-    if bad := check(root):
-        raise DataError(bad)
-    # torchvision unpickles these files; their MD5 says they are the official ones.
-    images = CIFAR10(str(root), train=True, download=False)
-    labels = np.asarray(images.targets, dtype=np.int64)
-    members = np.flatnonzero(np.isin(labels, classes))
-    if not 1 <= num_examples <= len(members):
+    there_are = official.PER_CLASS * len({*classes} & {*range(10)})
+    if not 1 <= num_examples <= there_are:
         raise ValueError(
-            f"{num_examples} examples asked for; these classes have {len(members)} training images"
+            f"{num_examples} examples asked for; these classes have {there_are} training images"
         )
-    chosen = members[:num_examples]
-    pixels = images.data[chosen]  # (examples, 32, 32, 3) uint8
-    return LabelledImages(torch.from_numpy(_standardised(pixels)), torch.from_numpy(labels[chosen]))
+    pixels, labels, missing = [], [], num_examples
+    for batch in _batches(root):
+        images = np.frombuffer(batch.pixels, dtype=np.uint8).reshape(-1, 3, 32, 32)
+        members = np.flatnonzero(np.isin(batch.labels, classes))[:missing]
+        pixels.append(images[members])
+        labels.append(np.array(batch.labels)[members])
+        missing -= len(members)
+        if not missing:
+            break
+    else:
+        raise DataError(
+            (),
+            f"{num_examples} images of the classes {sorted(classes)} are needed; the bundled first "
+            f"batch has {num_examples - missing}, and there is no {root / official.FOLDER}",
+        )
+    return LabelledImages(
+        torch.from_numpy(_standardised(np.concatenate(pixels))),
+        torch.from_numpy(np.concatenate(labels)),
+    )
+
+
+def _batches(root: Path) -> Iterator[official.Batch]:
+    """The training batches there are, in order, each read and checked when its turn comes."""
+    if not has_folder(root):
+        yield official.parse(_bundled())
+        return
+    for name in official.TRAINING:
+        content, bad = _read(root, name)
+        if bad is not None:
+            raise DataError([bad])
+        yield official.parse(content)
+
+
+def _read(root: Path, name: str) -> tuple[bytes, BadFile | None]:
+    """A file of the user's, and what is wrong with it."""
+    path = root / official.FOLDER / name
+    if not path.is_file():
+        return b"", BadFile(path, official.MD5[name], None)
+    content = path.read_bytes()
+    found = official.md5(content)
+    if found == official.MD5[name]:
+        return content, None
+    return content, BadFile(path, official.MD5[name], found)
+
+
+def _bundled() -> bytes:
+    try:
+        content = bundle.read()
+    except (OSError, ValueError, lzma.LZMAError) as error:
+        raise DataError(
+            (), f"the bundled batch beside {bundle.SHEET} is damaged: {error}"
+        ) from error
+    if (found := official.md5(content)) != (expected := official.MD5[bundle.BATCH]):
+        raise DataError([BadFile(bundle.SHEET, expected, found)])
+    return content
 
 
 def _standardised(pixels: np.ndarray) -> np.ndarray:
@@ -149,7 +183,7 @@ def _standardised(pixels: np.ndarray) -> np.ndarray:
     images = np.empty((len(pixels), 3, 32, 32), dtype=np.float32)
     values = np.arange(256)
     for channel in range(3):
-        plane = pixels[..., channel]
+        plane = pixels[:, channel]
         counts = np.bincount(plane.ravel(), minlength=256)
         mean = np.average(values, weights=counts)
         deviation = np.sqrt(np.average((values - mean) ** 2, weights=counts))

@@ -1,4 +1,4 @@
-"""The command `repro` as a user runs it: real processes, the real data, figures of seconds."""
+"""The command `repro` as a user runs it: real processes, real images, figures of seconds."""
 
 import hashlib
 import json
@@ -139,31 +139,17 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def real_data() -> Path:
-    """The folder of the real CIFAR-10."""
-    folder = os.environ.get("SSBREPRO_DATA")
-    if not folder:
-        pytest.skip("SSBREPRO_DATA does not name a folder with CIFAR-10")
-    from ssbrepro.data import cifar10
-
-    root = Path(folder).resolve()
-    if bad := cifar10.check(root):
-        pytest.skip(f"SSBREPRO_DATA is not complete: {bad[0]}")
-    return root
-
-
-@pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Manifests whose profile smoke takes seconds."""
     return copy_manifests(tmp_path_factory.mktemp("tiny") / "manifests")
 
 
 @pytest.fixture
-def place(tmp_path: Path, tiny: Path, real_data: Path) -> Iterator[Workplace]:
+def place(tmp_path: Path, tiny: Path, data_root: Path) -> Iterator[Workplace]:
     """An empty home."""
     manifests = tmp_path / "manifests"
     shutil.copytree(tiny, manifests)
-    workplace = Workplace(tmp_path / "home", manifests, real_data)
+    workplace = Workplace(tmp_path / "home", manifests, data_root)
     yield workplace
     workplace.end()
 
@@ -190,10 +176,10 @@ class Undisturbed:
 
 @pytest.fixture(scope="session")
 def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, tiny: Path, real_data: Path
+    tmp_path_factory: pytest.TempPathFactory, tiny: Path, data_root: Path
 ) -> Iterator[Undisturbed]:
     """fig8a in a home of its own, which tests read and copy but do not change."""
-    place = Workplace(tmp_path_factory.mktemp("undisturbed") / "home", tiny, real_data)
+    place = Workplace(tmp_path_factory.mktemp("undisturbed") / "home", tiny, data_root)
     try:
         yield Undisturbed(place, place.figure("fig8a"))
     finally:

@@ -16,7 +16,6 @@ from repro.errors import Interrupted, TrackingError
 from repro.execution import Report, Task
 from repro.library import Library
 from repro.store import META
-from ssbrepro.data import cifar10
 from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
@@ -650,6 +649,7 @@ class TestDoctor:
         self, repro: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("repro.container.reachable", lambda: None)
+        (repro.home.parent / "data" / "cifar-10-batches-py").mkdir(parents=True)
         outcome = repro.call("doctor")
         assert outcome.status == 1
         assert "missing: repro data fetch" in outcome.words
@@ -671,6 +671,27 @@ class TestDoctor:
 
 
 class TestData:
+    @pytest.fixture
+    def folder(self, repro: Cli) -> Path:
+        """Where the dataset's files belong; there are none."""
+        path = repro.home.parent / "data" / "cifar-10-batches-py"
+        path.mkdir(parents=True)
+        return path
+
+    def test_without_a_folder_the_bundled_batch_is_checked(self, repro: Cli) -> None:
+        outcome = repro.call("data", "check")
+        assert outcome.status == 0
+        assert "the bundled first batch is intact" in outcome.words
+        assert "for profile paper: repro data fetch" in outcome.words
+
+    def test_a_damaged_bundle_is_said(self, repro: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("ssbrepro.data.bundle.read", lambda: b"something else")
+        outcome = repro.call("data", "check")
+        assert outcome.status == 3
+        assert "expected MD5 c99cafc152244af753f735de768cd75f" in outcome.err
+        assert "install the package again" in outcome.err
+
+    @pytest.mark.usefixtures("folder")
     def test_missing_data_names_files_and_the_remedy(self, repro: Cli) -> None:
         outcome = repro.call("data", "check")
         assert outcome.status == 3
@@ -683,24 +704,26 @@ class TestData:
         assert "`repro data fetch` downloads the official files" in outcome.err
 
     def test_complete_data(
-        self, repro: Cli, monkeypatch: pytest.MonkeyPatch, data_root: Path
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch, whole_dataset: Path
     ) -> None:
-        monkeypatch.setenv("SSBREPRO_DATA", str(data_root))
+        monkeypatch.setenv("SSBREPRO_DATA", str(whole_dataset))
         outcome = repro.call("data", "check")
         assert outcome.status == 0
-        assert f"CIFAR-10 is complete in {data_root}" in outcome.words
+        assert f"CIFAR-10 is complete in {whole_dataset}" in outcome.words
 
-    def test_a_download_that_fails_names_the_way_out(
+    def test_a_download_that_fails_is_one_line_with_the_way_out(
         self, repro: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def offline(root: Path) -> None:
-            raise cifar10.DataError(cifar10.check(root), "the download failed: no network")
-
-        monkeypatch.setattr(cifar10, "fetch", offline)
+        monkeypatch.setenv("SSBREPRO_DATA_URL", "http://127.0.0.1:9/mirror/")
         outcome = repro.call("data", "fetch")
         assert outcome.status == 3
-        assert "the download failed: no network" in outcome.err
-        assert "SSBREPRO_DATA=FOLDER" in outcome.err
+        (line,) = outcome.err.splitlines()
+        assert line.startswith("http://127.0.0.1:9/mirror/cifar-10-python.tar.gz: [Errno 111]")
+        assert "SSBREPRO_DATA_URL=URL" in line
+        assert "SSBREPRO_DATA=FOLDER" in line
+
+    def test_help_says_how_to_name_a_mirror(self, repro: Cli) -> None:
+        assert "SSBREPRO_DATA_URL" in repro.call("data", "fetch", "--help").out
 
 
 class TestTracking:

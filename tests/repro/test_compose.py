@@ -120,7 +120,6 @@ def test_compose_itself_accepts_both_files(tmp_path: Path, named: bool) -> None:
     data = [v for v in services["repro"]["volumes"] if v["target"] == "/state/data"]
     mounted = [("bind", folder)] if named else [("volume", "data")]
     assert [(v["type"], v["source"]) for v in data] == mounted
-    assert services["repro"]["environment"]["SSBREPRO_DATA"] == ("/state/data" if named else "")
     assert "deploy" not in services["mlflow"]
 
 

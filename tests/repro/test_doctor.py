@@ -23,8 +23,8 @@ def found(settings: Settings) -> dict[str, Finding]:
 
 def test_every_fault_has_a_remedy(settings: Settings) -> None:
     findings = found(dataclasses.replace(settings, manifests=settings.home))
-    assert not findings["CIFAR-10"].good
-    assert findings["CIFAR-10"].remedy == "repro data fetch"
+    assert findings["CIFAR-10"].good
+    assert "repro data fetch" in findings["CIFAR-10"].found
     assert not findings["manifests"].good
     assert findings["manifests"].remedy == "set SSBREPRO_MANIFESTS"
     assert findings["Python"].good
@@ -55,5 +55,21 @@ def test_a_folder_of_somebody_else_is_found(
     assert "cannot be written" in finding.found
 
 
-def test_the_data_is_checked_byte_for_byte(settings: Settings, data_root: Path) -> None:
-    assert found(dataclasses.replace(settings, data=data_root))["CIFAR-10"].good
+def test_a_folder_of_data_has_to_be_complete(settings: Settings) -> None:
+    (settings.data / "cifar-10-batches-py").mkdir(parents=True)
+    finding = found(settings)["CIFAR-10"]
+    assert not finding.good
+    assert finding.found == f"{settings.data}, 7 files missing or damaged"
+    assert finding.remedy == "repro data fetch"
+
+
+def test_a_damaged_bundle_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssbrepro.data.bundle.read", lambda: b"something else")
+    finding = found(settings)["CIFAR-10"]
+    assert not finding.good
+    assert "expected MD5 c99cafc152244af753f735de768cd75f" in finding.found
+    assert finding.remedy == "install the package again"
+
+
+def test_the_data_is_checked_byte_for_byte(settings: Settings, whole_dataset: Path) -> None:
+    assert found(dataclasses.replace(settings, data=whole_dataset))["CIFAR-10"].good

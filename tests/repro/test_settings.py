@@ -8,7 +8,13 @@ import pytest
 from repro.settings import Settings, num_threads
 from tests.fakes import CHECKOUT
 
-VARIABLES = ("SSBREPRO_HOME", "SSBREPRO_DATA", "SSBREPRO_MANIFESTS", "MLFLOW_TRACKING_URI")
+VARIABLES = (
+    "SSBREPRO_HOME",
+    "SSBREPRO_DATA",
+    "SSBREPRO_DATA_URL",
+    "SSBREPRO_MANIFESTS",
+    "MLFLOW_TRACKING_URI",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +27,7 @@ def test_without_variables_all_is_in_the_checkout() -> None:
     settings = Settings.from_environment()
     assert settings.home == CHECKOUT / ".ssbrepro"
     assert settings.data == settings.home / "data"
-    assert settings.data_is_ours
+    assert settings.data_url is None
     assert settings.manifests == CHECKOUT / "manifests"
     assert settings.tracking_uri == f"sqlite:///{settings.home}/mlflow.db"
     assert settings.local_tracking
@@ -34,13 +40,13 @@ def test_variables_decide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     settings = Settings.from_environment()
     assert settings.home == tmp_path / "state"
     assert settings.data == tmp_path / "state" / "data"
-    assert settings.data_is_ours
     assert settings.manifests == tmp_path / "m"
     monkeypatch.setenv("SSBREPRO_DATA", "~/images")
+    monkeypatch.setenv("SSBREPRO_DATA_URL", "http://mirror/data")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     settings = Settings.from_environment()
     assert settings.data == Path.home() / "images"
-    assert not settings.data_is_ours  # nothing is ever downloaded into a folder of the user's
+    assert settings.data_url == "http://mirror/data"
     assert not settings.local_tracking
 
 

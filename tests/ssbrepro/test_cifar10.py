@@ -1,15 +1,17 @@
-"""CIFAR-10: what is checked, what is fetched, and the binary task made of it."""
+"""CIFAR-10: what is checked, where it is read from, and the binary task made of it."""
 
 import hashlib
+import pickle
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from torchvision.datasets import CIFAR10
 
-from ssbrepro.data import cifar10
-from ssbrepro.data.cifar10 import DataError, check, fetch, load, load_classes
+from ssbrepro.data import bundle, cifar10, official
+from ssbrepro.data.cifar10 import DataError, check, load, load_classes
+from ssbrepro.stages.stage import CIFAR10_DIGEST
 
 NAMES = {
     *(f"data_batch_{batch}" for batch in range(1, 6)),
@@ -20,10 +22,10 @@ NAMES = {
 MD5_OF_BATCH_1 = "c99cafc152244af753f735de768cd75f"
 
 
-def official(monkeypatch, contents: dict[str, bytes]) -> None:
+def declare(monkeypatch, contents: dict[str, bytes]) -> None:
     """Declare these contents the official files."""
     digests = {name: hashlib.md5(content).hexdigest() for name, content in contents.items()}
-    monkeypatch.setattr(cifar10, "MD5", digests)
+    monkeypatch.setattr(official, "MD5", digests)
 
 
 def write(root: Path, contents: dict[str, bytes]) -> None:
@@ -63,7 +65,7 @@ def test_a_folder_in_the_place_of_a_file_is_a_missing_file(tmp_path):
 
 
 def test_only_what_is_wrong_is_named(monkeypatch, tmp_path):
-    official(monkeypatch, {"a": b"1", "b": b"2", "c": b"3"})
+    declare(monkeypatch, {"a": b"1", "b": b"2", "c": b"3"})
     write(tmp_path, {"a": b"1", "b": b"two", "unrelated": b"4"})
     assert [file.path.name for file in check(tmp_path)] == ["b", "c"]
 
@@ -80,135 +82,82 @@ def test_data_is_never_loaded_unchecked(tmp_path):
     write(tmp_path, {"data_batch_1": b"\x80\x04not a pickle to be trusted"})
     with pytest.raises(DataError) as caught:
         load(tmp_path, (0,), (1,), 10)
-    assert len(caught.value.files) == 7
-    assert str(tmp_path) in str(caught.value)
+    (bad,) = caught.value.files
+    assert bad.path == tmp_path / "cifar-10-batches-py" / "data_batch_1"
+    assert str(caught.value) == str(bad)
     with pytest.raises(DataError):
         load_classes(tmp_path, 10)
 
 
-class Archive:
-    """Stands for torchvision's download of the archive: counts the calls, then does as told."""
+class Bomb:
+    """Unpickling it leaves a file behind."""
 
-    def __init__(self, arrives=None, fails=None):
-        self.arrives = arrives or {}
-        self.fails = fails
-        self.roots = []
+    def __init__(self, path):
+        self.path = path
 
-    def __call__(self, url, download_root, *arguments, **options):
-        self.roots.append(Path(download_root))
-        if self.fails:
-            raise self.fails
-        write(Path(download_root), self.arrives)
+    def __reduce__(self):
+        return Path.touch, (self.path,)
 
 
-OFFICIAL = {"data_batch_1": b"1", "test_batch": b"2", "batches.meta": b"3"}
-
-
-@pytest.fixture
-def download_from(monkeypatch):
-    """Three small files in the place of the official seven, and no way into the network."""
-    official(monkeypatch, OFFICIAL)
-    digests = {name: hashlib.md5(content).hexdigest() for name, content in OFFICIAL.items()}
-    dataset = "torchvision.datasets.CIFAR10"
-    monkeypatch.setattr(f"{dataset}.train_list", [("data_batch_1", digests["data_batch_1"])])
-    monkeypatch.setattr(f"{dataset}.test_list", [("test_batch", digests["test_batch"])])
-    meta = {"filename": "batches.meta", "key": "label_names", "md5": digests["batches.meta"]}
-    monkeypatch.setattr(f"{dataset}.meta", meta)
-    # These contents are no pickles; that the right files arrive is all that is at stake.
-    unpickled = {"data": np.zeros((0, 3072), np.uint8), "labels": [], "label_names": []}
-    monkeypatch.setattr("pickle.load", lambda *arguments, **options: unpickled)
-
-    def install(archive):
-        name = "download_and_extract_archive"
-        monkeypatch.setattr(f"torchvision.datasets.cifar.{name}", archive)
-        monkeypatch.setattr(f"torchvision.datasets.utils.{name}", archive)
-        monkeypatch.setattr(cifar10, name, archive, raising=False)
-        return archive
-
-    return install
-
-
-def test_fetch_downloads_nothing_where_all_is_well(download_from, tmp_path):
-    write(tmp_path, OFFICIAL)
-    archive = download_from(Archive())
-    fetch(tmp_path)
-    assert archive.roots == []
-
-
-@pytest.mark.parametrize("present", [{}, {"data_batch_1": b"damaged", "batches.meta": b"3"}])
-def test_fetch_downloads_what_is_missing_or_damaged(download_from, tmp_path, present):
-    write(tmp_path, present)
-    archive = download_from(Archive(arrives=OFFICIAL))
-    fetch(tmp_path)
-    assert archive.roots == [tmp_path]
+def test_nothing_is_unpickled_even_where_the_md5_is_right(monkeypatch, tmp_path):
+    exploded = tmp_path / "exploded"
+    content = pickle.dumps({"labels": [3, 7], "data": Bomb(exploded)}, protocol=2)
+    declare(monkeypatch, {"data_batch_1": content})
+    write(tmp_path, {"data_batch_1": content})
     assert check(tmp_path) == []
+    assert official.parse(content) == (b"", [3, 7])
+    assert not exploded.exists()
 
 
-@pytest.mark.parametrize("labels", [{}, {"batches.meta": b"damaged"}])
-def test_fetch_repairs_the_labels_though_torchvision_does_not(download_from, tmp_path, labels):
-    # torchvision's own download looks at the image files only: with those in order it downloads
-    # nothing, and batches.meta stays as it is.
-    images = {name: content for name, content in OFFICIAL.items() if name != "batches.meta"}
-    write(tmp_path, images | labels)
-    download_from(Archive(arrives=OFFICIAL))
-    fetch(tmp_path)
-    assert check(tmp_path) == []
-
-
-@pytest.mark.parametrize("failure", [OSError("no route to host"), RuntimeError("File not found")])
-def test_a_failed_download_says_what_is_missing_and_why(download_from, tmp_path, failure):
-    write(tmp_path, {"test_batch": b"2", "batches.meta": b"3"})
-    download_from(Archive(fails=failure))
-    with pytest.raises(DataError) as caught:
-        fetch(tmp_path)
-    assert [file.path.name for file in caught.value.files] == ["data_batch_1"]
-    assert str(failure) in str(caught.value)
-    assert caught.value.__cause__ is failure
-
-
-def test_a_download_that_arrives_damaged_is_an_error(download_from, tmp_path):
-    download_from(Archive(arrives=OFFICIAL | {"test_batch": b"garbled"}))
-    with pytest.raises(DataError) as caught:
-        fetch(tmp_path)
-    assert "test_batch" in str(caught.value)
-
-
-@pytest.fixture
-def images(monkeypatch, tmp_path):
-    """Sixty random images of classes 0 to 9 in turn, in the place of the real ones."""
-    generator = np.random.default_rng(0)
-    dataset = SimpleNamespace(
-        data=generator.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8),
-        targets=[index % 10 for index in range(60)],
+def test_a_batch_is_its_longest_text_and_the_numbers_after_labels():
+    pixels = "\x00\xff" * (official.PIXEL_BYTES // 2)
+    # Texts of Python 2 are what the official files hold; only by hand are they written today.
+    text = b"T" + len(pixels).to_bytes(4, "little") + pixels.encode("latin-1")
+    content = (
+        b"\x80\x02}("
+        b"U\x06labelsq\x01](K\x06K\x09K\x00e"
+        b"U\x04dataq\x02" + text + b"U\x05otherq\x03](K\x05K\x04eu."
     )
-    # A channel of its own mean and width each, so that mixing channels up shows.
-    dataset.data[..., 1] //= 4
-    dataset.data[..., 2] = 200 + dataset.data[..., 2] // 8
-    monkeypatch.setattr(cifar10, "MD5", {})
-    monkeypatch.setattr(cifar10, "CIFAR10", lambda root, **options: dataset)
-    return dataset, tmp_path
+    batch = official.parse(content)
+    assert batch.labels == [6, 9, 0]
+    assert batch.pixels == pixels.encode("latin-1")
 
 
-def test_the_first_images_of_the_classes_come_in_the_order_of_the_dataset(images):
-    dataset, root = images
-    inputs, targets = load(root, (7, 2), (0, 9), 10)
-    chosen = [i for i, label in enumerate(dataset.targets) if label in (0, 2, 7, 9)][:10]
-    assert inputs.shape == (10, 3, 32, 32)
+def test_the_key_of_a_step_names_the_archive():
+    assert official.ARCHIVE_MD5 in CIFAR10_DIGEST
+
+
+# The first images, of the bundled batch unless there is a folder. ``data_root`` is empty.
+
+
+@pytest.fixture(scope="module")
+def first_batch():
+    """Pixels (10000, 3, 32, 32) and classes of the first batch."""
+    pixels, labels = official.parse(bundle.read())
+    return np.frombuffer(pixels, np.uint8).reshape(-1, 3, 32, 32), np.array(labels)
+
+
+def test_the_first_images_of_the_classes_come_in_the_order_of_the_dataset(data_root, first_batch):
+    pixels, labels = first_batch
+    inputs, targets = load(data_root, (7, 2), (0, 9), 300)
+    chosen = [i for i, label in enumerate(labels) if label in (0, 2, 7, 9)][:300]
+    assert inputs.shape == (300, 3, 32, 32)
     assert inputs.dtype == targets.dtype == torch.float32
-    expected = [1.0 if dataset.targets[i] in (2, 7) else -1.0 for i in chosen]
+    expected = [1.0 if labels[i] in (2, 7) else -1.0 for i in chosen]
     assert targets.tolist() == expected
     assert sorted(set(expected)) == [-1.0, 1.0]
-    pixels = dataset.data[chosen].astype(np.float64).transpose(0, 3, 1, 2)
-    mean = pixels.mean(axis=(0, 2, 3), keepdims=True)
-    deviation = pixels.std(axis=(0, 2, 3), keepdims=True)
+    images = pixels[chosen].astype(np.float64)
+    mean = images.mean(axis=(0, 2, 3), keepdims=True)
+    deviation = images.std(axis=(0, 2, 3), keepdims=True)
     # One rounding to float32 of numbers below 4.
-    np.testing.assert_allclose(inputs.numpy(), (pixels - mean) / deviation, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(inputs.numpy(), (images - mean) / deviation, rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize("num_examples", [1, 7, 24])
-def test_each_channel_has_zero_mean_and_unit_variance_over_the_images_taken(images, num_examples):
-    _, root = images
-    inputs = load(root, (0, 1), (2, 3), num_examples).inputs.double()
+def test_each_channel_has_zero_mean_and_unit_variance_over_the_images_taken(
+    data_root, num_examples
+):
+    inputs = load(data_root, (0, 1), (2, 3), num_examples).inputs.double()
     # Each value is rounded to float32: 6e-8 of at most 4, and their mean is closer still.
     assert inputs.mean(dim=(0, 2, 3)).abs().max() < 2e-7
     assert (inputs.square().mean(dim=(0, 2, 3)) - 1).abs().max() < 1e-6
@@ -220,57 +169,88 @@ def test_each_channel_has_zero_mean_and_unit_variance_over_the_images_taken(imag
         ((0, 1), (1, 2), 5, r"classes \[1\] are on both sides"),
         ((), (1,), 5, "both sides"),
         ((1,), (), 5, "both sides"),
-        ((0,), (1,), 13, "13 examples asked for; these classes have 12"),
+        ((0,), (1,), 10_001, "10001 examples asked for; these classes have 10000 training images"),
+        ((0, 0), (1, 10), 10_001, "these classes have 10000"),
         ((0,), (1,), 0, "0 examples"),
         ((0,), (1,), -1, "-1 examples"),
     ],
 )
-def test_an_impossible_task_is_an_error(images, positive, negative, num_examples, message):
-    _, root = images
+def test_an_impossible_task_is_an_error(data_root, positive, negative, num_examples, message):
     with pytest.raises(ValueError, match=message):
-        load(root, positive, negative, num_examples)
+        load(data_root, positive, negative, num_examples)
 
 
-def test_all_images_of_the_classes_can_be_asked_for(images):
-    _, root = images
-    assert len(load(root, (0,), (1,), 12).inputs) == 12
+@pytest.mark.parametrize("num_examples", [0, 50_001])
+def test_more_images_than_there_are_is_an_error(data_root, num_examples):
+    message = f"{num_examples} examples asked for; these classes have 50000"
+    with pytest.raises(ValueError, match=message):
+        load_classes(data_root, num_examples)
 
 
-def test_a_channel_without_contrast_is_an_error(images):
-    dataset, root = images
-    dataset.data[..., 1] = 7
+def test_all_that_the_bundle_has_can_be_asked_for_and_no_more(data_root):
+    assert len(load(data_root, (0,), (1,), 1979).inputs) == 1979
+    with pytest.raises(DataError) as caught:
+        load(data_root, (1,), (0,), 1980)
+    assert caught.value.files == ()
+    assert str(caught.value) == (
+        "1980 images of the classes [0, 1] are needed; the bundled first batch has 1979, "
+        f"and there is no {data_root / 'cifar-10-batches-py'}"
+    )
+
+
+def test_a_channel_without_contrast_is_an_error(monkeypatch, data_root, first_batch):
+    pixels = first_batch[0].copy()
+    pixels[:, 1] = 7
+    batch = official.Batch(pixels.tobytes(), first_batch[1].tolist())
+    monkeypatch.setattr(official, "parse", lambda content: batch)
     with pytest.raises(ValueError, match="channel"):
-        load(root, (0,), (1,), 12)
+        load(data_root, (0,), (1,), 12)
 
 
-def test_all_ten_classes_come_in_the_order_of_the_dataset(images):
-    dataset, root = images
-    inputs, labels = load_classes(root, 25)
+def test_all_ten_classes_come_in_the_order_of_the_dataset(data_root, first_batch):
+    inputs, labels = load_classes(data_root, 25)
     assert labels.dtype == torch.int64
-    assert labels.tolist() == dataset.targets[:25]
+    assert labels.tolist() == first_batch[1][:25].tolist()
     # The binary task that takes every class has the same images, bit for bit.
-    assert torch.equal(inputs, load(root, range(5), range(5, 10), 25).inputs)
-    assert len(load_classes(root, 60).labels) == 60
+    assert torch.equal(inputs, load(data_root, range(5), range(5, 10), 25).inputs)
+    assert len(load_classes(data_root, 10_000).labels) == 10_000
 
 
-@pytest.mark.parametrize("num_examples", [0, 61])
-def test_more_images_than_there_are_is_an_error(images, num_examples):
-    _, root = images
-    message = f"{num_examples} examples asked for; these classes have 60"
-    with pytest.raises(ValueError, match=message):
-        load_classes(root, num_examples)
+def test_a_folder_counts_even_if_it_is_empty_and_only_what_is_needed_is_read(tmp_path, data_root):
+    write(tmp_path, {})
+    with pytest.raises(DataError, match=r"data_batch_1: expected MD5 .* the file is missing"):
+        load_classes(tmp_path, 10)
+    write(tmp_path, {"data_batch_1": bundle.read(), "data_batch_2": b"damaged"})
+    assert torch.equal(
+        load_classes(tmp_path, 10_000).inputs, load_classes(data_root, 10_000).inputs
+    )
+    with pytest.raises(DataError, match=r"data_batch_2: expected MD5 .* found MD5"):
+        load_classes(tmp_path, 10_001)
 
 
-# The real files, where there are any.
+@pytest.mark.parametrize("damage", [b"", b"RIFF", b"\xff" * 1000])
+@pytest.mark.parametrize("name", ["SHEET", "FRAME"])
+def test_a_damaged_bundle_is_no_data(monkeypatch, tmp_path, data_root, name, damage):
+    path = tmp_path / getattr(bundle, name).name
+    path.write_bytes(damage)
+    monkeypatch.setattr(bundle, name, path)
+    with pytest.raises(DataError, match=r"bundled batch .* is damaged"):
+        load_classes(data_root, 10)
+    with pytest.raises(DataError):
+        cifar10.check_bundle()
+
+
+def test_a_bundle_of_another_content_is_no_data(monkeypatch, data_root):
+    content = bytearray(bundle.read())
+    content[1_000_000] ^= 1
+    monkeypatch.setattr(bundle, "read", lambda: bytes(content))
+    with pytest.raises(DataError, match=f"expected MD5 {MD5_OF_BATCH_1}, found MD5"):
+        load_classes(data_root, 10)
 
 
 @pytest.fixture(scope="module")
 def real(data_root):
     return load(data_root, range(5), range(5, 10), 1000)
-
-
-def test_the_real_files_are_the_official_ones(data_root):
-    assert check(data_root) == []
 
 
 def test_the_first_real_images_are_a_frog_two_trucks_a_deer_and_two_cars(real):
@@ -311,6 +291,48 @@ def test_the_first_real_pixels_are_those_of_the_frog(real):
         assert units[channel].item() == pytest.approx(step.item(), rel=1e-4)
 
 
-def test_too_many_real_images_are_an_error(data_root):
-    with pytest.raises(ValueError, match="these classes have 10000"):
-        load(data_root, (0,), (1,), 10_001)
+# The whole dataset, where there is one.
+
+
+def test_the_real_files_are_the_official_ones(whole_dataset):
+    assert check(whole_dataset) == []
+
+
+def test_every_batch_is_read_as_torchvision_reads_it(whole_dataset):
+    theirs = CIFAR10(str(whole_dataset), train=True, download=False)
+    folder = whole_dataset / "cifar-10-batches-py"
+    batches = [official.parse((folder / name).read_bytes()) for name in official.TRAINING]
+    pixels = b"".join(batch.pixels for batch in batches)
+    ours = np.frombuffer(pixels, np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    assert np.array_equal(ours, theirs.data)
+    assert [label for batch in batches for label in batch.labels] == theirs.targets
+    assert {theirs.targets.count(label) for label in range(10)} == {official.PER_CLASS}
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "num_examples"),
+    [
+        (range(5), range(5, 10), 256),  # li2022's smoke
+        (range(5), range(5, 10), 2000),  # its desk
+        ((0,), (1,), 1979),
+        ((0, 1, 8, 9), range(2, 8), 2000),
+        ((0,), (1,), 10_000),  # its paper, with two classes
+    ],
+)
+def test_the_images_are_those_torchvision_gives(
+    whole_dataset, data_root, positive, negative, num_examples
+):
+    theirs = CIFAR10(str(whole_dataset), train=True, download=False)
+    labels = np.array(theirs.targets)
+    chosen = np.flatnonzero(np.isin(labels, [*positive, *negative]))[:num_examples]
+    images = theirs.data[chosen].transpose(0, 3, 1, 2).astype(np.float64)
+    mean = images.mean(axis=(0, 2, 3), keepdims=True)
+    deviation = images.std(axis=(0, 2, 3), keepdims=True)
+    ours = load(whole_dataset, positive, negative, num_examples)
+    # One rounding to float32 of numbers below 4.
+    np.testing.assert_allclose(ours.inputs, (images - mean) / deviation, rtol=1e-7, atol=1e-7)
+    assert torch.equal(ours.targets == 1, torch.from_numpy(np.isin(labels[chosen], [*positive])))
+    if num_examples <= 2000:
+        bundled = load(data_root, positive, negative, num_examples)
+        assert torch.equal(ours.inputs, bundled.inputs)
+        assert torch.equal(ours.targets, bundled.targets)
