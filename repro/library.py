@@ -34,13 +34,13 @@ _NOT_FIGURES = ("paper", "experiment")
 class DeclaredStage:
     """A stage as the manifests declare it: values with origins, and what profiles change.
 
-    ``overrides`` are origins that win over both: those of an alternative.
+    ``overrides`` are origins, by profile, that win over both: those of an alternative.
     """
 
     name: str
     declaration: BaseModel
     profiles: Profiles
-    overrides: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    overrides: Mapping[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def parameters(self, profile: str) -> dict[str, Any]:
         """Parameter values at a profile."""
@@ -60,17 +60,25 @@ class DeclaredStage:
                 )
             else:
                 origins[name] = {"value": override, "provenance": "profile", "why": sizes.why}
-        return origins | dict(self.overrides)
+        return origins | self.overrides.get(profile, {})
 
     def alternatives(self) -> Iterator[tuple[str, "DeclaredStage"]]:
         """This stage with each of its alternatives applied, and how that is written."""
         for name in type(self.declaration).model_fields:
             for alternative in getattr(self.declaration, name).alternatives:
                 content = alternative.model_dump(mode="json", exclude_none=True)
-                values = {name: content["value"], **content.get("with_", {})}
+                always = {name: content["value"], **content.get("with_", {})}
+                sizes = content.get("profiles", {})
                 overrides = {
-                    parameter: {"value": value, "provenance": "alternative", "why": content["why"]}
-                    for parameter, value in values.items()
+                    profile: {
+                        parameter: {
+                            "value": value,
+                            "provenance": "alternative",
+                            "why": content["why"],
+                        }
+                        for parameter, value in (always | sizes.get(profile, {})).items()
+                    }
+                    for profile in type(self.profiles).model_fields
                 }
                 yield f"{name}={flow_text(content['value'])}", replace(self, overrides=overrides)
 
@@ -282,16 +290,20 @@ def _faulty_overrides(
 
 
 def _faulty_alternatives(document: Document[Any], stages: BaseModel) -> list[str]:
-    """Alternatives of a parameter that give it a second value in their 'with'."""
+    """Alternatives of a parameter that give it a second value in 'with' or 'profiles'."""
     return [
         document.fault(
-            ("stages", stage, name, "alternatives", index, "with", name),
-            "the alternative gives its value already; 'with' is for other parameters",
+            ("stages", stage, name, "alternatives", index, *place, name),
+            f"the alternative gives its value already; {place[0]!r} is for other parameters",
         )
         for stage, declaration in declared_stages(stages).items()
         for name in type(declaration).model_fields
         for index, alternative in enumerate(getattr(declaration, name).alternatives)
-        if alternative.with_ is not None and getattr(alternative.with_, name) is not None
+        for place, others in [
+            (("with",), alternative.with_),
+            *((("profiles", profile), sizes) for profile, sizes in alternative.profiles or ()),
+        ]
+        if others is not None and getattr(others, name) is not None
     ]
 
 

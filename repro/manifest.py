@@ -53,11 +53,20 @@ def _known_metric(name: str) -> str:
 Metric = Annotated[str, AfterValidator(_known_metric)]
 
 
+class SizesOfAlternative(_Model, Generic[Others]):
+    """What an alternative changes at some profiles only; it wins over ``with``."""
+
+    smoke: Others | None = None
+    desk: Others | None = None
+    paper: Others | None = None
+
+
 class Alternative(_Model, Generic[T, Others]):
     """Another value that the paper leaves open, and what has to change together with it."""
 
     value: T
     with_: Others | None = Field(default=None, alias="with")
+    profiles: SizesOfAlternative[Others] | None = None
     why: Text
 
 

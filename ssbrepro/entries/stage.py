@@ -24,7 +24,8 @@ _CHUNK = 500  # examples a forward pass; bounds memory only
 def entries_stage(parameters: EntriesParameters, context: Context) -> Result:
     """Draw entries that are live at the first checkpoint, and follow them through training.
 
-    The Hessian is that of the mean hinge loss over the first ``num_examples`` training images.
+    The Hessian is that of the mean hinge loss over the first ``num_examples`` training images, or
+    over all where training has fewer.
 
     Returns:
         Arrays ``epoch`` and ``num_active`` (checkpoints,), ``rows`` and ``columns`` (entries,),

@@ -136,9 +136,10 @@ class EntriesParameters:
     """Per-example values of uniformly drawn entries of the Hessian at each checkpoint.
 
     Pairs of weights are drawn until ``num_entries`` of them are live at the first checkpoint, that
-    is not zero for all of the first ``num_examples`` training examples, or until ``max_pairs`` pairs
-    of different layers have been tried. A checkpoint with fewer than ``min_active`` examples inside
-    the margin is left out: the law over so few is theirs, not the entries'.
+    is not zero for all of the first ``num_examples`` training examples (of all, where there are
+    fewer), or until ``max_pairs`` pairs of different layers have been tried. A checkpoint with fewer
+    than ``min_active`` examples inside the margin is left out: the law over so few is theirs, not the
+    entries'.
     """
 
     num_examples: Annotated[int, Ge(2)]

@@ -138,11 +138,6 @@ def changes(one: FigureManifest, other: FigureManifest, profile: str) -> dict[st
         ),
         ("cut_factor=1", "cut_factor=1.0", {"training.cut_factor": 1.0}),
         (
-            "positive_classes=[0]",
-            "positive_classes=[0]",
-            {"training.positive_classes": [0], "training.negative_classes": [1]},
-        ),
-        (
             "positive_classes=[0,1,8, 9]",
             "positive_classes=[0, 1, 8, 9]",
             {"training.positive_classes": [0, 1, 8, 9],
@@ -163,6 +158,49 @@ def test_an_alternative_changes_its_values_and_what_goes_with_them(
             is_changed = f"{stage.name}.{name}" in expected
             assert (origin["provenance"] == "alternative") == is_changed
             assert origin.get("where") or origin["why"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "sizes"),
+    [
+        ("smoke", {}),
+        ("desk", {"training.num_examples": 1979}),
+        ("paper", {"training.num_examples": 10_000}),
+    ],
+)
+def test_an_alternative_may_change_sizes_at_some_profiles(
+    open_figure: FigureManifest, profile: str, sizes: dict[str, object]
+) -> None:
+    changed = open_figure.with_alternative("positive_classes=[0]")
+    classes = {"training.positive_classes": [0], "training.negative_classes": [1]}
+    assert changes(open_figure, changed, profile) == classes | sizes
+    origins = next(s.origins(profile) for s in changed.stages if s.name == "training")
+    if sizes:
+        assert origins["num_examples"]["provenance"] == "alternative"
+        assert "1,979 of the first 10,000" in origins["num_examples"]["why"]
+
+
+def test_what_an_alternative_changes_at_a_profile_wins_over_what_it_always_changes(
+    tmp_path: Path,
+) -> None:
+    folder = copy_manifests(tmp_path / "manifests")
+    options = """\
+      why: resolves p-values to 0.001
+      alternatives:
+        - value: 99
+          with: {num_draws: 49}
+          profiles: {smoke: {num_draws: 29}, desk: {num_grid_points: 11}}
+          why: a coarser test
+"""
+    path = folder / "li2022" / "fig8a.yaml"
+    replace_once(path, "      why: resolves p-values to 0.001\n", options)
+    manifest = Library(folder).load("li2022/fig8a")
+    assert isinstance(manifest, FigureManifest)
+    changed = manifest.with_alternative("num_flips=99")
+    always = {"spectrum.num_flips": 99, "spectrum.num_draws": 49}
+    assert changes(manifest, changed, "smoke") == always | {"spectrum.num_draws": 29}
+    assert changes(manifest, changed, "desk") == always | {"spectrum.num_grid_points": 11}
+    assert changes(manifest, changed, "paper") == always
 
 
 @pytest.mark.parametrize(

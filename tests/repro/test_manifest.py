@@ -248,6 +248,34 @@ FAULTS: dict[str, Edit] = {
         "stages.training.positive_classes.alternatives.0.with.positive_classes: "
         "the alternative gives its value already; 'with' is for other parameters",
     ),
+    "alternative that changes itself at a profile": (
+        "experiment.yaml",
+        "desk: {num_examples: 1979}",
+        "desk: {num_examples: 1979, positive_classes: [1]}",
+        "stages.training.positive_classes.alternatives.0.profiles.desk.positive_classes: "
+        "the alternative gives its value already; 'profiles' is for other parameters",
+    ),
+    "alternative at a misspelt profile": (
+        "experiment.yaml",
+        "desk: {num_examples: 1979}",
+        "dsk: {num_examples: 1979}",
+        "stages.training.positive_classes.alternatives.0.profiles.dsk: unknown field "
+        "(did you mean desk or smoke?)",
+    ),
+    "alternative that changes an unknown parameter at a profile": (
+        "experiment.yaml",
+        "desk: {num_examples: 1979}",
+        "desk: {num_exmples: 1979}",
+        "stages.training.positive_classes.alternatives.0.profiles.desk.num_exmples: unknown field "
+        "(did you mean num_examples",
+    ),
+    "alternative that is too small at a profile": (
+        "experiment.yaml",
+        "desk: {num_examples: 1979}",
+        "desk: {num_examples: 0}",
+        "stages.training.positive_classes.alternatives.0.profiles.desk.num_examples: "
+        "Input should be greater than or equal to 1 (found 0)",
+    ),
     "alternative of a figure's own stage with itself": (
         "fig8a.yaml",
         "      why: resolves p-values to 0.001\n",

@@ -128,6 +128,15 @@ def test_the_stage_follows_the_same_live_entries_and_accounts_for_every_number(m
     assert [report[2] for report in progress.reports].count("Hessian entries") == 3
 
 
+def test_a_training_set_of_fewer_examples_is_measured_whole(trained):
+    arrays = entries_of(trained, num_examples=2000).arrays
+    assert int(arrays["num_examples"]) == 8
+    whole = entries_of(trained, num_examples=8).arrays
+    assert arrays.keys() == whole.keys()
+    for name in arrays:
+        np.testing.assert_array_equal(arrays[name], whole[name])
+
+
 def test_the_values_are_those_of_the_examples_inside_the_margin(images, trained, measured):
     arrays = measured[0].arrays
     model = vgg12(TRAINING.width)
