@@ -62,6 +62,10 @@ def test_every_manifest_names_the_schema_for_editors() -> None:
         assert first == "# yaml-language-server: $schema=../schema.json", path
 
 
+# Images of each class in CIFAR-10's first training batch.
+IN_FIRST_BATCH = [1005, 974, 1032, 1016, 999, 937, 1030, 1001, 1025, 981]
+
+
 class TestConformance:
     """What every committed figure must have, whoever adds it."""
 
@@ -119,6 +123,25 @@ class TestConformance:
             option, text = shlex.split(line)
             assert option == "--alternative"
             assert committed.with_alternative(text).alternative == text
+
+    @pytest.mark.parametrize("profile", PROFILES)
+    def test_there_are_images_enough_and_in_the_bundle_unless_at_paper(
+        self, committed: FigureManifest, profile: str
+    ) -> None:
+        with pytest.raises(UsageError) as caught:
+            committed.with_alternative("")
+        options = [shlex.split(line)[1] for line in str(caught.value).splitlines()[1:]]
+        choices = [committed.with_alternative(text) for text in options]
+        for manifest in (committed, *choices):
+            for stage in manifest.stages:
+                taken = stage.parameters(profile)
+                if STAGES[stage.name].data is None or "num_examples" not in taken:
+                    continue
+                classes = [*taken.get("positive_classes", range(10))]
+                classes += taken.get("negative_classes", ())
+                there_are = [5000] * 10 if profile == "paper" else IN_FIRST_BATCH
+                limit = sum(there_are[label] for label in classes)
+                assert taken["num_examples"] <= limit, (manifest.alternative, stage.name)
 
     def test_a_module_draws_it(self, committed: FigureManifest) -> None:
         name = plot_module(committed.id)

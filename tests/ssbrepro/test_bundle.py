@@ -27,6 +27,13 @@ def test_the_official_file_comes_out_byte_for_byte(content):
     assert official.md5(content) == MD5_OF_BATCH_1
 
 
+def test_it_has_about_a_thousand_images_of_each_class(content):
+    labels = official.parse(content).labels
+    # The manifests' tests count on these numbers.
+    numbers = [1005, 974, 1032, 1016, 999, 937, 1030, 1001, 1025, 981]
+    assert [labels.count(label) for label in range(10)] == numbers
+
+
 def test_a_bundle_made_anew_holds_the_official_file(elsewhere, content):
     bundle.make(content)
     assert {path.name for path in elsewhere.iterdir()} == {"batch-1.webp", "batch-1.xz"}
