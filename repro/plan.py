@@ -8,6 +8,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from repro import kernels
 from repro.code import module_digests
 from repro.files import canonical_digest
 from repro.library import FigureManifest, NotComputableManifest
@@ -23,7 +24,7 @@ class Step:
     """One stage with everything its result depends on.
 
     ``parts`` is what the key is the digest of: stage, parameters, seed, inputs, data, code, and what
-    changes bits (device, libraries, threads, processor architecture).
+    changes bits (device, libraries, threads, the processor's architecture and instructions).
     """
 
     stage: str
@@ -97,6 +98,8 @@ def make_step(
         "device": device,
         "threads": threads,
         "architecture": platform.machine(),
+        "instructions": kernels.instructions(),
+        "limits": kernels.limits(),
         "libraries": library_versions(),
     }
     # Through JSON once, so that parts compare equal to those read back from the store.

@@ -1,5 +1,6 @@
 """Running figures for the command line: compute, record, show and track, here or in the container."""
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from repro import files
+from repro import files, kernels
 from repro.checks import changed_claims
 from repro.console import Screen, say, show_alternative, show_not_computable, show_run
 from repro.errors import ReproError, TrackingError
@@ -94,7 +95,10 @@ class Runner:
             home=home,
             manifests=self.settings.manifests,
             data=self.settings.data,
-            environment={"MLFLOW_TRACKING_URI": NO_TRACKING},
+            environment={
+                "MLFLOW_TRACKING_URI": NO_TRACKING,
+                kernels.VARIABLE: os.environ.get(kernels.VARIABLE, ""),
+            },
         )
         if not outcome.exists():
             return status, []
