@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -12,14 +12,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from repro import files
-from repro.checks import MIN_RUNS
+from repro import files, wording
+from repro.checks import AS_RECORDED, MIN_RUNS, tally
 from repro.console import say, show_not_computable, show_table
 from repro.errors import Interrupted, ManifestError, ReproError, UsageError
 from repro.execution import LocalProcesses
 from repro.library import FigureManifest, Library, NotComputableManifest
 from repro.loading import nearest_names
-from repro.manifest import PROFILES
+from repro.manifest import NOT_COMPUTABLE, PROFILES
 from repro.plan import NoPlan, Plan, changed_parts, make_plan
 from repro.record import all_runs
 from repro.references import recorded_runs, write_references
@@ -83,7 +83,7 @@ def run(
         raise typer.Exit(status)
     wanted = _wanted(ids, profile, device, seed, alternative)
     entries = [runner.run(figure, others, fresh) for figure, others in wanted]
-    _finish(entries, json_file, failing=("failed",))
+    _finish(entries, json_file, failed=any(entry["failures"] for entry in entries))
 
 
 @app.command()
@@ -102,9 +102,9 @@ def verify(
         entry = runner.run(figure, (), fresh=False)
         if isinstance(figure, Plan) and not recorded_runs(figure.manifest, figure.profile):
             out.print(f"  nothing is recorded: repro record {figure.manifest.id} --seeds 0-9")
-            entry["status"] = "failed"
         entries.append(entry)
-    _finish(entries, json_file, failing=("failed", "unchecked"))
+    told = (AS_RECORDED, NOT_COMPUTABLE)
+    _finish(entries, json_file, failed=any(entry["status"] not in told for entry in entries))
 
 
 @app.command()
@@ -131,29 +131,32 @@ def record(
 
 @app.command("list")
 def list_figures(json_file: JsonOption = None) -> None:
-    """Show every manifest and the verdict last recorded on this machine."""
+    """Show every manifest and what its last run on this machine came to."""
     settings = Settings.from_environment()
     library = Library(settings.manifests)
     latest = {run.record["id"]: run.record for run in all_runs(settings) if not run.alternative}
-    rows: list[dict[str, str | None]] = []
+    rows: list[dict[str, Any]] = []
     for figure_id in library.ids():
         manifest = library.load(figure_id)
-        last = latest.get(figure_id, {"status": None, "profile": None})
+        last = latest.get(figure_id, {"status": None, "profile": None, "claims": None})
         if isinstance(manifest, NotComputableManifest):
-            last = {"status": "not computable", "profile": None}
+            last = {"status": manifest.figure.kind, "profile": None, "claims": None}
+        counts = None if last["claims"] is None else tally(last["claims"])
         rows.append(
             {
                 "id": figure_id,
                 "title": manifest.figure.title,
                 "kind": manifest.figure.kind,
-                "verdict": last["status"],
+                "status": last["status"],
                 "profile": last["profile"],
+                "verdict": None if counts is None else wording.claims(counts),
+                "verdicts": counts,
             }
         )
     show_table(
         out,
-        ("id", "title", "kind", "last verdict"),
-        [(str(r["id"]), str(r["title"]), str(r["kind"]), _last_verdict(r)) for r in rows],
+        ("id", "title", "claims, last run", "artifact"),
+        [(r["id"], r["title"], *_last_run(r)) for r in rows],
     )
     if json_file:
         files.write_json(json_file, {"figures": rows})
@@ -390,10 +393,10 @@ def _wanted(
     return wanted
 
 
-def _finish(entries: list[dict[str, Any]], json_file: Path | None, failing: Sequence[str]) -> None:
+def _finish(entries: list[dict[str, Any]], json_file: Path | None, failed: bool) -> None:
     if json_file:
         files.write_json(json_file, {"figures": entries})
-    if any(entry["status"] in failing for entry in entries):
+    if failed:
         raise typer.Exit(1)
 
 
@@ -422,9 +425,11 @@ def _estimate(values: Sequence[float], unit: float, name: str) -> str:
     return f"{sorted(values)[len(values) // 2] / unit:,.0f} {name}" if values else "not recorded"
 
 
-def _last_verdict(row: dict[str, str | None]) -> str:
-    at = "" if row["profile"] is None else f" ({row['profile']})"
-    return "not run here" if row["verdict"] is None else f"{row['verdict']}{at}"
+def _last_run(row: Mapping[str, Any]) -> tuple[str, str]:
+    """What the paper's claims came to in the last run on this machine, and what the artifact did."""
+    if row["verdict"] is None:
+        return "", row["status"] or "not run here"
+    return f"{row['verdict']} ({row['profile']})", row["status"]
 
 
 if __name__ == "__main__":

@@ -17,19 +17,18 @@ from repro.plan import Step
 
 _LINE_SECONDS = 15.0  # between progress lines where there is no terminal to redraw
 
+# Green is for what supports a paper, magenta for what does not, red for an artifact that changed.
 _COLOURS = {
     "supported": "green",
-    "holds": "green",
-    "within": "green",
-    "passed": "green",
+    "not supported": "magenta",
     "inconclusive": "yellow",
     "no tolerance": "yellow",
-    "unchecked": "yellow",
-    "not supported": "red",
+    "not recorded": "yellow",
+    "changed": "red",
+    "failed": "red",
     "violated": "red",
     "outside": "red",
     "missing": "red",
-    "failed": "red",
 }
 
 
@@ -97,10 +96,13 @@ def say(console: Console, text: str) -> None:
 
 def show_run(console: Console, entry: Mapping[str, Any]) -> None:
     """A figure's verdicts as tables, every failure with what it means."""
-    title = Text.assemble(
-        (f"{entry['id']}", "bold"), f" at {entry['profile']}: ", _coloured(entry["status"])
-    )
-    console.print(title)
+    counts = [
+        Text(f"{count} {verdict}", style=_COLOURS[verdict])
+        for verdict, count in entry["verdicts"].items()
+        if count
+    ]
+    name = Text.assemble((f"{entry['id']}", "bold"), f" at {entry['profile']}: ")
+    console.print(name + Text(", ").join(counts) + Text("; ") + _coloured(entry["status"]))
     rows = [
         (c["id"], wording.number(c["value"]), wording.bound(c), _with_reason(c))
         for c in entry["claims"]
@@ -115,6 +117,8 @@ def show_run(console: Console, entry: Mapping[str, Any]) -> None:
             for r in entry["references"]
         ],
     )
+    for failure in entry["failures"]:
+        console.print(f"  check failed: {failure}", style="red", highlight=False, markup=False)
 
 
 def show_alternative(

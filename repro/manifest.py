@@ -23,8 +23,9 @@ from pydantic import (
 from pydantic.json_schema import models_json_schema
 
 from repro.loading import nearest_names
-from ssbrepro.stages import STAGES
+from ssbrepro.stages import STAGES, Domain
 
+NOT_COMPUTABLE = "not-computable"
 PROFILES = ("smoke", "desk", "paper")
 Profile = Literal["smoke", "desk", "paper"]
 T = TypeVar("T")
@@ -51,6 +52,12 @@ def _known_metric(name: str) -> str:
 
 
 Metric = Annotated[str, AfterValidator(_known_metric)]
+
+
+def domain_of(metric: str) -> Domain:
+    """Where a metric, "stage.number", can lie at all."""
+    stage, _, number = metric.partition(".")
+    return STAGES[stage].numbers[number]
 
 
 class Alternative(_Model, Generic[T, Others]):
@@ -219,7 +226,7 @@ class NotComputable(_Model):
     """A figure that no computation gives, such as a photograph, listed with the reason."""
 
     schema_version: Literal[1]
-    kind: Literal["not-computable"]
+    kind: Literal["not-computable"]  # NOT_COMPUTABLE; a type needs the literal
     title: Text
     caption: Text
     why: Text
@@ -228,7 +235,7 @@ class NotComputable(_Model):
 # What a figure's file may be.
 FIGURE_KINDS: Mapping[str, type[Figure | NotComputable]] = {
     "figure": Figure,
-    "not-computable": NotComputable,
+    NOT_COMPUTABLE: NotComputable,
 }
 
 

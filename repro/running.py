@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from repro import files, kernels
-from repro.checks import changed_claims
+from repro.checks import FAILED, changed_claims, tally
 from repro.console import Screen, say, show_alternative, show_not_computable, show_run
 from repro.errors import ReproError, TrackingError
 from repro.execution import Executor, run_plan
@@ -48,14 +48,16 @@ class Runner:
             own = {step.key for step in plan.steps} - shared
             recorded, other = self.record(plan, own if fresh else ())
             changed = changed_claims(entry["claims"], other["claims"])
-            names = ("metrics", "identities", "claims", "steps", "artifacts")
-            part = {"alternative": recorded.alternative, "changed": changed}
+            names = ("metrics", "verdicts", "identities", "claims", "steps", "artifacts")
+            name = recorded.alternative
+            part = {"alternative": name, "changed": changed, "status": other["status"]}
             part |= {name: other[name] for name in names}
             show_alternative(self.out, entry, part)
             self._finish(recorded)
             entry["alternatives"].append(part)
-            if other["status"] == "failed":
-                entry["status"] = "failed"
+            if other["status"] == FAILED:
+                entry["status"] = FAILED
+                entry["failures"] += [f"with {name}: {failure}" for failure in other["failures"]]
         return entry
 
     def record(self, plan: Plan, fresh: Collection[str] = ()) -> tuple[Run, dict[str, Any]]:
@@ -162,6 +164,8 @@ def _entry_of_nothing(wanted: NoPlan) -> dict[str, Any]:
         "profile": wanted.profile,
         "seed": wanted.seed,
         "status": wanted.manifest.figure.kind,
+        "failures": [],
         "metrics": {},
+        "verdicts": tally([]),
         **{kind: [] for kind in kinds},
     }

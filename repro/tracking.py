@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from repro import files, wording
+from repro.checks import tally
 from repro.errors import StoreError, TrackingError
 from repro.record import TRACKED, Run
 from repro.settings import Settings
@@ -103,7 +104,8 @@ def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
             "figure": record["id"],
             "profile": record["profile"],
             "alternative": run.alternative or "none",
-            "verdict": record["status"],
+            "verdict": wording.claims(tally(record["claims"])),
+            "status": record["status"],
             "manifest_sha256": files.canonical_digest(record["manifest"]),
             "image_digest": record["machine"]["image"] or "none",
             "mlflow.note.content": _note(record),

@@ -23,6 +23,11 @@ def interval(reference: Mapping[str, Any]) -> str:
     return f"{reference['low']:.4g} to {reference['high']:.4g}"
 
 
+def claims(counts: Mapping[str, int]) -> str:
+    """How many claims came to which verdict, such as "2 supported, 1 inconclusive"."""
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) or "none"
+
+
 def dependence(alternative: str, changed: Sequence[str]) -> str:
     """Whether the answer is another one with an alternative, given the claims whose verdict is."""
     if not changed:

@@ -189,7 +189,7 @@ class TestRunning:
         assert (entry["id"], entry["profile"], entry["status"]) == (
             BOTH_STAGES,
             "smoke",
-            "unchecked",
+            "not recorded",
         )
         assert all(isinstance(value, float) for value in entry["metrics"].values())
         for claim in entry["claims"]:
@@ -225,7 +225,8 @@ class TestRunning:
         outcome = repro.call("fig8b", "--profile", "smoke")
         assert outcome.status == 1
         assert "zero-loss 0.0005 ≤ 1e-09 not supported" in outcome.words
-        assert "li2022/fig8b at smoke: failed" in outcome.words
+        assert "li2022/fig8b at smoke: 1 supported, 1 not supported; not recorded" in outcome.words
+        assert "check failed: claim zero-loss: not supported, and nothing is" in outcome.words
 
     def test_a_stage_that_fails_is_status_3_and_one_line(self, repro: Cli) -> None:
         repro.executor.behaviour["training"] = lambda task, report: -9
@@ -283,14 +284,15 @@ class TestVerifying:
         assert repro.executor.ran == ["training"] * 3
         assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [0, 1, 2]
         status, entry = self.verify(repro)
-        assert (status, entry["status"]) == (0, "passed")
+        assert (status, entry["status"], entry["failures"]) == (0, "as recorded", [])
+        assert entry["verdicts"] == {"supported": 2, "not supported": 0, "inconclusive": 0}
         for reference in entry["references"]:
             assert reference["verdict"] == "within"
             assert reference["low"] <= reference["value"] <= reference["high"]
 
     def test_nothing_recorded_never_verifies(self, repro: Cli) -> None:
         status, entry = self.verify(repro)
-        assert (status, entry["status"]) == (1, "failed")
+        assert (status, entry["status"]) == (1, "not recorded")
         outcome = repro.call("verify", "--all", "--profile", "smoke")
         assert outcome.status == 1
         assert "nothing is recorded: repro record li2022/fig8a --seeds 0-9" in outcome.words
@@ -299,7 +301,7 @@ class TestVerifying:
         outcome = repro.call("record", "fig8b", "--seeds", "0,1", "--profile", "smoke")
         assert "fewer than 3 runs give no tolerance" in outcome.words
         status, entry = self.verify(repro)
-        assert (status, entry["status"]) == (1, "unchecked")
+        assert (status, entry["status"]) == (1, "not recorded")
 
     def test_everything_is_recorded_at_once(self, repro: Cli) -> None:
         outcome = repro.call("record", "--all", "--seeds", "0-2", "--profile", "smoke")
@@ -322,7 +324,8 @@ class TestVerifying:
         path = self.record(repro)
         self.tamper(path, lambda run: run["metrics"].update({"training.final_loss": 9.0}))
         status, entry = self.verify(repro)
-        assert (status, entry["status"]) == (1, "failed")
+        assert (status, entry["status"]) == (1, "changed")
+        assert entry["failures"] == ["training.final_loss: outside what recorded runs make expect"]
         verdicts = {one["metric"]: one["verdict"] for one in entry["references"]}
         assert verdicts["training.final_loss"] == "outside"
         assert verdicts["training.mean_loss"] == "within"
@@ -332,17 +335,17 @@ class TestVerifying:
         path = self.record(repro)
         self.tamper(path, lambda run: run["claims"].update({"zero-loss": verdict}))
         status, entry = self.verify(repro)
-        assert (status, entry["status"]) == (1, "failed")
+        assert (status, entry["status"]) == (1, "changed")
+        assert entry["failures"] == [f"claim zero-loss: supported, recorded: {verdict}"]
         assert entry["claims"][0]["verdict"] == "supported"
 
-    def test_a_metric_without_recorded_values_is_never_passed(self, repro: Cli) -> None:
+    def test_a_metric_without_recorded_values_is_never_as_recorded(self, repro: Cli) -> None:
         path = self.record(repro)
         self.tamper(path, lambda run: run["metrics"].pop("training.final_loss"))
         status, entry = self.verify(repro)
-        assert status == 1
-        assert entry["status"] != "passed"
+        assert (status, entry["status"]) == (1, "not recorded")
 
-    def test_a_value_that_was_not_measured_is_never_passed(self, repro: Cli) -> None:
+    def test_a_value_that_was_not_measured_is_never_as_recorded(self, repro: Cli) -> None:
         self.record(repro)
 
         def measures_less(task: Task, report: Report) -> int:
@@ -357,7 +360,8 @@ class TestVerifying:
 
         repro.executor.behaviour["training"] = measures_less
         status, entry = self.verify(repro)
-        assert (status, entry["status"]) == (1, "failed")
+        assert (status, entry["status"]) == (1, "changed")
+        assert entry["failures"] == ["training.mean_loss: missing"]
         assert {one["metric"]: one["verdict"] for one in entry["references"]}[
             "training.mean_loss"
         ] == "missing"
@@ -382,7 +386,9 @@ class TestNotComputable:
         assert entries == [
             {
                 "id": NOT_COMPUTABLE, "profile": "smoke", "seed": 3, "status": "not-computable",
-                "metrics": {}, "identities": [], "claims": [], "references": [], "steps": [],
+                "failures": [], "metrics": {},
+                "verdicts": {"supported": 0, "not supported": 0, "inconclusive": 0},
+                "identities": [], "claims": [], "references": [], "steps": [],
                 "artifacts": [], "alternatives": [],
             }
         ]  # fmt: skip
@@ -391,11 +397,13 @@ class TestNotComputable:
     def test_it_keeps_its_place_among_others(self, repro: Cli) -> None:
         _, entries = repro.json("run", "fig8b", "fig1", "--profile", "smoke")
         assert [(entry["id"], entry["status"]) for entry in entries] == [
-            (FIGURE, "unchecked"),
+            (FIGURE, "not recorded"),
             (NOT_COMPUTABLE, "not-computable"),
         ]
         _, entries = repro.json("verify", "--all", "--profile", "smoke")
-        assert [entry["status"] for entry in entries] == ["not-computable", "failed", "failed"]
+        assert [entry["status"] for entry in entries] == [
+            "not-computable", "not recorded", "not recorded"
+        ]  # fmt: skip
 
     @pytest.mark.parametrize(
         "command", [("plan", "fig1"), ("explain", "fig1"), ("record", "fig1", "--seeds", "0")]
@@ -443,12 +451,13 @@ class TestAlternatives:
         options = ("--alternative", "num_flips=99", "--alternative", "cut_factor=1")
         status, (entry,) = repro.json("fig8a", "--profile", "smoke", *options)
         assert status == 0  # a claim that falls with an alternative is an answer, no failure
-        assert (entry["id"], entry["status"]) == (BOTH_STAGES, "unchecked")
+        assert (entry["id"], entry["status"]) == (BOTH_STAGES, "not recorded")
         assert repro.executor.ran == ["training", "spectrum", "spectrum", "training", "spectrum"]
         later, earlier = entry["alternatives"]
         for part in (later, earlier):
             assert set(part) == {
-                "alternative", "changed", "metrics", "identities", "claims", "steps", "artifacts"
+                "alternative", "changed", "status", "metrics", "verdicts", "identities", "claims",
+                "steps", "artifacts"
             }  # fmt: skip
             assert all(Path(path).is_file() for path in part["artifacts"])
             assert set(part["artifacts"]).isdisjoint(
@@ -478,6 +487,7 @@ class TestAlternatives:
         options = ("fig8a", "--profile", "smoke", "--alternative", "num_flips=99")
         status, (entry,) = repro.json(*options)
         assert (status, entry["status"]) == (1, "failed")
+        assert entry["failures"] == ["with num_flips=99: identity euler: violated"]
         assert {identity["verdict"] for identity in entry["identities"]} == {"holds"}
         assert "euler 9 ≤ 0.0001 violated" in repro.call(*options).words
 
@@ -491,9 +501,9 @@ class TestAlternatives:
             if content["alternative"]:  # the latest of all
                 path.write_text(json.dumps(content | {"recorded_at": "2999-01-01T00:00:00+00:00"}))
         _, rows = repro.json("list")
-        assert {row["id"]: row["verdict"] for row in rows}[BOTH_STAGES] in ("passed", "unchecked")
+        assert {row["id"]: row["status"] for row in rows}[BOTH_STAGES] == "not recorded"
         status, (entry,) = repro.json("verify", "fig8a", "--profile", "smoke")
-        assert (status, entry["status"], entry["alternatives"]) == (0, "passed", [])
+        assert (status, entry["status"], entry["alternatives"]) == (0, "as recorded", [])
         repro.call("record", "fig8a", "--seeds", "0-2", "--profile", "smoke")
         references = repro.manifests / "li2022" / "references" / "fig8a.smoke.json"
         assert "9.0" not in references.read_text()
@@ -572,17 +582,21 @@ class TestLooking:
     def test_list(self, repro: Cli) -> None:
         outcome = repro.call("list")
         assert outcome.status == 0
-        assert "li2022/fig8b Training loss and figure not run here accuracy" in outcome.words
-        assert "li2022/fig1 Environment and Umwelt not-computable not computable" in outcome.words
+        assert "li2022/fig8b Training loss and" in outcome.words
         repro.call("fig8b", "--profile", "smoke")
         status, rows = repro.json("list")
         assert status == 0
-        assert [(row["id"], row["kind"], row["verdict"], row["profile"]) for row in rows] == [
-            (NOT_COMPUTABLE, "not-computable", "not computable", None),
-            (BOTH_STAGES, "figure", None, None),
-            (FIGURE, "figure", "unchecked", "smoke"),
-        ]
-        assert "unchecked (smoke)" in repro.call("list").words
+        assert [tuple(row.values()) for row in rows] == [
+            (NOT_COMPUTABLE, "Environment and Umwelt of a honey bee", "not-computable",
+             "not-computable", None, None, None),
+            (BOTH_STAGES, "Eigenvalue density of the Hessian throughout training", "figure", None, None, None, None),
+            (FIGURE, "Training loss and accuracy", "figure", "not recorded", "smoke", "2 supported",
+             {"supported": 2, "not supported": 0, "inconclusive": 0}),
+        ]  # fmt: skip
+        assert set(rows[0]) == {
+            "id", "title", "kind", "status", "profile", "verdict", "verdicts"
+        }  # fmt: skip
+        assert "2 supported (smoke) not recorded" in repro.call("list").words
 
     def test_plan_runs_nothing(self, repro: Cli) -> None:
         outcome = repro.call("plan", "fig8a", "--profile", "smoke")

@@ -77,7 +77,9 @@ def entry(**changes: Any) -> dict[str, Any]:
     return {
         "id": "li2022/fig8b",
         "profile": "smoke",
-        "status": "failed",
+        "status": "changed",
+        "failures": ["claim zero-loss: not supported, recorded: supported"],
+        "verdicts": {"supported": 0, "not supported": 1, "inconclusive": 0},
         "claims": [claim],
         "identities": [{"id": "euler", "value": 1e-7, "bound": 1e-4, "verdict": "holds"}],
         "references": [
@@ -91,7 +93,8 @@ def test_verdicts_are_shown_with_their_reasons() -> None:
     shown, text = console()
     show_run(shown, entry())
     words = " ".join(text.getvalue().split())
-    assert "li2022/fig8b at smoke: failed" in words
+    assert "li2022/fig8b at smoke: 1 not supported; changed" in words
+    assert "check failed: claim zero-loss: not supported, recorded: supported" in words
     assert "zero-loss 0.5 ≤ 0.1 not supported: recorded: supported" in words
     assert "exact identities hold to 1.0e-07: euler" in words
     assert "training.final_loss missing 0.1 to 0.2 missing" in words
