@@ -589,7 +589,8 @@ class TestLooking:
         assert [tuple(row.values()) for row in rows] == [
             (NOT_COMPUTABLE, "Environment and Umwelt of a honey bee", "not-computable",
              "not-computable", None, None, None),
-            (BOTH_STAGES, "Eigenvalue density of the Hessian throughout training", "figure", None, None, None, None),
+            (BOTH_STAGES, "Eigenvalue density of the Hessian throughout training", "figure",
+             None, None, None, None),
             (FIGURE, "Training loss and accuracy", "figure", "not recorded", "smoke", "2 supported",
              {"supported": 2, "not supported": 0, "inconclusive": 0}),
         ]  # fmt: skip
