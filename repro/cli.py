@@ -266,7 +266,8 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
         _runner().track(recorded, strict=True)
     out.print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)", highlight=False)
     arguments = ["server", "--backend-store-uri", settings.tracking_uri, "--workers", "1"]
-    arguments += ["--host", "127.0.0.1", "--port", str(port), "--no-serve-artifacts"]
+    arguments += ["--host", "127.0.0.1", "--port", str(port)]
+    arguments += ["--serve-artifacts", "--artifacts-destination", settings.artifacts.as_uri()]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments])
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NO_TRACKING = "none"  # as MLFLOW_TRACKING_URI: record runs, send them nowhere
+_DATABASE = "mlflow.db"
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -32,13 +33,24 @@ class Settings:
             data=data or home / "data",
             data_is_ours=data is None,
             manifests=_path("SSBREPRO_MANIFESTS") or _CHECKOUT / "manifests",
-            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home}/mlflow.db",
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or _sqlite(home / _DATABASE),
         )
 
     @property
     def local_tracking(self) -> bool:
-        """Whether runs go to this machine's own database."""
+        """Whether runs go to an SQLite file of this machine's."""
         return self.tracking_uri.startswith("sqlite:")
+
+    @property
+    def own_database(self) -> Path | None:
+        """The SQLite file that is part of the home, if runs go there."""
+        database = self.home / _DATABASE
+        return database if self.tracking_uri == _sqlite(database) else None
+
+    @property
+    def artifacts(self) -> Path:
+        """Where the artifacts of runs in an SQLite file are."""
+        return self.home / "artifacts"
 
 
 def num_threads() -> int:
@@ -54,6 +66,10 @@ def has_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def _sqlite(database: Path) -> str:
+    return f"sqlite:///{database}"
 
 
 def _path(variable: str) -> Path | None:

@@ -25,6 +25,7 @@ def test_without_variables_all_is_in_the_checkout() -> None:
     assert settings.manifests == CHECKOUT / "manifests"
     assert settings.tracking_uri == f"sqlite:///{settings.home}/mlflow.db"
     assert settings.local_tracking
+    assert settings.own_database == settings.home / "mlflow.db"
 
 
 def test_variables_decide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -42,6 +43,12 @@ def test_variables_decide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert settings.data == Path.home() / "images"
     assert not settings.data_is_ours  # nothing is ever downloaded into a folder of the user's
     assert not settings.local_tracking
+    assert settings.own_database is None
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/runs.db")
+    settings = Settings.from_environment()
+    assert settings.local_tracking
+    assert settings.own_database is None
+    assert settings.artifacts == settings.home / "artifacts"
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
