@@ -747,6 +747,14 @@ class TestTracking:
         assert len(set(sent)) == 2
         assert "2 runs are in MLflow at http://somewhere" in outcome.words
 
+    def test_what_a_server_shows_is_not_served_twice(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
+        outcome = repro.call("ui")
+        assert outcome.status == 0
+        assert "open it there" in outcome.words
+
 
 def test_interrupted_is_no_ordinary_exception() -> None:
     """Libraries catch ``Exception`` all over; a signal must get through them."""
