@@ -12,11 +12,12 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scipy.stats import t as student_t
+from ssbrepro.stages import STAGES
 
-from repro.manifest import Claim, Figure, Identity, Reference, domain_of
+if TYPE_CHECKING:
+    from repro.manifest import Claim, Figure, Identity, Reference
 
 MIN_RUNS = 3  # below, a spread says next to nothing: the t factor for two runs is 12.7
 _LEVEL = 0.95
@@ -136,7 +137,7 @@ class Verdicts:
 
 
 def judge(
-    figure: Figure,
+    figure: "Figure",
     metrics: Mapping[str, float],
     missing: Mapping[str, str],
     recorded_runs: Sequence[Mapping[str, Any]],
@@ -195,16 +196,18 @@ def prediction_interval(
     Raises:
         ValueError: With fewer than ``MIN_RUNS`` values.
     """
+    from scipy.special import stdtrit  # the t quantile of scipy.stats, which takes long to import
+
     n = len(values)
     if n < MIN_RUNS:
         raise ValueError(f"{n} runs; a prediction interval needs {MIN_RUNS}")
     mean = statistics.fmean(values)
-    factor = float(student_t.ppf(1 - (1 - _LEVEL) / 2 / together, n - 1))
+    factor = float(stdtrit(n - 1, 1 - (1 - _LEVEL) / 2 / together))
     half = max(factor * statistics.stdev(values) * math.sqrt(1 + 1 / n), resolution)
     return mean - half, mean + half
 
 
-def _identity(identity: Identity, metrics: Mapping[str, float]) -> IdentityVerdict:
+def _identity(identity: "Identity", metrics: Mapping[str, float]) -> IdentityVerdict:
     value = metrics.get(identity.metric)
     # With H zero at every checkpoint there is nothing to violate; the claims then go missing.
     holds = value is not None and value <= identity.at_most
@@ -213,7 +216,7 @@ def _identity(identity: Identity, metrics: Mapping[str, float]) -> IdentityVerdi
 
 
 def _claim(
-    claim: Claim,
+    claim: "Claim",
     metrics: Mapping[str, float],
     missing: Mapping[str, str],
     sound: bool,
@@ -249,7 +252,7 @@ def _recorded_verdicts(claim_id: str, runs: Sequence[Mapping[str, Any]]) -> tupl
 
 
 def _reference(
-    reference: Reference,
+    reference: "Reference",
     metrics: Mapping[str, float],
     runs: Sequence[Mapping[str, Any]],
     together: int,
@@ -267,8 +270,8 @@ def _reference(
         verdict = "no tolerance"
     else:
         verdict = "within" if low <= value <= high else "outside"
-        domain = domain_of(
-            reference.metric
-        )  # the interval is as symmetric as t; the number need not be
+        # The interval is as symmetric as t; the number need not be.
+        stage, _, number = reference.metric.partition(".")
+        domain = STAGES[stage].numbers[number]
         low, high = max(low, domain.low), min(high, domain.high)
     return ReferenceVerdict(reference.metric, value, low, high, len(recorded), verdict)

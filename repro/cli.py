@@ -18,8 +18,7 @@ from repro.console import say, show_not_computable, show_table
 from repro.errors import Interrupted, ManifestError, ReproError, UsageError
 from repro.execution import LocalProcesses
 from repro.library import FigureManifest, Library, NotComputableManifest
-from repro.loading import nearest_names
-from repro.manifest import NOT_COMPUTABLE, PROFILES
+from repro.names import NOT_COMPUTABLE, PROFILES, nearest_names
 from repro.plan import NoPlan, Plan, changed_parts, make_plan
 from repro.record import all_runs
 from repro.references import recorded_runs, write_references

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from repro import wording
-from repro.library import NotComputableManifest
-from repro.plan import Step
+
+if TYPE_CHECKING:
+    from repro.library import NotComputableManifest
+    from repro.plan import Step
 
 _LINE_SECONDS = 15.0  # between progress lines where there is no terminal to redraw
 
@@ -62,7 +64,7 @@ class Screen:
     ) -> None:
         self._bars.stop()
 
-    def step(self, step: Step, status: str) -> None:
+    def step(self, step: "Step", status: str) -> None:
         """A step is "stored", "running", "continued" or "ran"."""
         if status in ("running", "continued"):
             self._tasks[step.key] = self._bars.add_task(step.stage, total=None)
@@ -76,7 +78,7 @@ class Screen:
         seconds = "" if took is None else f" in {_duration(time.monotonic() - took)}"
         self.say(f"{step.stage}: {status}{seconds} ({step.key[:12]})")
 
-    def progress(self, step: Step, message: Mapping[str, Any]) -> None:
+    def progress(self, step: "Step", message: Mapping[str, Any]) -> None:
         """Move the step's bar, or say where it is now and then."""
         done, total, activity = message["done"], message["total"], message["activity"]
         self._bars.update(self._tasks[step.key], completed=done, total=total, description=activity)
@@ -133,7 +135,7 @@ def show_alternative(
     say(console, f"  {wording.dependence(name, alternative['changed'])}")
 
 
-def show_not_computable(console: Console, manifest: NotComputableManifest) -> None:
+def show_not_computable(console: Console, manifest: "NotComputableManifest") -> None:
     """That nothing computes a figure, and why."""
     figure = manifest.figure
     console.print(Text.assemble((manifest.id, "bold"), f": {figure.title}: not computable"))

@@ -22,11 +22,9 @@ from pydantic import (
 )
 from pydantic.json_schema import models_json_schema
 
-from repro.loading import nearest_names
-from ssbrepro.stages import STAGES, Domain
+from repro.names import NOT_COMPUTABLE, nearest_names
+from ssbrepro.stages import STAGES
 
-NOT_COMPUTABLE = "not-computable"
-PROFILES = ("smoke", "desk", "paper")
 Profile = Literal["smoke", "desk", "paper"]
 T = TypeVar("T")
 Others = TypeVar("Others")
@@ -52,12 +50,6 @@ def _known_metric(name: str) -> str:
 
 
 Metric = Annotated[str, AfterValidator(_known_metric)]
-
-
-def domain_of(metric: str) -> Domain:
-    """Where a metric, "stage.number", can lie at all."""
-    stage, _, number = metric.partition(".")
-    return STAGES[stage].numbers[number]
 
 
 class Alternative(_Model, Generic[T, Others]):

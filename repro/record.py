@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from repro import __version__, files, wording
 from repro.checks import FAILED, NOT_RECORDED, Verdicts, judge, tally
 from repro.code import module_digests
@@ -197,6 +195,8 @@ def _step(outcome: StepOutcome) -> dict[str, Any]:
 
 def _series(outcomes: Sequence[StepOutcome]) -> dict[str, dict[str, list[float]]]:
     """Curves over epochs of all steps; where a value is undefined there is no point."""
+    import numpy as np
+
     curves = {}
     for outcome in outcomes:
         for name, series in outcome.result.content["series"].items():

@@ -4,11 +4,12 @@ import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from annotated_types import Ge, Gt, Lt
 
-from ssbrepro.results import Context, Result
+if TYPE_CHECKING:  # NumPy takes a while to import, and declaring a stage needs none
+    from ssbrepro.results import Context, Result
 
 
 class Domain(NamedTuple):
@@ -52,7 +53,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     data: str | None = None  # digest of the dataset it reads
 
-    def run(self, parameters: object, context: Context) -> Result:
+    def run(self, parameters: object, context: "Context") -> "Result":
         """Run the stage.
 
         Raises:
