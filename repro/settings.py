@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.errors import UsageError
+
 NO_TRACKING = "none"  # as MLFLOW_TRACKING_URI: record runs, send them nowhere
 _DATABASE = "mlflow.db"
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -25,7 +27,12 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read ``SSBREPRO_HOME``, ``SSBREPRO_DATA``, ``SSBREPRO_MANIFESTS``, ``MLFLOW_TRACKING_URI``."""
+        """Read ``SSBREPRO_HOME``, ``SSBREPRO_DATA``, ``SSBREPRO_MANIFESTS``, ``MLFLOW_TRACKING_URI``.
+
+        Raises:
+            UsageError: If another variable that commands go by, ``OMP_NUM_THREADS``, makes no sense.
+        """
+        num_threads()
         home = _path("SSBREPRO_HOME") or _CHECKOUT / ".ssbrepro"
         data = _path("SSBREPRO_DATA")
         return cls(
@@ -54,9 +61,18 @@ class Settings:
 
 
 def num_threads() -> int:
-    """Threads of a stage: every core this process may use, or ``OMP_NUM_THREADS``."""
-    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # of nested levels the first
-    return int(given or len(os.sched_getaffinity(0)))
+    """Threads of a stage: every core this process may use, or ``OMP_NUM_THREADS``.
+
+    Raises:
+        UsageError: If that is no number of threads.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    first = given.partition(",")[0].strip()  # of nested levels
+    if not first:
+        return len(os.sched_getaffinity(0))
+    if not first.isdecimal() or len(first) > 6 or int(first) < 1:
+        raise UsageError(f"OMP_NUM_THREADS={given}: it is a number of threads, at least 1")
+    return int(first)
 
 
 def has_cuda() -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from repro.errors import UsageError
 from repro.settings import Settings, num_threads
 from tests.fakes import CHECKOUT
 
@@ -65,3 +66,12 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert num_threads() == len(os.sched_getaffinity(0))
     monkeypatch.setenv("OMP_NUM_THREADS", "4,2")  # nested levels: the first is that of a stage
     assert num_threads() == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    assert num_threads() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-1", "1.5", "²", "0,2", "1234567"])
+def test_threads_that_make_no_sense_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    with pytest.raises(UsageError, match="at least 1"):
+        Settings.from_environment()
