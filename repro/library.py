@@ -104,7 +104,7 @@ class FigureManifest:
         Raises:
             UsageError: If this is not one of the alternatives; it lists them.
         """
-        known = self._alternatives()
+        known = self.alternatives()
         for label, changed in known.items():
             if _assignment(label) == _assignment(text):
                 return replace(
@@ -120,7 +120,7 @@ class FigureManifest:
             else f"{self.id} has no alternatives"
         )
 
-    def _alternatives(self) -> dict[str, DeclaredStage]:
+    def alternatives(self) -> dict[str, DeclaredStage]:
         """Stages with an alternative applied, by how it is written."""
         found = [entry for stage in self.stages for entry in stage.alternatives()]
         times = Counter(_assignment(label) for label, _ in found)
@@ -162,6 +162,12 @@ class Library:
         ids = [f"{path.parent.name}/{path.stem}" for path in paths]
         return sorted(ids, key=lambda name: [_numeric(part) for part in re.split(r"(\d+)", name)])
 
+    def names(self) -> list[str]:
+        """All names that :meth:`resolve` takes: ids, and what is short for one of them."""
+        ids = self.ids()
+        times = Counter(figure_id.partition("/")[2] for figure_id in ids)
+        return [*ids, *(short for short, number in times.items() if number == 1)]
+
     def resolve(self, name: str) -> str:
         """The full id of a figure named in full or, where only one paper has it, in short.
 
@@ -178,8 +184,7 @@ class Library:
             raise UsageError(f"{name} is in several papers: {', '.join(matches)}")
         if not ids:
             raise UsageError(f"no manifests below {self.root}; set SSBREPRO_MANIFESTS")
-        short = dict.fromkeys(known.partition("/")[2] for known in ids)
-        hint = nearest_names(name, [*ids, *short])
+        hint = nearest_names(name, self.names())
         raise UsageError(f"no figure {name!r}{hint}; `repro list` shows all")
 
     def load(self, figure_id: str) -> FigureManifest | NotComputableManifest:

@@ -66,6 +66,10 @@ class Store:
         """Where the result of a key is, or would be."""
         return self._root / key
 
+    def has(self, key: str) -> bool:
+        """Whether there is a result of a key, damaged or not."""
+        return self.folder(key).is_dir()
+
     def read(self, key: str, say: Callable[[str], None] = lambda text: None) -> StoredResult | None:
         """The result of a key, or None; a damaged one is set aside, reported, and counts as None."""
         folder = self.folder(key)
