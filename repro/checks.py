@@ -3,21 +3,30 @@
 An *identity* must hold for the run to count. A *claim* is the paper's, with a bound fixed in its
 manifest: ``supported``, ``not supported`` or ``inconclusive``. A *reference* is what our own recorded
 runs gave, with a tolerance computed from them: ``within``, ``outside``, ``no tolerance`` (fewer than
-three recorded runs) or ``missing``. A missing value never passes.
+three recorded runs) or ``missing``. What the paper says and whether the artifact does as recorded are
+two answers to two questions; a missing value is never a yes.
 """
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scipy.stats import t as student_t
+from ssbrepro.stages import STAGES
 
-from repro.manifest import Claim, Figure, Identity, Reference
+if TYPE_CHECKING:
+    from repro.manifest import Claim, Figure, Identity, Reference
 
 MIN_RUNS = 3  # below, a spread says next to nothing: the t factor for two runs is 12.7
 _LEVEL = 0.95
+
+# What the paper says of the world, as far as this run can tell.
+CLAIM_VERDICTS = ("supported", "not supported", "inconclusive")
+# What the artifact does, against its recorded runs. A run whose exact identities do not hold counts as
+# no measurement.
+AS_RECORDED, CHANGED, NOT_RECORDED, FAILED = "as recorded", "changed", "not recorded", "failed"
 
 
 @dataclass(frozen=True)
@@ -46,9 +55,9 @@ class ClaimVerdict:
     recorded: tuple[str, ...]
 
     @property
-    def agrees(self) -> bool:
-        """Whether a recorded run came to the same verdict."""
-        return self.verdict in self.recorded
+    def changed(self) -> bool:
+        """Whether there are recorded runs and none came to this; to measure nothing is a change."""
+        return bool(self.recorded) and (self.value is None or self.verdict not in self.recorded)
 
 
 @dataclass(frozen=True)
@@ -72,28 +81,51 @@ class Verdicts:
     references: tuple[ReferenceVerdict, ...]
 
     @property
-    def sound(self) -> bool:
-        """Whether every exact identity holds."""
-        return all(identity.verdict == "holds" for identity in self.identities)
+    def violations(self) -> list[str]:
+        """The exact identities that do not hold, one line each."""
+        return [
+            f"identity {one.id}: {one.verdict}" for one in self.identities if one.verdict != "holds"
+        ]
+
+    @property
+    def failures(self) -> list[str]:
+        """Every check that failed, one line each: these make the exit status 1.
+
+        A claim whose verdict recorded runs share is none, whatever the verdict; without any, one that
+        is not supported is.
+        """
+        claims = []
+        for one in self.claims:
+            if one.value is None:
+                claims.append(f"claim {one.id}: {one.reason}")
+            elif one.changed:
+                claims.append(
+                    f"claim {one.id}: {one.verdict}, recorded: {' or '.join(one.recorded)}"
+                )
+            elif not one.recorded and one.verdict == "not supported":
+                claims.append(f"claim {one.id}: not supported, and nothing is recorded")
+        references = [
+            f"{one.metric}: {one.verdict}" if one.verdict == "missing"
+            else f"{one.metric}: {one.verdict} what recorded runs make expect"
+            for one in self.references
+            if one.verdict in ("outside", "missing")
+        ]  # fmt: skip
+        return [*self.violations, *claims, *references]
 
     @property
     def status(self) -> str:
-        """``failed``, ``unchecked`` where something could not be judged, or ``passed``."""
-        if not self.sound:
-            return "failed"
-        if any(reference.verdict in ("outside", "missing") for reference in self.references):
-            return "failed"
-        for claim in self.claims:
-            changed = claim.recorded and not claim.agrees
-            if (
-                claim.value is None
-                or changed
-                or (not claim.recorded and claim.verdict == "not supported")
-            ):
-                return "failed"
-        unrecorded = any(not c.recorded and c.verdict == "inconclusive" for c in self.claims)
-        untold = any(reference.verdict == "no tolerance" for reference in self.references)
-        return "unchecked" if unrecorded or untold else "passed"
+        """What the artifact does: ``as recorded``, ``changed``, ``not recorded`` or ``failed``."""
+        if self.violations:
+            return FAILED
+        compared = [one for one in self.references if one.runs]
+        if any(one.verdict in ("outside", "missing") for one in compared) or any(
+            one.changed for one in self.claims
+        ):
+            return CHANGED
+        known = all(one.verdict == "within" for one in self.references) and all(
+            one.recorded for one in self.claims
+        )
+        return AS_RECORDED if known else NOT_RECORDED
 
     def as_data(self) -> dict[str, list[dict[str, Any]]]:
         """Plain data for the record and ``--json``."""
@@ -105,7 +137,7 @@ class Verdicts:
 
 
 def judge(
-    figure: Figure,
+    figure: "Figure",
     metrics: Mapping[str, float],
     missing: Mapping[str, str],
     recorded_runs: Sequence[Mapping[str, Any]],
@@ -133,6 +165,12 @@ def judge(
     )
 
 
+def tally(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many claims came to each verdict."""
+    counts = Counter(claim["verdict"] for claim in claims)
+    return {verdict: counts[verdict] for verdict in CLAIM_VERDICTS}
+
+
 def changed_claims(
     declared: Sequence[Mapping[str, Any]], alternative: Sequence[Mapping[str, Any]]
 ) -> list[str]:
@@ -158,16 +196,18 @@ def prediction_interval(
     Raises:
         ValueError: With fewer than ``MIN_RUNS`` values.
     """
+    from scipy.special import stdtrit  # the t quantile of scipy.stats, which takes long to import
+
     n = len(values)
     if n < MIN_RUNS:
         raise ValueError(f"{n} runs; a prediction interval needs {MIN_RUNS}")
     mean = statistics.fmean(values)
-    factor = float(student_t.ppf(1 - (1 - _LEVEL) / 2 / together, n - 1))
+    factor = float(stdtrit(n - 1, 1 - (1 - _LEVEL) / 2 / together))
     half = max(factor * statistics.stdev(values) * math.sqrt(1 + 1 / n), resolution)
     return mean - half, mean + half
 
 
-def _identity(identity: Identity, metrics: Mapping[str, float]) -> IdentityVerdict:
+def _identity(identity: "Identity", metrics: Mapping[str, float]) -> IdentityVerdict:
     value = metrics.get(identity.metric)
     # With H zero at every checkpoint there is nothing to violate; the claims then go missing.
     holds = value is not None and value <= identity.at_most
@@ -176,7 +216,7 @@ def _identity(identity: Identity, metrics: Mapping[str, float]) -> IdentityVerdi
 
 
 def _claim(
-    claim: Claim,
+    claim: "Claim",
     metrics: Mapping[str, float],
     missing: Mapping[str, str],
     sound: bool,
@@ -212,7 +252,7 @@ def _recorded_verdicts(claim_id: str, runs: Sequence[Mapping[str, Any]]) -> tupl
 
 
 def _reference(
-    reference: Reference,
+    reference: "Reference",
     metrics: Mapping[str, float],
     runs: Sequence[Mapping[str, Any]],
     together: int,
@@ -230,4 +270,8 @@ def _reference(
         verdict = "no tolerance"
     else:
         verdict = "within" if low <= value <= high else "outside"
+        # The interval is as symmetric as t; the number need not be.
+        stage, _, number = reference.metric.partition(".")
+        domain = STAGES[stage].numbers[number]
+        low, high = max(low, domain.low), min(high, domain.high)
     return ReferenceVerdict(reference.metric, value, low, high, len(recorded), verdict)

@@ -1,33 +1,68 @@
 """The command ``repro``: from the name of a figure to its verdict."""
 
+import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from statistics import median
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
-from repro import files
-from repro.checks import MIN_RUNS
+from repro import completion, output, selection, wording
+from repro.checks import AS_RECORDED, MIN_RUNS, tally
 from repro.console import say, show_not_computable, show_table
-from repro.errors import Interrupted, ManifestError, ReproError, UsageError
+from repro.errors import Interrupted, ReproError, UsageError
 from repro.execution import LocalProcesses
-from repro.library import FigureManifest, Library, NotComputableManifest
-from repro.loading import nearest_names
-from repro.manifest import PROFILES
+from repro.explain import StoredParts
+from repro.library import Library, NotComputableManifest
+from repro.names import NOT_COMPUTABLE, PROFILES, nearest
 from repro.plan import NoPlan, Plan, changed_parts, make_plan
 from repro.record import all_runs
-from repro.references import recorded_runs, write_references
-from repro.running import Runner, fetch
-from repro.settings import NO_TRACKING, Settings, has_cuda
+from repro.references import recorded_runs, recorded_steps, write_references
+from repro.running import Runner, announce, fetch
+from repro.selection import Selected
+from repro.settings import NO_TRACKING, Settings
 from repro.store import Store
 
+
+class _CommandsAndFigures(TyperGroup):
+    """``repro FIGURE …`` is short for ``repro run FIGURE …``, for the shell's completion as well."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of the first word, which may be a figure instead."""
+        if args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        if not ctx.resilient_parsing:
+            self._check(args[0])
+        return "run", self.commands["run"], args
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Commands and figures that begin so."""
+        ids = next(one for one in self.commands["run"].params if one.name == "ids")
+        return super().shell_complete(ctx, incomplete) + ids.shell_complete(ctx, incomplete)
+
+    def _check(self, word: str) -> None:
+        library = Library(Settings.from_environment().manifests)
+        try:
+            library.resolve(word)
+        except UsageError:
+            close = nearest(word, [*self.commands, *library.names()])
+            if not close or close[0] not in self.commands:
+                raise
+            text = f"no command or figure {word!r}; did you mean `{close[0]}`?"
+            raise UsageError(text) from None
+
+
 app = typer.Typer(
+    cls=_CommandsAndFigures,
     help="Reproduce figures of two papers on symmetry breaking in deep networks.",
     no_args_is_help=True,
     add_completion=True,
@@ -36,13 +71,34 @@ app = typer.Typer(
 data_app = typer.Typer(help="CIFAR-10 in the data folder, MD5-checked.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Figures, such as fig8a.")]
-MaybeIds = Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Figures.")]
-ProfileOption = Annotated[str, typer.Option("--profile", help="auto, smoke, desk or paper.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Ids = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ID…", help="Figures, such as fig8a.", autocompletion=completion.figures
+    ),
+]
+MaybeIds = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID…]", help="Figures.", autocompletion=completion.figures),
+]
+ProfileOption = Annotated[
+    str,
+    typer.Option(
+        "--profile", help=f"auto, {', '.join(PROFILES)}.", autocompletion=completion.profiles
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="auto, cpu or cuda.", autocompletion=completion.devices)
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Root seed of all random draws.")]
 JsonOption = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the outcome as JSON.")
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Write the outcome as JSON; - writes it, and nothing else, to standard output.",
+        parser=output.json_file,
+    ),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Every manifest.")]
 AlternativeOption = Annotated[
@@ -51,6 +107,7 @@ AlternativeOption = Annotated[
         "--alternative",
         metavar="NAME=VALUE",
         help="Also with this alternative of an assumed value; may be given several times.",
+        autocompletion=completion.alternatives,
     ),
 ]
 
@@ -71,19 +128,20 @@ def run(
     json_file: JsonOption = None,
 ) -> None:
     """Run figures: compute what is not stored, judge the claims, draw, and track."""
-    runner = _runner()
+    words = _words(json_file)
     if container:
         arguments = [*ids, "--profile", profile, "--device", device, "--seed", str(seed)]
         arguments += ["--fresh"] if fresh else []
         for text in alternative or ():
             arguments += ["--alternative", text]
-        status, entries = runner.run_in_container(arguments, image)
+        status, entries = _runner(words).run_in_container(arguments, image)
         if entries and json_file:
-            files.write_json(json_file, {"figures": entries})
+            output.write_json(json_file, {"figures": entries})
         raise typer.Exit(status)
-    wanted = _wanted(ids, profile, device, seed, alternative)
-    entries = [runner.run(figure, others, fresh) for figure, others in wanted]
-    _finish(entries, json_file, failing=("failed",))
+    selected = _select(ids, profile, device, seed, alternative)
+    runner = _runner(words, _plans(selected), fresh)
+    entries = [runner.run(figure, others) for figure, others in selected]
+    _finish(entries, json_file, failed=any(entry["failures"] for entry in entries))
 
 
 @app.command()
@@ -96,15 +154,16 @@ def verify(
     json_file: JsonOption = None,
 ) -> None:
     """Check figures against the papers' claims and our recorded runs; run what is missing."""
-    runner = _runner()
+    words = _words(json_file)
+    selected = _select(_chosen(ids, all_figures), profile, device, seed)
+    runner = _runner(words, _plans(selected))
     entries = []
-    for figure, _ in _wanted(_chosen(ids, all_figures), profile, device, seed):
-        entry = runner.run(figure, (), fresh=False)
+    for figure, _ in selected:
+        entries.append(runner.run(figure, ()))
         if isinstance(figure, Plan) and not recorded_runs(figure.manifest, figure.profile):
-            out.print(f"  nothing is recorded: repro record {figure.manifest.id} --seeds 0-9")
-            entry["status"] = "failed"
-        entries.append(entry)
-    _finish(entries, json_file, failing=("failed", "unchecked"))
+            words.print(f"  nothing is recorded: repro record {figure.manifest.id} --seeds 0-9")
+    told = (AS_RECORDED, NOT_COMPUTABLE)
+    _finish(entries, json_file, failed=any(entry["status"] not in told for entry in entries))
 
 
 @app.command()
@@ -116,13 +175,17 @@ def record(
     device: DeviceOption = "auto",
 ) -> None:
     """Run figures with several seeds and write down what they gave, for `repro verify`."""
-    runner = _runner()
-    chosen = _seeds(seeds)
-    for plan in _plans(_chosen(ids, all_figures), profile, device, chosen[0]):
-        runs = []
-        for seed in chosen:
-            seeded = make_plan(plan.manifest, plan.profile, seed, plan.device)
-            runs.append(runner.record(seeded)[0].record)
+    numbers = selection.seeds(seeds)
+    selected = _select(_chosen(ids, all_figures), profile, device, numbers[0])
+    seeded = {
+        plan.manifest.id: [
+            make_plan(plan.manifest, plan.profile, number, plan.device) for number in numbers
+        ]
+        for plan in _plans(selected)
+    }
+    runner = _runner(out, itertools.chain(*seeded.values()))
+    for plan in _each_plan(selected):
+        runs = [runner.record(one)[0].record for one in seeded[plan.manifest.id]]
         write_references(plan.manifest, plan.profile, runs)
         say(out, f"{plan.manifest.references_path(plan.profile)}: {len(runs)} runs")
         if len(runs) < MIN_RUNS:
@@ -131,32 +194,36 @@ def record(
 
 @app.command("list")
 def list_figures(json_file: JsonOption = None) -> None:
-    """Show every manifest and the verdict last recorded on this machine."""
+    """Show every manifest and what its last run on this machine came to."""
     settings = Settings.from_environment()
     library = Library(settings.manifests)
     latest = {run.record["id"]: run.record for run in all_runs(settings) if not run.alternative}
-    rows: list[dict[str, str | None]] = []
+    rows: list[dict[str, Any]] = []
     for figure_id in library.ids():
         manifest = library.load(figure_id)
-        last = latest.get(figure_id, {"status": None, "profile": None})
+        last = latest.get(figure_id, {"status": None, "profile": None, "claims": None})
         if isinstance(manifest, NotComputableManifest):
-            last = {"status": "not computable", "profile": None}
+            last = {"status": manifest.figure.kind, "profile": None, "claims": None}
+        counts = None if last["claims"] is None else tally(last["claims"])
         rows.append(
             {
                 "id": figure_id,
                 "title": manifest.figure.title,
                 "kind": manifest.figure.kind,
-                "verdict": last["status"],
+                "status": last["status"],
                 "profile": last["profile"],
+                "verdict": None if counts is None else wording.claims(counts),
+                "verdicts": counts,
             }
         )
     show_table(
-        out,
-        ("id", "title", "kind", "last verdict"),
-        [(str(r["id"]), str(r["title"]), str(r["kind"]), _last_verdict(r)) for r in rows],
+        _words(json_file),
+        ("id", "title", "supported", "last run"),
+        [(row["id"], row["title"], *_last_run(row)) for row in rows],
+        shorten={"title": wording.without_end},
     )
     if json_file:
-        files.write_json(json_file, {"figures": rows})
+        output.write_json(json_file, {"figures": rows})
 
 
 @app.command()
@@ -170,21 +237,20 @@ def plan(
     """Show the steps, stored or to run, with estimated time and memory; run nothing."""
     settings = Settings.from_environment()
     store = Store(settings.home / "store")
-    for figure_plan in _plans(ids, profile, device, seed, alternative):
-        rows = []
-        recorded = recorded_runs(figure_plan.manifest, figure_plan.profile)
-        for step in figure_plan.steps:
-            stored = store.folder(step.key).exists()
-            past = [s for run in recorded for s in run["steps"] if s["stage"] == step.stage]
-            rows.append(
-                (
-                    step.stage,
-                    step.key[:12],
-                    _estimate([s["seconds"] for s in past], 1, "s"),
-                    _estimate([s["peak_memory_bytes"] for s in past], 2**20, "MiB"),
-                    "stored" if stored else "to run",
-                )
+    selected = _select(ids, profile, device, seed, alternative)
+    announce(_plans(selected), (), store, err)
+    for figure_plan in _each_plan(selected):
+        past = recorded_steps(figure_plan.manifest, figure_plan.profile)
+        rows = [
+            (
+                step.stage,
+                step.key[:12],
+                _usual([s["seconds"] for s in past.get(step.stage, ())], 1, "s"),
+                _usual([s["peak_memory_bytes"] for s in past.get(step.stage, ())], 2**20, "MiB"),
+                "stored" if store.has(step.key) else "to run",
             )
+            for step in figure_plan.steps
+        ]
         out.print(f"[bold]{escape(figure_plan.name)}[/] at {figure_plan.profile}")
         show_table(out, ("stage", "key", "time, as recorded", "memory", "status"), rows)
 
@@ -198,32 +264,30 @@ def explain(
     alternative: AlternativeOption = None,
 ) -> None:
     """Say for every step whether it will run, and which part of its key changed."""
-    settings = Settings.from_environment()
-    store = Store(settings.home / "store")
-    for figure_plan in _plans(ids, profile, device, seed, alternative):
+    store = Store(Settings.from_environment().home / "store")
+    selected = _select(ids, profile, device, seed, alternative)
+    known = StoredParts(store.metas(), (step for plan in _plans(selected) for step in plan.steps))
+    for figure_plan in _each_plan(selected):
         out.print(f"[bold]{escape(figure_plan.name)}[/] at {figure_plan.profile}")
         for step in figure_plan.steps:
-            if store.folder(step.key).exists():
+            nearest_stored = known.nearest(step)
+            if store.has(step.key):
                 out.print(f"  {step.stage}: stored ({step.key[:12]})", highlight=False)
-                continue
-            changes = [
-                changed_parts(step.parts, meta["parts"])
-                for meta in store.metas()
-                if meta["parts"]["stage"] == step.stage
-            ]
-            if not changes:
+            elif nearest_stored is None:
                 out.print(f"  {step.stage}: will run; no result of this stage is stored")
-                continue
-            out.print(f"  {step.stage}: will run; against the nearest stored result:")
-            for line in min(changes, key=len):
-                out.print(f"    {line}", highlight=False, markup=False)
+            else:
+                out.print(f"  {step.stage}: will run; against the nearest stored result:")
+                for line in changed_parts(step.parts, nearest_stored):
+                    out.print(f"    {line}", highlight=False, markup=False)
 
 
 @app.command()
 def report(
     ids: MaybeIds = None,
     all_figures: AllOption = False,
-    out_file: Annotated[Path, typer.Option("--out", metavar="FILE.html")] = Path("report.html"),
+    out_file: Annotated[
+        Path, typer.Option("--out", metavar="FILE.html", parser=output.page)
+    ] = Path("report.html"),
 ) -> None:
     """Write one self-contained page with the latest run of each figure and profile."""
     from repro.report import write_report
@@ -248,7 +312,7 @@ def track_runs() -> None:
         raise UsageError(f"MLFLOW_TRACKING_URI={NO_TRACKING} says not to")
     runs = all_runs(settings)
     for recorded in runs:
-        _runner().track(recorded, strict=True)
+        _runner(out).track(recorded, strict=True)
     out.print(f"{len(runs)} runs are in MLflow at {settings.tracking_uri}")
 
 
@@ -260,10 +324,11 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
         out.print(f"runs go to the MLflow server at {settings.tracking_uri}; open it there")
         return
     for recorded in all_runs(settings):
-        _runner().track(recorded, strict=True)
+        _runner(out).track(recorded, strict=True)
     out.print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)", highlight=False)
     arguments = ["server", "--backend-store-uri", settings.tracking_uri, "--workers", "1"]
-    arguments += ["--host", "127.0.0.1", "--port", str(port), "--no-serve-artifacts"]
+    arguments += ["--host", "127.0.0.1", "--port", str(port)]
+    arguments += ["--serve-artifacts", "--artifacts-destination", settings.artifacts.as_uri()]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments])
 
@@ -277,7 +342,7 @@ def doctor() -> None:
     show_table(
         out,
         ("", "found", "verdict"),
-        [(f.subject, f.found, "passed" if f.good else f"missing: {f.remedy}") for f in findings],
+        [(f.subject, f.found, f.verdict) for f in findings],
     )
     if not all(finding.good or finding.optional for finding in findings):
         raise typer.Exit(1)
@@ -318,15 +383,11 @@ def data_check() -> None:
 
 
 def main() -> NoReturn:
-    """Entry point: ``repro FIGURE …`` is short for ``repro run FIGURE …``."""
-    arguments = sys.argv[1:]
-    commands = {"run", *typer.main.get_command(app).commands}  # type: ignore[attr-defined]
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
-        arguments.insert(0, "run")
+    """Entry point."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        app(arguments, prog_name="repro")
+        app(prog_name="repro")
     except (ReproError, Interrupted) as error:
         for line in str(error).splitlines():
             err.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
@@ -338,74 +399,55 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted(number)
 
 
-def _runner() -> Runner:
-    return Runner(Settings.from_environment(), LocalProcesses(), out, err)
+def _words(json_file: Path | None) -> Console:
+    """Where words go: not among JSON."""
+    return err if json_file == output.STANDARD else out
 
 
-def _plans(
+def _runner(words: Console, plans: Iterable[Plan] = (), fresh: bool = False) -> Runner:
+    """A runner for plans, having said how long they take; ``fresh`` computes stored steps anew."""
+    settings = Settings.from_environment()
+    plans = list(plans)
+    anew = {step.key for plan in plans for step in plan.steps} if fresh else set()
+    forecast = announce(plans, anew, Store(settings.home / "store"), err)
+    return Runner(settings, LocalProcesses(), words, err, forecast, anew)
+
+
+def _select(
     ids: Sequence[str],
     profile: str,
     device: str,
     seed: int,
     alternatives: Sequence[str] | None = None,
-) -> Iterator[Plan]:
-    """All plans of the figures asked for; of a figure without one, why is said when its turn comes."""
-    for figure, others in _wanted(ids, profile, device, seed, alternatives):
+) -> Selected:
+    library = Library(Settings.from_environment().manifests)
+    chosen = alternatives or ()
+    return selection.select(library, ids, profile, device, seed, chosen, partial(say, err))
+
+
+def _plans(selected: Selected) -> list[Plan]:
+    """All there is to run."""
+    return [
+        plan
+        for figure, others in selected
+        if isinstance(figure, Plan)
+        for plan in (figure, *others)
+    ]
+
+
+def _each_plan(selected: Selected) -> Iterator[Plan]:
+    """All there is to run; of a figure nothing computes, why is said when its turn comes."""
+    for figure, others in selected:
         if isinstance(figure, NoPlan):
             show_not_computable(out, figure.manifest)
         else:
             yield from (figure, *others)
 
 
-def _wanted(
-    ids: Sequence[str],
-    profile: str,
-    device: str,
-    seed: int,
-    alternatives: Sequence[str] | None = None,
-) -> list[tuple[Plan | NoPlan, list[Plan]]]:
-    """Each figure asked for as declared, and with each alternative.
-
-    Every fault of every manifest comes at once, before anything runs.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"no device {device!r}{nearest_names(device, ('auto', 'cpu', 'cuda'))}")
-    if profile not in ("auto", *PROFILES):
-        hint = nearest_names(profile, ("auto", *PROFILES))
-        raise UsageError(f"no profile {profile!r}{hint}; there are auto, {', '.join(PROFILES)}")
-    cuda = device != "cpu" and has_cuda()
-    if device == "cuda" and not cuda:
-        raise UsageError("--device cuda: no CUDA device can be used here; try --device cpu")
-    if profile == "auto":
-        profile = "paper" if cuda else "desk"
-        found = "a CUDA device was found" if cuda else "no CUDA device was found"
-        err.print(f"profile {profile}: {found}; choose with --profile smoke, desk or paper")
-    library = Library(Settings.from_environment().manifests)
-    manifests, faults = [], []
-    for figure_id in dict.fromkeys(library.resolve(name) for name in ids):
-        try:
-            manifests.append(library.load(figure_id))
-        except ManifestError as error:
-            faults += [fault for fault in error.faults if fault not in faults]
-    if faults:
-        raise ManifestError(faults)
-    wanted: list[tuple[Plan | NoPlan, list[Plan]]] = []
-    for manifest in manifests:
-        if isinstance(manifest, FigureManifest):
-            declared = make_plan(manifest, profile, seed, "cuda" if cuda else "cpu")
-            others = [declared.with_alternative(text) for text in dict.fromkeys(alternatives or ())]
-            wanted.append((declared, others))
-        elif alternatives:
-            raise UsageError(f"{manifest.id} is not computable and has no alternatives")
-        else:
-            wanted.append((NoPlan(manifest, profile, seed), []))
-    return wanted
-
-
-def _finish(entries: list[dict[str, Any]], json_file: Path | None, failing: Sequence[str]) -> None:
+def _finish(entries: list[dict[str, Any]], json_file: Path | None, failed: bool) -> None:
     if json_file:
-        files.write_json(json_file, {"figures": entries})
-    if any(entry["status"] in failing for entry in entries):
+        output.write_json(json_file, {"figures": entries})
+    if failed:
         raise typer.Exit(1)
 
 
@@ -417,26 +459,17 @@ def _chosen(ids: Sequence[str] | None, all_figures: bool) -> list[str]:
     return list(ids)
 
 
-def _seeds(text: str) -> list[int]:
-    """Seeds from "0-9" or "0,3,5" or a mixture."""
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"--seeds {text!r}: write 0-9 or 0,3,5")
-        seeds += range(int(first), int(last if dash else first) + 1)
-    if not seeds:
-        raise UsageError(f"--seeds {text!r} names no seed")
-    return sorted(set(seeds))
+def _usual(values: Sequence[float], unit: float, name: str) -> str:
+    return f"{median(values) / unit:,.0f} {name}" if values else "not recorded"
 
 
-def _estimate(values: Sequence[float], unit: float, name: str) -> str:
-    return f"{sorted(values)[len(values) // 2] / unit:,.0f} {name}" if values else "not recorded"
-
-
-def _last_verdict(row: dict[str, str | None]) -> str:
-    at = "" if row["profile"] is None else f" ({row['profile']})"
-    return "not run here" if row["verdict"] is None else f"{row['verdict']}{at}"
+def _last_run(row: Mapping[str, Any]) -> tuple[str, str]:
+    """How many of the paper's claims the last run on this machine supported, and what it was."""
+    counts = row["verdicts"]
+    if counts is None:
+        return "", row["status"] or "not run here"
+    supported = f"{counts['supported']} of {sum(counts.values())}"
+    return supported, f"{row['status']} ({row['profile']})"
 
 
 if __name__ == "__main__":

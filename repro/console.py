@@ -1,58 +1,63 @@
 """What a person sees: progress while a figure runs, and tables of verdicts afterwards."""
 
+import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Column, Table
 from rich.text import Text
 
 from repro import wording
-from repro.library import NotComputableManifest
-from repro.plan import Step
+from repro.forecast import Forecast
+
+if TYPE_CHECKING:
+    from repro.library import NotComputableManifest
+    from repro.plan import Step
 
 _LINE_SECONDS = 15.0  # between progress lines where there is no terminal to redraw
 
+_INDENT = 2
+_NARROWEST = 8  # of a column that is shortened
+
+# Green is for what supports a paper, magenta for what does not, red for an artifact that changed.
 _COLOURS = {
     "supported": "green",
-    "holds": "green",
-    "within": "green",
-    "passed": "green",
+    "ok": "green",
+    "not supported": "magenta",
     "inconclusive": "yellow",
     "no tolerance": "yellow",
-    "unchecked": "yellow",
-    "not supported": "red",
+    "not recorded": "yellow",
+    "changed": "red",
+    "failed": "red",
     "violated": "red",
     "outside": "red",
     "missing": "red",
-    "failed": "red",
 }
 
 
 class Screen:
-    """Shows the steps of runs as they happen: bars on a terminal, lines elsewhere."""
+    """Shows the steps of a plan as they happen: under the bar of the whole command, or as lines."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, forecast: Forecast) -> None:
         self._console = console
-        self._bars = Progress(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
+        self._forecast = forecast
+        self._activity = ""
         self._spoke = time.monotonic()
         self._started: dict[str, float] = {}
+        self._live = Live(
+            console=console, get_renderable=self._bar, refresh_per_second=4, transient=True
+        )
 
     def __enter__(self) -> "Screen":
-        self._bars.start()
+        if self._console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(
@@ -61,31 +66,54 @@ class Screen:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        self._live.stop()
 
-    def step(self, step: Step, status: str) -> None:
+    def step(self, step: "Step", status: str) -> None:
         """A step is "stored", "running", "continued" or "ran"."""
+        now = time.monotonic()
         if status in ("running", "continued"):
-            self._tasks[step.key] = self._bars.add_task(step.stage, total=None)
-            self._started[step.key] = time.monotonic()
+            self._started[step.key] = now
+            self._forecast.begin(step.key, now, status == "continued")
+            self._activity = step.stage
+            threads = wording.counted(step.threads, "thread")
             again = ", continuing where it stopped" if status == "continued" else ""
-            self.say(f"{step.stage}: running on {step.device}, {step.threads} threads{again}")
+            self.say(f"{step.stage}: running on {step.device}, {threads}{again}")
             return
-        if step.key in self._tasks:
-            self._bars.remove_task(self._tasks.pop(step.key))
+        self._forecast.finish(step.key, now)
+        self._activity = ""
         took = self._started.pop(step.key, None)
-        seconds = "" if took is None else f" in {_duration(time.monotonic() - took)}"
+        seconds = "" if took is None else f" in {_duration(now - took)}"
         self.say(f"{step.stage}: {status}{seconds} ({step.key[:12]})")
 
-    def progress(self, step: Step, message: Mapping[str, Any]) -> None:
-        """Move the step's bar, or say where it is now and then."""
-        done, total, activity = message["done"], message["total"], message["activity"]
-        self._bars.update(self._tasks[step.key], completed=done, total=total, description=activity)
-        if not self._console.is_terminal and time.monotonic() - self._spoke > _LINE_SECONDS:
-            self.say(f"{step.stage}: {activity}, {done} of {total}")
+    def progress(self, step: "Step", message: Mapping[str, Any]) -> None:
+        """Move the bar, or say where all is now and then."""
+        now = time.monotonic()
+        self._forecast.advance(message["done"], message["total"], now)
+        self._activity = f"{step.stage}: {message['activity']}"
+        if not self._console.is_terminal and now - self._spoke > _LINE_SECONDS:
+            done = f"{message['done']} of {message['total']}"
+            self.say(f"{self._activity}, {done}; {self._overall(now)}")
+
+    def _bar(self) -> Padding:
+        now = time.monotonic()
+        row = Table.grid(
+            Column(), Column(), Column(ratio=1, no_wrap=True), padding=(0, 1), expand=True
+        )
+        row.add_row(
+            ProgressBar(total=1, completed=self._forecast.share(now), width=20),
+            self._overall(now),
+            Text(self._activity, overflow="ellipsis"),
+        )
+        return Padding(row, (0, 0, 0, _INDENT))
+
+    def _overall(self, now: float) -> str:
+        """How far the whole command is, and how long the rest takes as far as that is known."""
+        share, seconds = self._forecast.share(now), self._forecast.remaining(now)
+        left = f", {wording.about(seconds)} left" if seconds else ""
+        return f"{math.floor(100 * share)} % of all{left}"
 
     def say(self, text: str) -> None:
-        """Print a line above the bars."""
+        """Print a line above the bar."""
         self._spoke = time.monotonic()
         say(self._console, f"  {text}")
 
@@ -97,15 +125,21 @@ def say(console: Console, text: str) -> None:
 
 def show_run(console: Console, entry: Mapping[str, Any]) -> None:
     """A figure's verdicts as tables, every failure with what it means."""
-    title = Text.assemble(
-        (f"{entry['id']}", "bold"), f" at {entry['profile']}: ", _coloured(entry["status"])
-    )
-    console.print(title)
+    counts = [
+        Text(f"{count} {verdict}", style=_COLOURS[verdict])
+        for verdict, count in entry["verdicts"].items()
+        if count
+    ]
+    name = Text.assemble((f"{entry['id']}", "bold"), f" at {entry['profile']}: ")
+    console.print(name + Text(", ").join(counts) + Text("; ") + _coloured(entry["status"]))
     rows = [
-        (c["id"], wording.number(c["value"]), wording.bound(c), _with_reason(c))
+        (c["id"], wording.number(c["value"]), wording.bound(c), c["verdict"])
         for c in entry["claims"]
     ]
     show_table(console, ("claim", "measured", "claimed", "verdict"), rows)
+    for claim in entry["claims"]:
+        if claim["reason"]:
+            say(console, f"  {claim['id']}: {claim['reason']}")
     _show_identities(console, entry["identities"])
     show_table(
         console,
@@ -114,7 +148,10 @@ def show_run(console: Console, entry: Mapping[str, Any]) -> None:
             (r["metric"], wording.number(r["value"]), wording.interval(r), r["verdict"])
             for r in entry["references"]
         ],
+        shorten={"reference": wording.without_middle},
     )
+    for failure in entry["failures"]:
+        console.print(f"  check failed: {failure}", style="red", highlight=False, markup=False)
 
 
 def show_alternative(
@@ -129,7 +166,7 @@ def show_alternative(
     say(console, f"  {wording.dependence(name, alternative['changed'])}")
 
 
-def show_not_computable(console: Console, manifest: NotComputableManifest) -> None:
+def show_not_computable(console: Console, manifest: "NotComputableManifest") -> None:
     """That nothing computes a figure, and why."""
     figure = manifest.figure
     console.print(Text.assemble((manifest.id, "bold"), f": {figure.title}: not computable"))
@@ -137,15 +174,38 @@ def show_not_computable(console: Console, manifest: NotComputableManifest) -> No
 
 
 def show_table(
-    console: Console, header: Sequence[str], rows: Iterable[Sequence[str | Text]]
+    console: Console,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    shorten: Mapping[str, Callable[[str, int], str]] | None = None,
 ) -> None:
-    """A plain table; nothing if there are no rows. The last column is coloured by verdict."""
-    table = Table(*map(escape, header), box=None, padding=(0, 2, 0, 2), header_style="dim")
-    for *cells, last in rows:
-        texts = [Text(cell) if isinstance(cell, str) else cell for cell in cells]
-        table.add_row(*texts, _coloured(last) if isinstance(last, str) else last)
-    if table.row_count:
-        console.print(table)
+    """A plain table; nothing if there are no rows. The last column is coloured by verdict.
+
+    Args:
+        console: Where to show it.
+        header: Names of the columns.
+        rows: Their cells; those of the first column stay in one piece.
+        shorten: How to shorten the texts of a column to a number of characters where the console is
+            too narrow for them.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    cells = [[*map(_text, first), _text(last, _coloured)] for *first, last in rows]
+    if not cells:
+        return
+    widths = [
+        max(text.cell_len for text in (Text(name), *column))
+        for name, column in zip(header, zip(*cells, strict=True), strict=True)
+    ]
+    excess = _INDENT + sum(widths) + 2 * len(widths) - console.width
+    for index, name in enumerate(header):
+        table.add_column(escape(name), no_wrap=index == 0)
+        if shorten and name in shorten and excess > 0:
+            room = max(widths[index] - excess, _NARROWEST)
+            for row in cells:
+                row[index] = Text(shorten[name](row[index].plain, room))
+    for row in cells:
+        table.add_row(*row)
+    console.print(Padding(table, (0, 0, 0, _INDENT)))
 
 
 def _show_identities(console: Console, identities: Sequence[Mapping[str, Any]]) -> None:
@@ -165,16 +225,13 @@ def _outcome(claim: Mapping[str, Any]) -> str:
     return f"{claim['verdict']}: {wording.number(claim['value'])}"
 
 
+def _text(cell: str | Text, made: Callable[[str], Text] = Text) -> Text:
+    return made(cell) if isinstance(cell, str) else cell
+
+
 def _coloured(text: str) -> Text:
-    return Text(text, style=_COLOURS.get(text.partition(":")[0], ""))
-
-
-def _with_reason(claim: Mapping[str, Any]) -> str:
-    changed = claim["recorded"] and claim["verdict"] not in claim["recorded"]
-    notes = [claim["reason"]] if claim["reason"] else []
-    if changed:
-        notes.append(f"recorded: {' or '.join(claim['recorded'])}")
-    return ": ".join([claim["verdict"], "; ".join(notes)] if notes else [claim["verdict"]])
+    verdict = text.partition(":")[0].partition(" (")[0]
+    return Text(text, style=_COLOURS.get(verdict, ""))
 
 
 def _duration(seconds: float) -> str:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import docker
@@ -59,7 +59,7 @@ def run_in_container(
     manifests: Path,
     data: Path,
     environment: Mapping[str, str],
-    output: TextIO | None = None,
+    output: IO[str] | None = None,
 ) -> int:
     """Run ``repro <arguments>`` in the image and return its exit status.
 
@@ -231,7 +231,7 @@ class _Failed:
 _Events = queue.SimpleQueue[_Ended | _Signalled | _Failed]
 
 
-def _run(client: docker.DockerClient, options: Mapping[str, Any], output: TextIO) -> int:
+def _run(client: docker.DockerClient, options: Mapping[str, Any], output: IO[str]) -> int:
     events: _Events = queue.SimpleQueue()
     terminal = output.isatty()
     with _signals_put_into(events):
@@ -309,7 +309,7 @@ def _start_thread(work: Callable[[], None], events: _Events) -> threading.Thread
     return thread
 
 
-def _copy(chunks: Iterable[bytes], output: TextIO) -> None:
+def _copy(chunks: Iterable[bytes], output: IO[str]) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     for chunk in chunks:
         output.write(decoder.decode(chunk))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from repro.library import Library
 from repro.settings import Settings, has_cuda, num_threads
+from repro.wording import counted
 
 _DESK_BYTES = 2 * 10**9  # results and MLflow's database of many desk runs
 _ARCHIVE_BYTES = 400 * 10**6  # CIFAR-10's archive and its unpacked files
@@ -15,13 +16,20 @@ _ARCHIVE_BYTES = 400 * 10**6  # CIFAR-10's archive and its unpacked files
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. What is not good has a remedy; what is optional fails nothing."""
+    """One thing looked at. What is not good has a remedy; what is optional, who wants it."""
 
     subject: str
     found: str
     good: bool
     remedy: str = ""
     optional: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is there, and otherwise what to do about it, if anything."""
+        if self.good:
+            return "ok"
+        return f"not needed ({self.remedy})" if self.optional else f"missing: {self.remedy}"
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -37,16 +45,14 @@ def _python() -> Finding:
 
 def _cores() -> Finding:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    found = f"{num_threads()} threads, {memory:.0f} GiB of memory"
+    found = f"{counted(num_threads(), 'thread')}, {memory:.0f} GiB of memory"
     return Finding("processor", found, memory > 6, "profile desk needs 6 GiB; take --profile smoke")
 
 
 def _device() -> Finding:
     cuda = has_cuda()
-    found = (
-        "CUDA device: profile paper is the default" if cuda else "none: profile desk is the default"
-    )
-    return Finding("GPU", found, cuda, "only profile paper needs one", optional=True)
+    found = "CUDA device: profile paper is the default" if cuda else "none"
+    return Finding("GPU", found, cuda, "profile paper wants a GPU", optional=True)
 
 
 def _folder(settings: Settings) -> Finding:
@@ -93,8 +99,8 @@ def _engine() -> Finding:
     engine = reachable()
     if engine is None and Path("/.dockerenv").exists():
         return Finding("container", "running inside one", True)
-    return Finding("Docker", engine or "no engine", engine is not None,
-                   "only --container and docker compose need one", optional=True)  # fmt: skip
+    remedy = "--container and docker compose want an engine"
+    return Finding("Docker", engine or "none", engine is not None, remedy, optional=True)
 
 
 def _tracking(settings: Settings) -> Finding:

@@ -4,7 +4,6 @@ import ast
 import contextlib
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from repro import files
+from repro import files, kernels
 from repro.code import source
 from repro.errors import StageError, StoreError
 from repro.plan import Plan, Step
@@ -25,12 +24,6 @@ from repro.store import Store, StoredResult
 
 Report = Callable[[Mapping[str, Any]], None]
 
-# Newer processors would pick other kernels and round otherwise: the same bits matter more here.
-_SAME_KERNELS = (
-    {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
-    if platform.machine() == "x86_64"
-    else {}
-)
 _NURSERY = (sys.executable, "-m", "repro.nursery")
 
 
@@ -137,7 +130,7 @@ class LocalProcesses:
                 stdin=subprocess.PIPE,  # closes when this process dies, and ends the worker
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=_environment(threads),
+                env=step_environment(threads),
                 text=True,
                 errors="replace",
                 start_new_session=True,  # Ctrl-C reaches us alone; we then cancel
@@ -170,10 +163,11 @@ def _imported(module: str) -> frozenset[str]:
     return frozenset(name for name in names if name.partition(".")[0] not in not_theirs)
 
 
-def _environment(threads: int) -> dict[str, str]:
+def step_environment(threads: int) -> dict[str, str]:
+    """The variables a step runs with: ours, and what bits depend on."""
     return (
         dict(os.environ)
-        | _SAME_KERNELS
+        | kernels.limits()
         | {
             "OMP_NUM_THREADS": str(threads),
             # How long a waiting thread spins before it sleeps. The default, fifteen times as long,

@@ -8,24 +8,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any
 
 from repro.code import source
 from repro.drawing import plot_module
 from repro.errors import ManifestError, UsageError
-from repro.loading import Document, flow_text, flow_value, load, nearest_names
-from repro.manifest import (
-    FIGURE_KINDS,
-    Experiment,
-    Figure,
-    NotComputable,
-    Paper,
-    Profiles,
-    declared_stages,
-)
+from repro.loading import Document, flow_text, flow_value, load
+from repro.names import nearest_names
 from ssbrepro.stages import STAGES
+
+if TYPE_CHECKING:  # building these models takes longer than listing the manifests
+    from pydantic import BaseModel
+
+    from repro.manifest import Experiment, Figure, NotComputable, Paper, Profiles
 
 _NOT_FIGURES = ("paper", "experiment")
 
@@ -38,8 +33,8 @@ class DeclaredStage:
     """
 
     name: str
-    declaration: BaseModel
-    profiles: Profiles
+    declaration: "BaseModel"
+    profiles: "Profiles"
     overrides: Mapping[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def parameters(self, profile: str) -> dict[str, Any]:
@@ -88,8 +83,8 @@ class NotComputableManifest:
     """A figure that nothing computes, with its paper."""
 
     id: str
-    figure: NotComputable
-    paper: Paper
+    figure: "NotComputable"
+    paper: "Paper"
 
 
 @dataclass(frozen=True)
@@ -100,8 +95,8 @@ class FigureManifest:
     """
 
     id: str
-    figure: Figure
-    paper: Paper
+    figure: "Figure"
+    paper: "Paper"
     stages: tuple[DeclaredStage, ...]
     folder: Path
     alternative: str | None = None
@@ -117,7 +112,7 @@ class FigureManifest:
         Raises:
             UsageError: If this is not one of the alternatives; it lists them.
         """
-        known = self._alternatives()
+        known = self.alternatives()
         for label, changed in known.items():
             if _assignment(label) == _assignment(text):
                 return replace(
@@ -133,7 +128,7 @@ class FigureManifest:
             else f"{self.id} has no alternatives"
         )
 
-    def _alternatives(self) -> dict[str, DeclaredStage]:
+    def alternatives(self) -> dict[str, DeclaredStage]:
         """Stages with an alternative applied, by how it is written."""
         found = [entry for stage in self.stages for entry in stage.alternatives()]
         times = Counter(_assignment(label) for label, _ in found)
@@ -160,16 +155,26 @@ class FigureManifest:
 
 
 class Library:
-    """The manifests below one folder: ``<paper>/<figure>.yaml``."""
+    """The manifests below one folder: ``<paper>/<figure>.yaml``.
+
+    What the figures of a paper share is read once.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._shared: dict[Path, Document[Any] | ManifestError] = {}
 
     def ids(self) -> list[str]:
         """All figure ids, with fig2 before fig10."""
         paths = [path for path in self.root.glob("*/*.yaml") if path.stem not in _NOT_FIGURES]
         ids = [f"{path.parent.name}/{path.stem}" for path in paths]
         return sorted(ids, key=lambda name: [_numeric(part) for part in re.split(r"(\d+)", name)])
+
+    def names(self) -> list[str]:
+        """All names that :meth:`resolve` takes: ids, and what is short for one of them."""
+        ids = self.ids()
+        times = Counter(figure_id.partition("/")[2] for figure_id in ids)
+        return [*ids, *(short for short, number in times.items() if number == 1)]
 
     def resolve(self, name: str) -> str:
         """The full id of a figure named in full or, where only one paper has it, in short.
@@ -187,8 +192,7 @@ class Library:
             raise UsageError(f"{name} is in several papers: {', '.join(matches)}")
         if not ids:
             raise UsageError(f"no manifests below {self.root}; set SSBREPRO_MANIFESTS")
-        short = dict.fromkeys(known.partition("/")[2] for known in ids)
-        hint = nearest_names(name, [*ids, *short])
+        hint = nearest_names(name, self.names())
         raise UsageError(f"no figure {name!r}{hint}; `repro list` shows all")
 
     def load(self, figure_id: str) -> FigureManifest | NotComputableManifest:
@@ -197,20 +201,21 @@ class Library:
         Raises:
             ManifestError: With the faults of all the files.
         """
+        from repro.manifest import FIGURE_KINDS, Experiment, NotComputable, Paper
+
         folder = self.root / figure_id.partition("/")[0]
         faults: list[str] = []
 
-        def read(path: Path, model: type[Any] | Mapping[str, type[Any]]) -> Any:
-            try:
-                return load(path, model)
-            except ManifestError as error:
-                faults.extend(error.faults)
+        def read(document: Document[Any] | ManifestError) -> Any:
+            if isinstance(document, ManifestError):
+                faults.extend(document.faults)
+            return document
 
-        paper = read(folder / "paper.yaml", Paper)
-        figure = read(self.root / f"{figure_id}.yaml", FIGURE_KINDS)
+        paper = read(self._read_once(folder / "paper.yaml", Paper))
+        figure = read(_read(self.root / f"{figure_id}.yaml", FIGURE_KINDS))
         experiment = None
         if (folder / "experiment.yaml").exists():
-            experiment = read(folder / "experiment.yaml", Experiment)
+            experiment = read(self._read_once(folder / "experiment.yaml", Experiment))
         if faults:
             raise ManifestError(faults)
         if isinstance(figure.model, NotComputable):
@@ -221,11 +226,26 @@ class Library:
         stages = _assemble(figure, experiment)
         return FigureManifest(figure_id, figure.model, paper.model, stages, folder)
 
+    def _read_once(self, path: Path, model: type[Any]) -> Document[Any] | ManifestError:
+        if path not in self._shared:
+            self._shared[path] = _read(path, model)
+        return self._shared[path]
+
+
+def _read(path: Path, model: type[Any] | Mapping[str, type[Any]]) -> Document[Any] | ManifestError:
+    """A document, or what is wrong with it."""
+    try:
+        return load(path, model)
+    except ManifestError as error:
+        return error
+
 
 def _assemble(
-    document: Document[Figure], experiment: Document[Experiment] | None
+    document: "Document[Figure]", experiment: "Document[Experiment] | None"
 ) -> tuple[DeclaredStage, ...]:
     """The figure's stages and those it shares; faults where they do not fit together."""
+    from repro.manifest import declared_stages
+
     figure = document.model
     faults = _faulty_overrides(document, figure.stages, figure.profiles)
     faults += _faulty_alternatives(document, figure.stages)
@@ -275,22 +295,26 @@ def _assemble(
 
 
 def _faulty_overrides(
-    document: Document[Any], stages: BaseModel, profiles: Profiles | None
+    document: Document[Any], stages: "BaseModel", profiles: "Profiles | None"
 ) -> list[str]:
     """Profiles that change a stage the same file does not declare."""
+    from repro.manifest import declared_stages
+
     if profiles is None:
         return []
     declared = declared_stages(stages)
     return [
         document.fault(("profiles", profile, name), f"stage {name!r} is not declared in this file")
-        for profile in Profiles.model_fields
+        for profile in type(profiles).model_fields
         for name in STAGES
         if getattr(getattr(profiles, profile), name) is not None and name not in declared
     ]
 
 
-def _faulty_alternatives(document: Document[Any], stages: BaseModel) -> list[str]:
+def _faulty_alternatives(document: Document[Any], stages: "BaseModel") -> list[str]:
     """Alternatives of a parameter that give it a second value in 'with' or 'profiles'."""
+    from repro.manifest import declared_stages
+
     return [
         document.fault(
             ("stages", stage, name, "alternatives", index, *place, name),

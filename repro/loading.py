@@ -6,7 +6,6 @@ together as ``file:line:col: field: problem``.
 """
 
 import contextlib
-import difflib
 import json
 import math
 import re
@@ -21,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from repro.errors import ManifestError
+from repro.names import nearest_names
 
 _MAX_BYTES = 256 * 1024
 _MAX_DEPTH = 24
@@ -175,12 +175,6 @@ def flow_text(value: Any) -> str:
             if flow_value(value) == value:
                 return value
     return json.dumps(value, ensure_ascii=False)
-
-
-def nearest_names(name: str, known: typing.Iterable[str]) -> str:
-    """A " (did you mean …?)" for a misspelt name, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
 def _of_kind(reader: _Reader, data: Mapping[str, Any], models: Mapping[str, type[M]]) -> type[M]:

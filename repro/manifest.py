@@ -22,10 +22,9 @@ from pydantic import (
 )
 from pydantic.json_schema import models_json_schema
 
-from repro.loading import nearest_names
+from repro.names import NOT_COMPUTABLE, nearest_names
 from ssbrepro.stages import STAGES
 
-PROFILES = ("smoke", "desk", "paper")
 Profile = Literal["smoke", "desk", "paper"]
 T = TypeVar("T")
 Others = TypeVar("Others")
@@ -228,7 +227,7 @@ class NotComputable(_Model):
     """A figure that no computation gives, such as a photograph, listed with the reason."""
 
     schema_version: Literal[1]
-    kind: Literal["not-computable"]
+    kind: Literal["not-computable"]  # NOT_COMPUTABLE; a type needs the literal
     title: Text
     caption: Text
     why: Text
@@ -237,7 +236,7 @@ class NotComputable(_Model):
 # What a figure's file may be.
 FIGURE_KINDS: Mapping[str, type[Figure | NotComputable]] = {
     "figure": Figure,
-    "not-computable": NotComputable,
+    NOT_COMPUTABLE: NotComputable,
 }
 
 

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from repro import kernels
 from repro.code import module_digests
 from repro.files import canonical_digest
-from repro.library import FigureManifest, NotComputableManifest
 from repro.settings import num_threads
 from ssbrepro.stages import STAGES
+
+if TYPE_CHECKING:
+    from repro.library import FigureManifest, NotComputableManifest
 
 # Libraries whose release can change the bits of a result.
 _LIBRARIES = ("torch", "numpy", "scipy", "pyhessian")
@@ -23,7 +26,7 @@ class Step:
     """One stage with everything its result depends on.
 
     ``parts`` is what the key is the digest of: stage, parameters, seed, inputs, data, code, and what
-    changes bits (device, libraries, threads, processor architecture).
+    changes bits (device, libraries, threads, the processor's architecture and instructions).
     """
 
     stage: str
@@ -40,7 +43,7 @@ class Step:
 class Plan:
     """The steps of one figure at one profile, in an order in which they can run."""
 
-    manifest: FigureManifest
+    manifest: "FigureManifest"
     profile: str
     seed: int
     device: str
@@ -66,12 +69,12 @@ class Plan:
 class NoPlan:
     """What is asked for of a figure that nothing computes."""
 
-    manifest: NotComputableManifest
+    manifest: "NotComputableManifest"
     profile: str
     seed: int
 
 
-def make_plan(manifest: FigureManifest, profile: str, seed: int, device: str) -> Plan:
+def make_plan(manifest: "FigureManifest", profile: str, seed: int, device: str) -> Plan:
     """The steps behind a figure."""
     steps: dict[str, Step] = {}
     for declared in manifest.stages:
@@ -97,6 +100,8 @@ def make_step(
         "device": device,
         "threads": threads,
         "architecture": platform.machine(),
+        "instructions": kernels.instructions(),
+        "limits": kernels.limits(),
         "libraries": library_versions(),
     }
     # Through JSON once, so that parts compare equal to those read back from the store.

@@ -12,10 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from repro import __version__, files, wording
-from repro.checks import Verdicts, judge
+from repro.checks import FAILED, NOT_RECORDED, Verdicts, judge, tally
 from repro.code import module_digests
 from repro.drawing import draw, plot_module
 from repro.errors import StoreError
@@ -26,6 +24,7 @@ from repro.settings import Settings
 from repro.store import ARRAYS, Store
 
 RECORD, VERDICTS, TRACKED = "record.json", "verdicts.json", "tracked.json"
+_SCHEMA_VERSION = 2  # 1 had one word for what the paper says and what the artifact does
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,8 @@ class Run:
 
     @property
     def alternative(self) -> str | None:
-        """Which alternative was applied; none in a run as declared, or recorded by version 0.1."""
-        alternative: str | None = self.record.get("alternative")
+        """Which alternative was applied; none in a run as declared."""
+        alternative: str | None = self.record["alternative"]
         return alternative
 
     def artifacts(self) -> list[Path]:
@@ -62,9 +61,12 @@ class Run:
             }
             for step in self.record["steps"]
         ]
-        names = ("id", "profile", "seed", "status", "metrics", "identities", "claims", "references")
+        names = ("id", "profile", "seed", "status", "failures", "metrics")
+        verdicts = ("identities", "claims", "references")
         return {
             **{name: self.record[name] for name in names},
+            "verdicts": tally(self.record["claims"]),
+            **{name: self.record[name] for name in verdicts},
             "steps": steps,
             "artifacts": [str(path) for path in self.artifacts()],
         }
@@ -94,10 +96,11 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
             return run
         metrics, missing = _merged(outcomes, "numbers"), _merged(outcomes, "missing")
         verdicts = judge(plan.manifest.figure, metrics, missing, references)
-        status = verdicts.status
+        status, failures = verdicts.status, verdicts.failures
         if plan.manifest.alternative is not None:
             # Nobody claims or has recorded anything of it: all it can fail is its own identities.
-            status = "passed" if verdicts.sound else "failed"
+            failures = verdicts.violations
+            status = FAILED if failures else NOT_RECORDED
         with files.partial_folder(folder) as unfinished:
             with files.writing(folder):
                 pictures = draw(
@@ -115,10 +118,11 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
                 "missing": missing,
                 "series": _series(outcomes),
                 "status": status,
+                "failures": failures,
                 **verdicts.as_data(),
                 "files": [*(path.name for path in pictures), VERDICTS, RECORD],
             }
-            judged = {"status": status, **verdicts.as_data()}
+            judged = {"status": status, "failures": failures, **verdicts.as_data()}
             files.write_json(unfinished / VERDICTS, judged)
             files.write_json(unfinished / RECORD, record)
             files.publish(unfinished, folder)
@@ -126,7 +130,7 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
 
 
 def all_runs(settings: Settings) -> list[Run]:
-    """Every readable run, oldest first."""
+    """Every readable run of this schema, oldest first."""
     paths = settings.home.glob(f"runs/*/*/[!.]*/{RECORD}")  # not what a killed process left
     runs = [run for path in paths if (run := _existing(settings.home, path.parent))]
     return sorted(runs, key=lambda run: str(run.record["recorded_at"]))
@@ -135,7 +139,7 @@ def all_runs(settings: Settings) -> list[Run]:
 def _circumstances(plan: Plan) -> dict[str, Any]:
     """What was run, when, with which releases, and on what machine."""
     return {
-        "schema_version": 1,
+        "schema_version": _SCHEMA_VERSION,
         "id": plan.manifest.id,
         "title": plan.manifest.figure.title,
         "alternative": plan.manifest.alternative,
@@ -160,7 +164,9 @@ def _circumstances(plan: Plan) -> dict[str, Any]:
 def _existing(home: Path, folder: Path) -> Run | None:
     try:
         run = Run(home, folder, files.read_json(folder / RECORD))
-        whole = all(path.exists() for path in run.artifacts())
+        whole = run.record["schema_version"] == _SCHEMA_VERSION and all(
+            path.exists() for path in run.artifacts()
+        )
     except (StoreError, KeyError, TypeError):  # damaged: it is made again
         return None
     return run if whole else None
@@ -189,6 +195,8 @@ def _step(outcome: StepOutcome) -> dict[str, Any]:
 
 def _series(outcomes: Sequence[StepOutcome]) -> dict[str, dict[str, list[float]]]:
     """Curves over epochs of all steps; where a value is undefined there is no point."""
+    import numpy as np
+
     curves = {}
     for outcome in outcomes:
         for name, series in outcome.result.content["series"].items():

@@ -11,9 +11,12 @@ from repro.library import FigureManifest
 
 
 class _Step(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
     stage: str
     seconds: float
     peak_memory_bytes: int
+    threads: int
 
 
 class _Run(BaseModel):
@@ -52,6 +55,19 @@ def recorded_runs(manifest: FigureManifest, profile: str) -> list[dict[str, Any]
         raise StoreError(f"{path}: is not about {manifest.id} at {profile}")
     runs: list[dict[str, Any]] = content["runs"]
     return runs
+
+
+def recorded_steps(manifest: FigureManifest, profile: str) -> dict[str, list[dict[str, Any]]]:
+    """What each stage took in the recorded runs of a figure at a profile, none if none is recorded.
+
+    Raises:
+        StoreError: If the file is damaged.
+    """
+    steps: dict[str, list[dict[str, Any]]] = {}
+    for run in recorded_runs(manifest, profile):
+        for step in run["steps"]:
+            steps.setdefault(step["stage"], []).append(step)
+    return steps
 
 
 def write_references(

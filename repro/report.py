@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from repro import files, wording
-from repro.checks import changed_claims
+from repro.checks import changed_claims, tally
 from repro.library import NotComputableManifest
 from repro.record import Run
 
@@ -20,12 +20,16 @@ th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #ddd;
 th { font-weight: 600; }
 figure { margin: 1rem 0; } figcaption, .small { color: #555; font-size: .85rem; }
 img { max-width: 100%; } summary { cursor: pointer; color: #0072b2; }
-.good { color: #00664a; } .open { color: #8a5a00; } .bad { color: #b03000; font-weight: 600; }
+.good { color: #00664a; } .open { color: #8a5a00; } .against { color: #7b2d8b; }
+.bad { color: #b03000; font-weight: 600; }
 """
 
+# As on the terminal: the first colour is for what supports a paper, and for nothing else.
 _CLASSES = {
-    **dict.fromkeys(("supported", "holds", "within", "passed"), "good"),
-    **dict.fromkeys(("inconclusive", "no tolerance", "unchecked"), "open"),
+    "supported": "good",
+    "not supported": "against",
+    **dict.fromkeys(("inconclusive", "no tolerance", "not recorded"), "open"),
+    **dict.fromkeys(("holds", "within", "as recorded"), "plain"),
 }
 
 
@@ -133,7 +137,8 @@ def _section(run: Run, alternatives: Sequence[Run]) -> str:
         for r in record["references"]
     )
     return (
-        f"<h2>{escape(record['id'])} at {escape(record['profile'])}: {_verdict(record['status'])}</h2>"
+        f"<h2>{escape(record['id'])} at {escape(record['profile'])}: "
+        f"{escape(wording.claims(tally(record['claims'])))}; {_verdict(record['status'])}</h2>"
         f"<figure><img alt='{escape(record['title'])}' src='data:image/png;base64,{encoded}'>"
         f"{_caption(figure['caption'], paper['identifier'])}</figure>"
         + _table(("claim", "metric", "measured", "claimed", "verdict"), claims)

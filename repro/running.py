@@ -1,36 +1,45 @@
 """Running figures for the command line: compute, record, show and track, here or in the container."""
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from repro import files
-from repro.checks import changed_claims
+from repro import files, kernels, wording
+from repro.checks import FAILED, changed_claims, tally
 from repro.console import Screen, say, show_alternative, show_not_computable, show_run
 from repro.errors import ReproError, TrackingError
 from repro.execution import Executor, run_plan
+from repro.explain import StoredParts
+from repro.forecast import Forecast
 from repro.plan import NoPlan, Plan
 from repro.record import Run, all_runs, record_run
+from repro.references import recorded_steps
 from repro.settings import NO_TRACKING, Settings
+from repro.store import Store
 from repro.transfer import Transfer
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs figures with an executor; results are said on ``out``, progress on ``err``."""
+    """Runs figures with an executor; results are said on ``out``, progress on ``err``.
+
+    ``fresh`` holds keys of steps to compute even if they are stored, until that is done.
+    """
 
     settings: Settings
     executor: Executor
     out: Console
     err: Console
+    forecast: Forecast
+    fresh: set[str]
 
-    def run(
-        self, wanted: Plan | NoPlan, alternatives: Sequence[Plan], fresh: bool
-    ) -> dict[str, Any]:
+    def run(self, wanted: Plan | NoPlan, alternatives: Sequence[Plan]) -> dict[str, Any]:
         """A figure as declared and with each alternative; returns its entry for ``--json``.
 
         It fails by its own verdicts. With an alternative, only exact identities can fail it: which
@@ -39,37 +48,39 @@ class Runner:
         if isinstance(wanted, NoPlan):
             show_not_computable(self.out, wanted.manifest)
             return _entry_of_nothing(wanted)
-        shared = {step.key for step in wanted.steps}
-        recorded, entry = self.record(wanted, shared if fresh else ())
+        recorded, entry = self.record(wanted)
         show_run(self.out, entry)
         self._finish(recorded)
         entry["alternatives"] = []
         for plan in alternatives:
-            own = {step.key for step in plan.steps} - shared
-            recorded, other = self.record(plan, own if fresh else ())
+            recorded, other = self.record(plan)
             changed = changed_claims(entry["claims"], other["claims"])
-            names = ("metrics", "identities", "claims", "steps", "artifacts")
-            part = {"alternative": recorded.alternative, "changed": changed}
+            names = ("metrics", "verdicts", "identities", "claims", "steps", "artifacts")
+            name = recorded.alternative
+            part = {"alternative": name, "changed": changed, "status": other["status"]}
             part |= {name: other[name] for name in names}
             show_alternative(self.out, entry, part)
             self._finish(recorded)
             entry["alternatives"].append(part)
-            if other["status"] == "failed":
-                entry["status"] = "failed"
+            if other["status"] == FAILED:
+                entry["status"] = FAILED
+                entry["failures"] += [f"with {name}: {failure}" for failure in other["failures"]]
         return entry
 
-    def record(self, plan: Plan, fresh: Collection[str] = ()) -> tuple[Run, dict[str, Any]]:
-        """Run and record a plan; ``fresh`` holds keys of steps to compute even if they are stored.
+    def record(self, plan: Plan) -> tuple[Run, dict[str, Any]]:
+        """Run and record a plan.
 
         Returns:
             The run, and what ``--json`` shows of it.
         """
         self.err.print(
             f"[bold]{escape(plan.name)}[/] at {plan.profile}, seed {plan.seed}: "
-            f"{escape(plan.manifest.figure.title)}"
+            f"{escape(plan.manifest.figure.title)}",
+            soft_wrap=True,
         )
-        with Screen(self.err) as screen:
-            outcomes = run_plan(plan, self.settings, self.executor, screen, fresh)
+        with Screen(self.err, self.forecast) as screen:
+            outcomes = run_plan(plan, self.settings, self.executor, screen, self.fresh)
+        self.fresh.difference_update(step.key for step in plan.steps)
         recorded = record_run(plan, outcomes, self.settings)
         return recorded, recorded.summary({o.step.stage: o.status for o in outcomes})
 
@@ -93,7 +104,11 @@ class Runner:
             home=home,
             manifests=self.settings.manifests,
             data=self.settings.data,
-            environment={"MLFLOW_TRACKING_URI": NO_TRACKING},
+            output=self.out.file,
+            environment={
+                "MLFLOW_TRACKING_URI": NO_TRACKING,
+                kernels.VARIABLE: os.environ.get(kernels.VARIABLE, ""),
+            },
         )
         if not outcome.exists():
             return status, []
@@ -132,6 +147,70 @@ class Runner:
         self.track(recorded, strict=False)
 
 
+def announce(plans: Iterable[Plan], anew: Collection[str], store: Store, err: Console) -> Forecast:
+    """Say on ``err`` how long it takes to compute what is not stored, and why if that is a surprise.
+
+    Args:
+        plans: All that a command is to run.
+        anew: Keys of steps to compute even if they are stored.
+        store: What is stored.
+        err: Where to say it.
+    """
+    plans = list(plans)
+    past = _recorded_steps(plans)
+    steps = {
+        step.key: step
+        for plan in plans
+        for step in plan.steps
+        if step.key in anew or not store.has(step.key)
+    }
+    expected = {key: _usual_seconds(past[key]) for key in steps}
+    if steps:
+        say(
+            err,
+            _estimate(expected.values(), {one["threads"] for key in steps for one in past[key]}),
+        )
+        stored = StoredParts(store.metas(), (step for plan in plans for step in plan.steps))
+        for line in stored.computed_anew(step for step in steps.values() if step.key not in anew):
+            say(err, line)
+    return Forecast(expected)
+
+
+def _recorded_steps(plans: Iterable[Plan]) -> dict[str, list[dict[str, Any]]]:
+    """What each step of any of the plans took in recorded runs, by key.
+
+    Figures that share a step have recorded it with other seeds, it may be: all of them count.
+    """
+    read: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for plan in plans:
+        subject = plan.name, plan.profile
+        if subject not in read:
+            read[subject] = recorded_steps(plan.manifest, plan.profile)
+        for step in plan.steps:
+            found.setdefault(step.key, []).extend(read[subject].get(step.stage, ()))
+    return found
+
+
+def _usual_seconds(past: Sequence[Mapping[str, Any]]) -> float | None:
+    return median(one["seconds"] for one in past) if past else None
+
+
+def _estimate(expected: Collection[float | None], threads: Collection[int]) -> str:
+    """How long the steps of a command take, and of how many nothing is known."""
+    known = [seconds for seconds in expected if seconds is not None]
+    if not known:
+        steps = wording.counted(len(expected), "step")
+        return f"{steps} to compute; how long that takes is not recorded"
+    text = f"{wording.about(sum(known))} for {wording.counted(len(known), 'step')}"
+    numbers = " or ".join(map(str, sorted(threads)))
+    text += f", as recorded with {numbers} {'thread' if numbers == '1' else 'threads'}"
+    unknown = len(expected) - len(known)
+    return text + (
+        f"; of {wording.counted(unknown, 'step')} nothing is recorded" if unknown else ""
+    )
+
+
 def fetch(settings: Settings, err: Console) -> None:
     """Download what is missing or damaged of CIFAR-10; progress is shown on ``err``.
 
@@ -158,6 +237,8 @@ def _entry_of_nothing(wanted: NoPlan) -> dict[str, Any]:
         "profile": wanted.profile,
         "seed": wanted.seed,
         "status": wanted.manifest.figure.kind,
+        "failures": [],
         "metrics": {},
+        "verdicts": tally([]),
         **{kind: [] for kind in kinds},
     }

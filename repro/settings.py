@@ -4,7 +4,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.errors import UsageError
+
 NO_TRACKING = "none"  # as MLFLOW_TRACKING_URI: record runs, send them nowhere
+_DATABASE = "mlflow.db"
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -20,26 +23,51 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read the variables ``SSBREPRO_…`` and ``MLFLOW_TRACKING_URI``."""
+        """Read the variables ``SSBREPRO_…`` and ``MLFLOW_TRACKING_URI``.
+
+        Raises:
+            UsageError: If another variable that commands go by, ``OMP_NUM_THREADS``, makes no sense.
+        """
+        num_threads()
         home = _path("SSBREPRO_HOME") or _CHECKOUT / ".ssbrepro"
         return cls(
             home=home,
             data=_path("SSBREPRO_DATA") or home / "data",
             data_url=os.environ.get("SSBREPRO_DATA_URL") or None,
             manifests=_path("SSBREPRO_MANIFESTS") or _CHECKOUT / "manifests",
-            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home}/mlflow.db",
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or _sqlite(home / _DATABASE),
         )
 
     @property
     def local_tracking(self) -> bool:
-        """Whether runs go to this machine's own database."""
+        """Whether runs go to an SQLite file of this machine's."""
         return self.tracking_uri.startswith("sqlite:")
+
+    @property
+    def own_database(self) -> Path | None:
+        """The SQLite file that is part of the home, if runs go there."""
+        database = self.home / _DATABASE
+        return database if self.tracking_uri == _sqlite(database) else None
+
+    @property
+    def artifacts(self) -> Path:
+        """Where the artifacts of runs in an SQLite file are."""
+        return self.home / "artifacts"
 
 
 def num_threads() -> int:
-    """Threads of a stage: every core this process may use, or ``OMP_NUM_THREADS``."""
-    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # of nested levels the first
-    return int(given or len(os.sched_getaffinity(0)))
+    """Threads of a stage: every core this process may use, or ``OMP_NUM_THREADS``.
+
+    Raises:
+        UsageError: If that is no number of threads.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    first = given.partition(",")[0].strip()  # of nested levels
+    if not first:
+        return len(os.sched_getaffinity(0))
+    if not first.isdecimal() or len(first) > 6 or int(first) < 1:
+        raise UsageError(f"OMP_NUM_THREADS={given}: it is a number of threads, at least 1")
+    return int(first)
 
 
 def has_cuda() -> bool:
@@ -49,6 +77,10 @@ def has_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def _sqlite(database: Path) -> str:
+    return f"sqlite:///{database}"
 
 
 def _path(variable: str) -> Path | None:

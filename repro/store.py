@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from filelock import FileLock
+from typing import TYPE_CHECKING, Any
 
 from repro import files
 from repro.errors import StoreError
 from repro.plan import Step
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ARRAYS, RESULT, META = "arrays.npz", "result.json", "meta.json"
 _CONTENT = (ARRAYS, RESULT)
@@ -48,8 +48,10 @@ class StoredResult:
         return float(self.meta["seconds"])
 
     @cached_property
-    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+    def arrays(self) -> "dict[str, np.ndarray[Any, Any]]":
         """The stage's arrays."""
+        import numpy as np
+
         with np.load(self.folder / ARRAYS, allow_pickle=False) as stored:
             return dict(stored)
 
@@ -63,6 +65,10 @@ class Store:
     def folder(self, key: str) -> Path:
         """Where the result of a key is, or would be."""
         return self._root / key
+
+    def has(self, key: str) -> bool:
+        """Whether there is a result of a key, damaged or not."""
+        return self.folder(key).is_dir()
 
     def read(self, key: str, say: Callable[[str], None] = lambda text: None) -> StoredResult | None:
         """The result of a key, or None; a damaged one is set aside, reported, and counts as None."""
@@ -107,6 +113,8 @@ class Store:
     @contextmanager
     def lock(self, key: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Hold a key against other processes; the system frees it should this process be killed."""
+        from filelock import FileLock
+
         path = self._root / "locks" / f"{key}.lock"
         with files.writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,17 +3,24 @@
 A figure is an experiment; a run of it a parent run, with a child run for each step. Everything is
 read from the record with its recorded time, and a run is found again by its record's digest, so
 sending twice leaves the same rows.
+
+The home's own database can be moved with it: locations in it are below ``mlflow-artifacts:/``, which
+is wherever the server that shows them (``repro ui``) is told that artifacts are.
 """
 
+import contextlib
 import datetime
 import json
 import os
+import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from repro import files, wording
+from repro.checks import tally
 from repro.errors import StoreError, TrackingError
 from repro.record import TRACKED, Run
 from repro.settings import Settings
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
 
+_ROOT = "mlflow-artifacts:/"
 _DIGEST_TAG = "ssbrepro.digest"
 _MAX_UPLOAD_BYTES = 64 * 2**20  # more is named by key and digest instead; uploads are slow
 _MAX_PARAM = 500
@@ -35,21 +43,49 @@ def track(run: Run, settings: Settings) -> str:
     Raises:
         TrackingError: If MLflow cannot be reached or refuses; nothing of ours is lost.
     """
+    own = settings.own_database
+    place = settings.tracking_uri if own is None else own.name
     path = run.folder / TRACKED
-    try:
-        sent = dict(files.read_json(path))
-    except (StoreError, TypeError, ValueError):  # none, or damaged: sending again changes nothing
-        sent = {}
-    if settings.tracking_uri not in sent:
+    sent = _noted(path, place)
+    if place not in sent or (own is not None and not _holds(own, sent[place])):
         try:
-            sent[settings.tracking_uri] = _send(run, settings)
+            sent[place] = _send(run, settings)
         except Exception as error:
             # Whatever it is, from name resolution to a full disk on the server: tracking never
             # decides over a run.
             reason = " ".join(str(error).split())[:300]
             raise TrackingError(f"MLflow at {settings.tracking_uri}: {reason}") from error
         files.write_json(path, sent)
-    return str(sent[settings.tracking_uri])
+    return str(sent[place])
+
+
+def _noted(path: Path, place: str) -> dict[str, Any]:
+    """Where a run was sent, with its MLflow run id there.
+
+    SQLite files other than the one in use are left out: version 0.1 named the home's own by a path
+    that a moved home no longer has.
+    """
+    try:
+        sent = dict(files.read_json(path))
+    except (StoreError, TypeError, ValueError):  # none, or damaged: sending again changes nothing
+        return {}
+    return {
+        name: run for name, run in sent.items() if name == place or not name.startswith("sqlite:")
+    }
+
+
+def _holds(database: Path, run_id: object) -> bool:
+    """Whether a run is in the home's own database, as its note says.
+
+    The note may be of another home that the record was copied from, or of a database since deleted.
+    MLflow itself would take seconds to answer, for each figure that is only shown again.
+    """
+    address, query = f"{database.as_uri()}?mode=ro", "SELECT 1 FROM runs WHERE run_uuid = ?"
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as opened:
+            return opened.execute(query, (run_id,)).fetchone() is not None
+    except sqlite3.Error:  # no such file, or it will be MLflow's to say what is wrong with it
+        return False
 
 
 def _send(run: Run, settings: Settings) -> str:
@@ -67,8 +103,57 @@ def _send(run: Run, settings: Settings) -> str:
     settings.home.mkdir(parents=True, exist_ok=True)
     # Two processes that both create the database's tables would break it.
     with FileLock(settings.home / "mlflow.lock"):
-        client = MlflowClient(settings.tracking_uri)
-        return _log(client, run, (settings.home / "artifacts").as_uri())
+        client = _local_client(settings)
+        if settings.own_database is not None:
+            _make_movable(settings.own_database)
+        return _log(client, run, _ROOT)
+
+
+def _local_client(settings: Settings) -> "MlflowClient":
+    """A client of an SQLite file that writes artifacts to where ``repro ui`` serves them from.
+
+    MLflow's own client would hand artifacts located below ``_ROOT`` to a server, and none need run.
+    """
+    from mlflow import MlflowClient
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    class LocalClient(MlflowClient):
+        def log_artifact(
+            self, run_id: str, local_path: str, artifact_path: str | None = None
+        ) -> None:
+            location = self.get_run(run_id).info.artifact_uri
+            folder = location.replace(_ROOT, f"{settings.artifacts.as_uri()}/")
+            get_artifact_repository(folder).log_artifact(local_path, artifact_path)
+
+    return LocalClient(settings.tracking_uri)
+
+
+def _make_movable(database: Path) -> None:
+    """Put below ``_ROOT`` what MLflow, or version 0.1, located by a path of the disk.
+
+    That is the experiment that MLflow makes with the database, and all that version 0.1 sent: its files
+    already lie where they would be written now.
+    """
+    absolute = """
+        SELECT experiment_id, artifact_location, name FROM experiments
+        WHERE artifact_location LIKE 'file:%/artifacts/' || name
+    """
+    with contextlib.closing(sqlite3.connect(database, timeout=20)) as opened, opened:
+        opened.execute("PRAGMA secure_delete = ON")  # nor does an unused byte keep the path
+        for experiment, location, name in opened.execute(absolute).fetchall():
+            opened.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+                (_ROOT + name, experiment),
+            )
+            opened.execute(
+                "UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?) WHERE experiment_id = ?",
+                (location, _ROOT + name, experiment),
+            )
+        opened.execute(
+            "UPDATE experiments SET artifact_location = ?"
+            " WHERE experiment_id = 0 AND artifact_location NOT LIKE ?",
+            (_ROOT + "0", _ROOT + "%"),
+        )
 
 
 def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
@@ -77,7 +162,7 @@ def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
     if found is not None:
         experiment = found.experiment_id
     else:
-        location = None if artifact_root is None else f"{artifact_root}/{record['id']}"
+        location = None if artifact_root is None else f"{artifact_root}{record['id']}"
         experiment = client.create_experiment(
             record["id"], artifact_location=location, tags={"mlflow.experimentKind": _TRAINING}
         )
@@ -103,7 +188,8 @@ def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
             "figure": record["id"],
             "profile": record["profile"],
             "alternative": run.alternative or "none",
-            "verdict": record["status"],
+            "verdict": wording.claims(tally(record["claims"])),
+            "status": record["status"],
             "manifest_sha256": files.canonical_digest(record["manifest"]),
             "image_digest": record["machine"]["image"] or "none",
             "mlflow.note.content": _note(record),

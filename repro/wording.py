@@ -23,6 +23,36 @@ def interval(reference: Mapping[str, Any]) -> str:
     return f"{reference['low']:.4g} to {reference['high']:.4g}"
 
 
+def claims(counts: Mapping[str, int]) -> str:
+    """How many claims came to which verdict, such as "2 supported, 1 inconclusive"."""
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) or "none"
+
+
+def about(seconds: float) -> str:
+    """A time that is estimated, in the unit a person would take; never none."""
+    if seconds < 90:
+        return f"about {max(seconds, 1):.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 90 * 60 else f"about {seconds / 3600:.1f} h"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, such as "1 step" and "2 steps"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def without_end(text: str, length: int) -> str:
+    """At most so many characters of a text; prose says what it is about at its start."""
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def without_middle(text: str, length: int) -> str:
+    """At most so many characters of a text; names of numbers differ at their ends."""
+    if len(text) <= length:
+        return text
+    end = (length - 1) * 3 // 4
+    return f"{text[: length - 1 - end]}…{text[len(text) - end :]}"
+
+
 def dependence(alternative: str, changed: Sequence[str]) -> str:
     """Whether the answer is another one with an alternative, given the claims whose verdict is."""
     if not changed:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
-from repro.execution import Report, Task
+from repro.execution import Report, Task, run_plan
 from repro.library import Library
 from repro.plan import Plan, Step, make_plan
+from repro.record import Run, record_run
 from repro.settings import NO_TRACKING, Settings
 from repro.worker import write_arrays
 from ssbrepro.stages import STAGES
@@ -194,6 +196,18 @@ class Listener:
 
     def say(self, text: str) -> None:
         self.lines.append(text)
+
+
+def recorded(
+    settings: Settings, figure_id: str, seed: int = 0, alternative: str | None = None
+) -> Run:
+    """A figure run and recorded without computing or drawing."""
+    plan = plan_of(figure_id, seed, manifests=settings.manifests)
+    plan = plan if alternative is None else plan.with_alternative(alternative)
+    outcomes = run_plan(plan, settings, FakeExecutor(), Listener())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("repro.record.draw", draw_a_pixel)
+        return record_run(plan, outcomes, settings)
 
 
 def hidden(folder: Path) -> list[Path]:

@@ -205,3 +205,26 @@ def test_every_stage_has_an_implementation_and_a_documented_set_of_parameters():
         assert stage.numbers
         assert len(set(stage.numbers)) == len(stage.numbers)
         assert set(stage.needs) <= set(STAGES) - {name}
+
+
+def test_a_stage_that_measures_what_cannot_be_is_refused(monkeypatch):
+    from pathlib import Path
+
+    from ssbrepro import surfaces
+    from ssbrepro.results import Context, Result
+    from ssbrepro.stages import STAGES
+
+    stage = STAGES["surfaces"]
+    context = Context(seed=0, device="cpu", data_root=Path("unused"))
+    numbers = dict.fromkeys(stage.numbers, 1.0)
+
+    def measured(**changes):
+        monkeypatch.setattr(surfaces, "surfaces_stage", lambda *_: Result({}, numbers | changes))
+        return stage.run(None, context)
+
+    assert measured().numbers == numbers
+    assert measured(gradient_max=-1e-12).numbers["gradient_max"] < 0  # rounding
+    with pytest.raises(RuntimeError, match=r"surfaces: gradient_max = -1.0, not in \[0, inf\]"):
+        measured(gradient_max=-1.0)
+    with pytest.raises(RuntimeError, match="surfaces measured"):
+        measured(another=1.0)

@@ -6,8 +6,8 @@ a stage's implementation, and with it PyTorch, is imported when the stage runs.
 
 from ssbrepro.stages.li2022 import LI2022
 from ssbrepro.stages.ssb2018 import SSB2018
-from ssbrepro.stages.stage import Stage
+from ssbrepro.stages.stage import Domain, Stage
 
-__all__ = ["STAGES", "Stage"]
+__all__ = ["STAGES", "Domain", "Stage"]
 
 STAGES = {stage.name: stage for stage in (*LI2022, *SSB2018)}

@@ -5,7 +5,21 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-from ssbrepro.stages.stage import CIFAR10_DIGEST, Count, Positive, Share, Stage
+from ssbrepro.stages.stage import (
+    ASYMMETRY,
+    AT_LEAST_ONE,
+    CIFAR10_DIGEST,
+    COUNT,
+    NON_NEGATIVE,
+    NON_POSITIVE,
+    REAL,
+    SHARE,
+    SIGNED_SHARE,
+    Count,
+    Positive,
+    Share,
+    Stage,
+)  # fmt: skip
 
 Class = Annotated[int, Ge(0), Le(9)]
 Epoch = Annotated[int, Ge(0)]
@@ -219,13 +233,13 @@ LI2022 = (
     Stage(
         name="training",
         parameters=TrainingParameters,
-        numbers=(
-            "final_loss",
-            "final_accuracy",
-            "final_order_parameter",
-            "mean_loss",
-            "max_order_parameter",
-        ),
+        numbers={
+            "final_loss": NON_NEGATIVE,
+            "final_accuracy": SHARE,
+            "final_order_parameter": NON_NEGATIVE,
+            "mean_loss": NON_NEGATIVE,
+            "max_order_parameter": NON_NEGATIVE,
+        },
         module="ssbrepro.training",
         function="training_stage",
         data=CIFAR10_DIGEST,
@@ -233,22 +247,22 @@ LI2022 = (
     Stage(
         name="spectrum",
         parameters=SpectrumParameters,
-        numbers=(
-            "num_checkpoints",
-            "num_empty",
-            "final_num_active",
-            "asymmetry_max",
-            "asymmetry_noise",
-            "extreme_ratio_max",
-            "standard_deviation_max",
-            "standard_deviation_final_share",
-            "euler_residual_max",
-            "layers_residual_max",
-            "same_layer_residual_max",
-            "symmetry_residual_max",
-            "active_only_residual_max",
-            "pyhessian_residual_max",
-        ),
+        numbers={
+            "num_checkpoints": COUNT,
+            "num_empty": COUNT,
+            "final_num_active": COUNT,
+            "asymmetry_max": ASYMMETRY,
+            "asymmetry_noise": ASYMMETRY,
+            "extreme_ratio_max": AT_LEAST_ONE,
+            "standard_deviation_max": NON_NEGATIVE,
+            "standard_deviation_final_share": SHARE,
+            "euler_residual_max": NON_NEGATIVE,
+            "layers_residual_max": NON_NEGATIVE,
+            "same_layer_residual_max": NON_NEGATIVE,
+            "symmetry_residual_max": NON_NEGATIVE,
+            "active_only_residual_max": NON_NEGATIVE,
+            "pyhessian_residual_max": NON_NEGATIVE,
+        },
         module="ssbrepro.spectra.stage",
         function="spectrum_stage",
         needs=("training",),
@@ -257,22 +271,27 @@ LI2022 = (
     Stage(
         name="graph",
         parameters=GraphParameters,
-        numbers=("num_circuits", "num_active", "value_residual", "output_residual"),
+        numbers={
+            "num_circuits": COUNT,
+            "num_active": COUNT,
+            "value_residual": NON_NEGATIVE,
+            "output_residual": NON_NEGATIVE,
+        },
         module="ssbrepro.circuits.graph",
         function="graph_stage",
     ),
     Stage(
         name="weights",
         parameters=WeightsParameters,
-        numbers=(
-            "symmetric_share",
-            "symmetric_share_noise",
-            "asymmetry_max",
-            "asymmetry_start",
-            "asymmetry_end",
-            "asymmetry_growth",
-            "asymmetry_growth_noise",
-        ),
+        numbers={
+            "symmetric_share": SHARE,
+            "symmetric_share_noise": SHARE,
+            "asymmetry_max": ASYMMETRY,
+            "asymmetry_start": ASYMMETRY,
+            "asymmetry_end": ASYMMETRY,
+            "asymmetry_growth": REAL,
+            "asymmetry_growth_noise": REAL,
+        },
         module="ssbrepro.laws.weights",
         function="weights_stage",
         needs=("training",),
@@ -280,12 +299,12 @@ LI2022 = (
     Stage(
         name="circuits",
         parameters=CircuitsParameters,
-        numbers=(
-            "log10_num_circuits",
-            "log10_active_share",
-            *(f"num_small_p_values_{order}" for order in range(3)),
-            *(f"asymmetry_{order}" for order in range(3)),
-        ),
+        numbers={
+            "log10_num_circuits": NON_NEGATIVE,
+            "log10_active_share": NON_POSITIVE,
+            **{f"num_small_p_values_{order}": COUNT for order in range(3)},
+            **{f"asymmetry_{order}": ASYMMETRY for order in range(3)},
+        },
         module="ssbrepro.circuits.stage",
         function="circuits_stage",
         needs=("training",),
@@ -294,14 +313,14 @@ LI2022 = (
     Stage(
         name="gradients",
         parameters=GradientsParameters,
-        numbers=(
-            "num_empty",
-            "asymmetry_max",
-            "asymmetry_noise",
-            "median_start",
-            "median_final_share",
-            "zero_share_max",
-        ),
+        numbers={
+            "num_empty": COUNT,
+            "asymmetry_max": ASYMMETRY,
+            "asymmetry_noise": ASYMMETRY,
+            "median_start": NON_NEGATIVE,
+            "median_final_share": NON_NEGATIVE,
+            "zero_share_max": SHARE,
+        },
         module="ssbrepro.laws.gradients",
         function="gradients_stage",
         needs=("training",),
@@ -310,13 +329,13 @@ LI2022 = (
     Stage(
         name="order_parameter",
         parameters=OrderParameterParameters,
-        numbers=(
-            "num_epochs",
-            "log_ratio_median",
-            "rank_correlation",
-            "final_order_parameter",
-            "final_loss",
-        ),
+        numbers={
+            "num_epochs": COUNT,
+            "log_ratio_median": REAL,
+            "rank_correlation": SIGNED_SHARE,
+            "final_order_parameter": NON_NEGATIVE,
+            "final_loss": NON_NEGATIVE,
+        },
         module="ssbrepro.order_parameter",
         function="order_parameter_stage",
         needs=("training",),
@@ -324,21 +343,25 @@ LI2022 = (
     Stage(
         name="surfaces",
         parameters=SurfacesParameters,
-        numbers=("num_wrong_signatures", "gradient_max", "minimum_excess"),
+        numbers={
+            "num_wrong_signatures": COUNT,
+            "gradient_max": NON_NEGATIVE,
+            "minimum_excess": NON_NEGATIVE,
+        },
         module="ssbrepro.surfaces",
         function="surfaces_stage",
     ),
     Stage(
         name="entries",
         parameters=EntriesParameters,
-        numbers=(
-            "num_live",
-            "num_empty",
-            "num_sparse",
-            "same_layer_share",
-            "dead_share",
-            "hessian_residual_max",
-        ),
+        numbers={
+            "num_live": COUNT,
+            "num_empty": COUNT,
+            "num_sparse": COUNT,
+            "same_layer_share": SHARE,
+            "dead_share": SHARE,
+            "hessian_residual_max": NON_NEGATIVE,
+        },
         module="ssbrepro.entries.stage",
         function="entries_stage",
         needs=("training",),
@@ -347,15 +370,15 @@ LI2022 = (
     Stage(
         name="laws",
         parameters=LawsParameters,
-        numbers=(
-            "num_shown",
-            "shown_symmetric_share",
-            "shown_symmetric_share_noise",
-            "shown_centred_share",
-            "shown_centred_share_noise",
-            "symmetric_share",
-            "centred_share",
-        ),
+        numbers={
+            "num_shown": COUNT,
+            "shown_symmetric_share": SHARE,
+            "shown_symmetric_share_noise": SHARE,
+            "shown_centred_share": SHARE,
+            "shown_centred_share_noise": SHARE,
+            "symmetric_share": SHARE,
+            "centred_share": SHARE,
+        },
         module="ssbrepro.entries.laws",
         function="laws_stage",
         needs=("entries",),
@@ -363,17 +386,17 @@ LI2022 = (
     Stage(
         name="means",
         parameters=MeansParameters,
-        numbers=(
-            "end_epoch",
-            "num_live_min",
-            "asymmetry_max",
-            "asymmetry_noise",
-            "centred_share_min",
-            "centred_share_start",
-            "centred_share_end",
-            "centred_share_growth",
-            "centred_share_band_max",
-        ),
+        numbers={
+            "end_epoch": COUNT,
+            "num_live_min": COUNT,
+            "asymmetry_max": ASYMMETRY,
+            "asymmetry_noise": ASYMMETRY,
+            "centred_share_min": SHARE,
+            "centred_share_start": SHARE,
+            "centred_share_end": SHARE,
+            "centred_share_growth": SIGNED_SHARE,
+            "centred_share_band_max": NON_NEGATIVE,
+        },
         module="ssbrepro.entries.means",
         function="means_stage",
         needs=("entries",),
@@ -381,16 +404,16 @@ LI2022 = (
     Stage(
         name="correlations",
         parameters=CorrelationsParameters,
-        numbers=(
-            "end_epoch",
-            "num_active_end",
-            *(
-                f"{quantity}_{when}"
+        numbers={
+            "end_epoch": COUNT,
+            "num_active_end": COUNT,
+            **{
+                f"{quantity}_{when}": SHARE
                 for quantity in ("strong_share", "mean", "null_mean")
                 for when in ("start", "end")
-            ),
-            "mean_growth",
-        ),
+            },
+            "mean_growth": SIGNED_SHARE,
+        },
         module="ssbrepro.entries.correlations",
         function="correlations_stage",
         needs=("entries",),
@@ -398,21 +421,21 @@ LI2022 = (
     Stage(
         name="coupling",
         parameters=CouplingParameters,
-        numbers=(
-            "end_epoch",
-            "log10_num_entries",
-            *(
-                f"{cumulant}_{quantity}"
+        numbers={
+            "end_epoch": COUNT,
+            "log10_num_entries": NON_NEGATIVE,
+            **{
+                f"{cumulant}_{quantity}": domain
                 for cumulant in ("covariance", "coskewness", "cokurtosis")
-                for quantity in (
-                    "relative_size_start",
-                    "relative_size_end",
-                    "exponent_start",
-                    "exponent_end",
-                    "exponent_growth",
-                )
-            ),
-        ),
+                for quantity, domain in {
+                    "relative_size_start": SHARE,
+                    "relative_size_end": SHARE,
+                    "exponent_start": SHARE,
+                    "exponent_end": SHARE,
+                    "exponent_growth": SIGNED_SHARE,
+                }.items()
+            },
+        },
         module="ssbrepro.entries.coupling_stage",
         function="coupling_stage",
         needs=("entries",),

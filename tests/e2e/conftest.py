@@ -69,7 +69,7 @@ class Workplace:
         assert done.returncode in (0, 1), done.stderr
         assert "Traceback" not in done.stderr
         (entry,) = json.loads(path.read_text())["figures"]
-        assert (done.returncode == 1) == (entry["status"] == "failed")
+        assert (done.returncode == 1) == bool(entry["failures"])
         return dict(entry, said=done.stderr)
 
     def result(self, key: str) -> dict[str, str]:

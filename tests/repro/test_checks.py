@@ -16,6 +16,7 @@ from repro.checks import (
     changed_claims,
     judge,
     prediction_interval,
+    tally,
 )
 from repro.manifest import Claim, Figure, Identity, Reference
 
@@ -103,10 +104,12 @@ def test_a_claim_not_measured_is_inconclusive_with_the_stages_reason_and_fails()
     assert verdicts.claims[0].verdict == "inconclusive"
     assert verdicts.claims[0].value is None
     assert verdicts.claims[0].reason == "not measured: the Hessian is zero"
-    assert verdicts.status == "failed"
+    assert verdicts.status == "not recorded"
+    assert verdicts.failures == ["claim symmetric: not measured: the Hessian is zero"]
     # Not even where the recorded runs could not measure it either.
-    recorded = runs(claims={"symmetric": "inconclusive"})
-    assert judge(figure(claims=(SYMMETRIC,)), {}, missing, recorded).status == "failed"
+    recorded = runs(0.1, claims={"symmetric": "inconclusive"})
+    again = judge(figure(claims=(SYMMETRIC,)), {}, missing, recorded)
+    assert (again.status, again.failures) == ("changed", verdicts.failures)
 
 
 @pytest.mark.parametrize("residual", [2e-4, math.nan, math.inf, None])
@@ -125,7 +128,7 @@ def test_an_identity_holds_up_to_its_bound() -> None:
     )
     assert verdicts.identities[0].verdict == "holds"
     assert verdicts.claims[0].verdict == "supported"
-    assert verdicts.status == "passed"
+    assert verdicts.failures == []
 
 
 def test_nan_supports_nothing() -> None:
@@ -135,7 +138,7 @@ def test_nan_supports_nothing() -> None:
     )
     assert [claim.verdict for claim in verdicts.claims] == ["not supported", "not supported"]
     assert verdicts.references[0].verdict == "outside"
-    assert verdicts.status == "failed"
+    assert verdicts.status == "changed"
 
 
 def test_references() -> None:
@@ -204,40 +207,58 @@ def verdicts(
     reference: str = "within",
     identity: str = "holds",
     value: float | None = 1.0,
+    runs: int = 3,
 ) -> Verdicts:
     return Verdicts(
         (IdentityVerdict("i", EULER, 0.0, 1.0, identity),),
         (ClaimVerdict("c", "s", ASYMMETRY, value, "at_most", 1.0, claim, "", recorded),),
-        (ReferenceVerdict(ASYMMETRY, 1.0, 0.0, 2.0, 3, reference),),
+        (ReferenceVerdict(ASYMMETRY, 1.0, 0.0, 2.0, runs, reference),),
     )
 
 
 @pytest.mark.parametrize(
-    ("parts", "status"),
+    ("parts", "status", "failures"),
     [
-        ({}, "passed"),
-        ({"claim": "inconclusive"}, "unchecked"),
-        ({"claim": "not supported"}, "failed"),
+        ({}, "not recorded", 0),
+        ({"claim": "inconclusive"}, "not recorded", 0),
+        ({"claim": "not supported"}, "not recorded", 1),
         # What the recorded runs found is what is expected again, be it against the paper.
-        ({"claim": "not supported", "recorded": ("not supported",)}, "passed"),
-        ({"claim": "inconclusive", "recorded": ("inconclusive",)}, "passed"),
-        ({"claim": "inconclusive", "recorded": ("inconclusive", "supported")}, "passed"),
+        ({"recorded": ("supported",)}, "as recorded", 0),
+        ({"claim": "not supported", "recorded": ("not supported",)}, "as recorded", 0),
+        ({"claim": "inconclusive", "recorded": ("inconclusive",)}, "as recorded", 0),
+        ({"claim": "inconclusive", "recorded": ("inconclusive", "supported")}, "as recorded", 0),
         # A changed verdict fails in either direction.
-        ({"claim": "supported", "recorded": ("not supported",)}, "failed"),
-        ({"claim": "not supported", "recorded": ("supported",)}, "failed"),
-        ({"claim": "inconclusive", "recorded": ("supported",)}, "failed"),
-        ({"claim": "supported", "recorded": ("supported",)}, "passed"),
-        ({"reference": "no tolerance"}, "unchecked"),
-        ({"reference": "outside"}, "failed"),
-        ({"reference": "missing"}, "failed"),
-        ({"identity": "violated"}, "failed"),
-        ({"value": None, "claim": "inconclusive", "recorded": ("inconclusive",)}, "failed"),
-        # One failure outweighs all that could not be judged.
-        ({"claim": "inconclusive", "reference": "outside"}, "failed"),
+        ({"claim": "supported", "recorded": ("not supported",)}, "changed", 1),
+        ({"claim": "not supported", "recorded": ("supported",)}, "changed", 1),
+        ({"claim": "inconclusive", "recorded": ("supported",)}, "changed", 1),
+        ({"recorded": ("supported",), "reference": "no tolerance"}, "not recorded", 0),
+        ({"recorded": ("supported",), "reference": "outside"}, "changed", 1),
+        ({"recorded": ("supported",), "reference": "missing"}, "changed", 1),
+        ({"reference": "missing", "runs": 0}, "not recorded", 1),
+        ({"value": None, "claim": "inconclusive", "recorded": ("inconclusive",)}, "changed", 1),
+        # One change outweighs all that nothing is recorded of, a violated identity any change.
+        ({"claim": "inconclusive", "reference": "outside"}, "changed", 1),
+        ({"identity": "violated", "recorded": ("supported",), "reference": "outside"}, "failed", 2),
     ],
 )
-def test_status(parts: dict[str, Any], status: str) -> None:
-    assert verdicts(**parts).status == status
+def test_status(parts: dict[str, Any], status: str, failures: int) -> None:
+    judged = verdicts(**parts)
+    assert (judged.status, len(judged.failures)) == (status, failures)
+
+
+def test_claims_are_counted_by_verdict() -> None:
+    claims = [{"verdict": verdict} for verdict in ("inconclusive", "supported", "inconclusive")]
+    assert tally(claims) == {"supported": 1, "not supported": 0, "inconclusive": 2}
+
+
+def test_an_interval_stays_where_its_number_can_be() -> None:
+    shares = [0.9, 1.0, 0.95, 0.99]
+    recorded = [{"metrics": {ACCURACY: share}, "claims": {}} for share in shares]
+    reference = Reference(metric=ACCURACY, resolution=0.01, why="a hundredth")
+    (verdict,) = judge(figure(references=(reference,)), {ACCURACY: 0.97}, {}, recorded).references
+    low, high = prediction_interval(shares, 0.01)
+    assert high > 1
+    assert (verdict.low, verdict.high, verdict.verdict) == (low, 1.0, "within")
 
 
 def test_recorded_verdicts_are_collected_over_runs() -> None:
@@ -248,7 +269,7 @@ def test_recorded_verdicts_are_collected_over_runs() -> None:
     ]
     (claim,) = judge(figure(claims=(SYMMETRIC,)), {ASYMMETRY: 9.0}, {}, recorded).claims
     assert claim.recorded == ("not supported", "supported")
-    assert claim.agrees
+    assert not claim.changed
 
 
 def test_verdicts_as_data_keep_everything() -> None:

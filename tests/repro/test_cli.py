@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
-from repro import cli
+from repro import cli, selection
 from repro.doctor import Finding
 from repro.errors import Interrupted, TrackingError
 from repro.execution import Report, Task
@@ -69,7 +69,7 @@ def repro(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("repro.record.draw", draw_a_pixel)
-    monkeypatch.setattr(cli, "has_cuda", lambda: False)
+    monkeypatch.setattr("repro.selection.has_cuda", lambda: False)
     executor = FakeExecutor()
     monkeypatch.setattr(cli, "LocalProcesses", lambda: executor)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -94,6 +94,29 @@ class TestUsage:
         assert "no figure 'fig8' (did you mean" in outcome.err
         assert "fig8a" in outcome.err
         assert not repro.home.exists()
+
+    def test_a_misspelt_command_gets_the_nearest_one(self, repro: Cli) -> None:
+        outcome = repro.call("lsit")
+        assert outcome.status == 2
+        assert outcome.err == "no command or figure 'lsit'; did you mean `list`?\n"
+
+    def test_a_misspelt_figure_is_all_that_is_said(self, repro: Cli) -> None:
+        outcome = repro.call("run", "lsit")
+        assert outcome.err == "no figure 'lsit'; `repro list` shows all\n"
+        assert repro.call("fig8x").err.startswith("no figure 'fig8x' (did you mean fig8")
+
+    @pytest.mark.parametrize("command", [("list",), ("fig8b",), ("plan", "fig8b"), ("doctor",)])
+    @pytest.mark.parametrize("threads", ["abc", "0", "-1", "1e3", "9" * 5000])
+    def test_threads_that_are_no_number_are_one_line(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch, threads: str, command: tuple[str, ...]
+    ) -> None:
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        outcome = repro.call(*command)
+        assert outcome.status == 2
+        assert outcome.err == (
+            f"OMP_NUM_THREADS={threads}: it is a number of threads, at least 1\n"
+        )
+        assert repro.executor.ran == []
 
     @pytest.mark.parametrize("command", ["run", "verify", "plan", "explain", "report"])
     def test_every_command_refuses_an_unknown_figure(self, repro: Cli, command: str) -> None:
@@ -126,6 +149,9 @@ class TestUsage:
             ("record", "fig8b", "--seeds", "1-x"),
             ("record", "fig8b", "--seeds", "²"),
             ("record", "fig8b", "--seeds", "-3"),
+            ("record", "fig8b", "--seeds", "0-99999999999"),
+            ("record", "fig8b", "--seeds", ",".join(f"{n}000-{n}999" for n in range(99))),
+            ("record", "fig8b", "--seeds", "9" * 5000),
             ("data", "nonsense"),
             ("track",),  # with MLFLOW_TRACKING_URI=none
             ("report",),  # with no run yet
@@ -145,7 +171,7 @@ class TestUsage:
         [("0-3", [0, 1, 2, 3]), ("5", [5]), ("3,1,2", [1, 2, 3]), ("0-2,1-3,9", [0, 1, 2, 3, 9])],
     )
     def test_seeds(self, text: str, seeds: list[int]) -> None:
-        assert cli._seeds(text) == seeds
+        assert selection.seeds(text) == seeds
 
     def test_auto_says_what_it_chose(self, repro: Cli) -> None:
         outcome = repro.call("plan", "fig8b")
@@ -188,7 +214,7 @@ class TestRunning:
         assert (entry["id"], entry["profile"], entry["status"]) == (
             BOTH_STAGES,
             "smoke",
-            "unchecked",
+            "not recorded",
         )
         assert all(isinstance(value, float) for value in entry["metrics"].values())
         for claim in entry["claims"]:
@@ -224,7 +250,8 @@ class TestRunning:
         outcome = repro.call("fig8b", "--profile", "smoke")
         assert outcome.status == 1
         assert "zero-loss 0.0005 ≤ 1e-09 not supported" in outcome.words
-        assert "li2022/fig8b at smoke: failed" in outcome.words
+        assert "li2022/fig8b at smoke: 1 supported, 1 not supported; not recorded" in outcome.words
+        assert "check failed: claim zero-loss: not supported, and nothing is" in outcome.words
 
     def test_a_stage_that_fails_is_status_3_and_one_line(self, repro: Cli) -> None:
         repro.executor.behaviour["training"] = lambda task, report: -9
@@ -282,14 +309,15 @@ class TestVerifying:
         assert repro.executor.ran == ["training"] * 3
         assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [0, 1, 2]
         status, entry = self.verify(repro)
-        assert (status, entry["status"]) == (0, "passed")
+        assert (status, entry["status"], entry["failures"]) == (0, "as recorded", [])
+        assert entry["verdicts"] == {"supported": 2, "not supported": 0, "inconclusive": 0}
         for reference in entry["references"]:
             assert reference["verdict"] == "within"
             assert reference["low"] <= reference["value"] <= reference["high"]
 
     def test_nothing_recorded_never_verifies(self, repro: Cli) -> None:
         status, entry = self.verify(repro)
-        assert (status, entry["status"]) == (1, "failed")
+        assert (status, entry["status"]) == (1, "not recorded")
         outcome = repro.call("verify", "--all", "--profile", "smoke")
         assert outcome.status == 1
         assert "nothing is recorded: repro record li2022/fig8a --seeds 0-9" in outcome.words
@@ -298,7 +326,7 @@ class TestVerifying:
         outcome = repro.call("record", "fig8b", "--seeds", "0,1", "--profile", "smoke")
         assert "fewer than 3 runs give no tolerance" in outcome.words
         status, entry = self.verify(repro)
-        assert (status, entry["status"]) == (1, "unchecked")
+        assert (status, entry["status"]) == (1, "not recorded")
 
     def test_everything_is_recorded_at_once(self, repro: Cli) -> None:
         outcome = repro.call("record", "--all", "--seeds", "0-2", "--profile", "smoke")
@@ -321,7 +349,8 @@ class TestVerifying:
         path = self.record(repro)
         self.tamper(path, lambda run: run["metrics"].update({"training.final_loss": 9.0}))
         status, entry = self.verify(repro)
-        assert (status, entry["status"]) == (1, "failed")
+        assert (status, entry["status"]) == (1, "changed")
+        assert entry["failures"] == ["training.final_loss: outside what recorded runs make expect"]
         verdicts = {one["metric"]: one["verdict"] for one in entry["references"]}
         assert verdicts["training.final_loss"] == "outside"
         assert verdicts["training.mean_loss"] == "within"
@@ -331,17 +360,17 @@ class TestVerifying:
         path = self.record(repro)
         self.tamper(path, lambda run: run["claims"].update({"zero-loss": verdict}))
         status, entry = self.verify(repro)
-        assert (status, entry["status"]) == (1, "failed")
+        assert (status, entry["status"]) == (1, "changed")
+        assert entry["failures"] == [f"claim zero-loss: supported, recorded: {verdict}"]
         assert entry["claims"][0]["verdict"] == "supported"
 
-    def test_a_metric_without_recorded_values_is_never_passed(self, repro: Cli) -> None:
+    def test_a_metric_without_recorded_values_is_never_as_recorded(self, repro: Cli) -> None:
         path = self.record(repro)
         self.tamper(path, lambda run: run["metrics"].pop("training.final_loss"))
         status, entry = self.verify(repro)
-        assert status == 1
-        assert entry["status"] != "passed"
+        assert (status, entry["status"]) == (1, "not recorded")
 
-    def test_a_value_that_was_not_measured_is_never_passed(self, repro: Cli) -> None:
+    def test_a_value_that_was_not_measured_is_never_as_recorded(self, repro: Cli) -> None:
         self.record(repro)
 
         def measures_less(task: Task, report: Report) -> int:
@@ -356,7 +385,8 @@ class TestVerifying:
 
         repro.executor.behaviour["training"] = measures_less
         status, entry = self.verify(repro)
-        assert (status, entry["status"]) == (1, "failed")
+        assert (status, entry["status"]) == (1, "changed")
+        assert entry["failures"] == ["training.mean_loss: missing"]
         assert {one["metric"]: one["verdict"] for one in entry["references"]}[
             "training.mean_loss"
         ] == "missing"
@@ -381,7 +411,9 @@ class TestNotComputable:
         assert entries == [
             {
                 "id": NOT_COMPUTABLE, "profile": "smoke", "seed": 3, "status": "not-computable",
-                "metrics": {}, "identities": [], "claims": [], "references": [], "steps": [],
+                "failures": [], "metrics": {},
+                "verdicts": {"supported": 0, "not supported": 0, "inconclusive": 0},
+                "identities": [], "claims": [], "references": [], "steps": [],
                 "artifacts": [], "alternatives": [],
             }
         ]  # fmt: skip
@@ -390,11 +422,13 @@ class TestNotComputable:
     def test_it_keeps_its_place_among_others(self, repro: Cli) -> None:
         _, entries = repro.json("run", "fig8b", "fig1", "--profile", "smoke")
         assert [(entry["id"], entry["status"]) for entry in entries] == [
-            (FIGURE, "unchecked"),
+            (FIGURE, "not recorded"),
             (NOT_COMPUTABLE, "not-computable"),
         ]
         _, entries = repro.json("verify", "--all", "--profile", "smoke")
-        assert [entry["status"] for entry in entries] == ["not-computable", "failed", "failed"]
+        assert [entry["status"] for entry in entries] == [
+            "not-computable", "not recorded", "not recorded"
+        ]  # fmt: skip
 
     @pytest.mark.parametrize(
         "command", [("plan", "fig1"), ("explain", "fig1"), ("record", "fig1", "--seeds", "0")]
@@ -442,12 +476,13 @@ class TestAlternatives:
         options = ("--alternative", "num_flips=99", "--alternative", "cut_factor=1")
         status, (entry,) = repro.json("fig8a", "--profile", "smoke", *options)
         assert status == 0  # a claim that falls with an alternative is an answer, no failure
-        assert (entry["id"], entry["status"]) == (BOTH_STAGES, "unchecked")
+        assert (entry["id"], entry["status"]) == (BOTH_STAGES, "not recorded")
         assert repro.executor.ran == ["training", "spectrum", "spectrum", "training", "spectrum"]
         later, earlier = entry["alternatives"]
         for part in (later, earlier):
             assert set(part) == {
-                "alternative", "changed", "metrics", "identities", "claims", "steps", "artifacts"
+                "alternative", "changed", "status", "metrics", "verdicts", "identities", "claims",
+                "steps", "artifacts"
             }  # fmt: skip
             assert all(Path(path).is_file() for path in part["artifacts"])
             assert set(part["artifacts"]).isdisjoint(
@@ -477,6 +512,7 @@ class TestAlternatives:
         options = ("fig8a", "--profile", "smoke", "--alternative", "num_flips=99")
         status, (entry,) = repro.json(*options)
         assert (status, entry["status"]) == (1, "failed")
+        assert entry["failures"] == ["with num_flips=99: identity euler: violated"]
         assert {identity["verdict"] for identity in entry["identities"]} == {"holds"}
         assert "euler 9 ≤ 0.0001 violated" in repro.call(*options).words
 
@@ -490,9 +526,11 @@ class TestAlternatives:
             if content["alternative"]:  # the latest of all
                 path.write_text(json.dumps(content | {"recorded_at": "2999-01-01T00:00:00+00:00"}))
         _, rows = repro.json("list")
-        assert {row["id"]: row["verdict"] for row in rows}[BOTH_STAGES] in ("passed", "unchecked")
+        # Recorded within one second of each other, either declared run may count as the last.
+        statuses = {row["id"]: row["status"] for row in rows}
+        assert statuses[BOTH_STAGES] in ("as recorded", "not recorded")
         status, (entry,) = repro.json("verify", "fig8a", "--profile", "smoke")
-        assert (status, entry["status"], entry["alternatives"]) == (0, "passed", [])
+        assert (status, entry["status"], entry["alternatives"]) == (0, "as recorded", [])
         repro.call("record", "fig8a", "--seeds", "0-2", "--profile", "smoke")
         references = repro.manifests / "li2022" / "references" / "fig8a.smoke.json"
         assert "9.0" not in references.read_text()
@@ -538,6 +576,93 @@ class TestAlternatives:
         assert repro.executor.ran == []
 
 
+class TestOutputs:
+    @pytest.mark.parametrize("command", [("fig8b",), ("verify", "fig8b")])
+    def test_json_on_standard_output_is_all_there_is(
+        self, repro: Cli, command: tuple[str, ...]
+    ) -> None:
+        outcome = repro.call(*command, "--profile", "smoke", "--json", "-")
+        (entry,) = json.loads(outcome.out)["figures"]
+        assert entry["id"] == FIGURE
+        assert "li2022/fig8b at smoke: 2 supported" in outcome.err
+        assert not Path("-").exists()
+
+    def test_the_list_as_json_on_standard_output(self, repro: Cli) -> None:
+        outcome = repro.call("list", "--json", "-")
+        assert [row["id"] for row in json.loads(outcome.out)["figures"]][-1] == FIGURE
+        assert "li2022/fig8b" in outcome.err
+
+    @pytest.mark.parametrize(
+        "command", [("fig8b", "--json"), ("fig8b", "--container", "--json"), ("list", "--json"),
+                    ("verify", "fig8b", "--json"), ("report", "fig1", "--out")]
+    )  # fmt: skip
+    def test_what_cannot_be_written_is_found_out_before_anything_runs(
+        self, repro: Cli, tmp_path: Path, command: tuple[str, ...]
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        for name in ("", str(tmp_path), f"{tmp_path}/file/x.html", "/proc/x.html", "/dev/null",
+                     f"{tmp_path}/{'x' * 300}.html"):  # fmt: skip
+            outcome = repro.call(*command, name)
+            assert outcome.status == 2
+            assert len(outcome.err.splitlines()) == 1
+            assert (name or "''") in outcome.err
+        assert repro.executor.ran == []
+        assert {path.name for path in tmp_path.iterdir()} == {"file", "manifests"}
+
+    def test_finding_out_makes_nothing(self, repro: Cli, tmp_path: Path) -> None:
+        outcome = repro.call("fig99", "--json", str(tmp_path / "new" / "x.json"))
+        assert "no figure 'fig99'" in outcome.err
+        assert not (tmp_path / "new").exists()
+
+    @pytest.mark.parametrize("name", ["page.pdf", "page", "page.html.gz"])
+    def test_a_report_is_html(self, repro: Cli, tmp_path: Path, name: str) -> None:
+        outcome = repro.call("report", "fig1", "--out", str(tmp_path / name))
+        assert outcome.status == 2
+        assert "HTML is written; name it .html or .htm" in outcome.err
+        assert repro.call("report", "fig1", "--out", str(tmp_path / "page.HTM")).status == 0
+
+
+class TestEstimates:
+    def test_a_command_says_first_how_long_it_takes(self, repro: Cli) -> None:
+        first = repro.call("fig8a", "--profile", "smoke").err.splitlines()[0]
+        assert first == "2 steps to compute; how long that takes is not recorded"
+        repro.call("record", "fig8b", "--seeds", "0-2", "--profile", "smoke")
+        for command in ("plan", "run"):  # a step of both figures, of a quarter of a second
+            outcome = repro.call(command, "fig8a", "fig8b", "--profile", "smoke", "--seed", "3")
+            assert outcome.err.splitlines()[0] == (
+                "about 1 s for 1 step, as recorded with 1 thread; of 1 step nothing is recorded"
+            )
+
+    def test_where_all_is_stored_it_says_nothing(self, repro: Cli) -> None:
+        repro.call("fig8b", "--profile", "smoke")
+        assert repro.call("fig8b", "--profile", "smoke").err.startswith("li2022/fig8b at smoke")
+
+    def test_what_is_stored_for_other_threads_is_announced_and_explained(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        repro.call("fig8a", "--profile", "smoke")
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        said = (
+            "training, spectrum: stored, but with other threads (OMP_NUM_THREADS): 1 → 3; "
+            "computed anew"
+        )
+        words = repro.call("explain", "fig8a", "--profile", "smoke").words
+        assert words.count("threads: 1 → 3") == 2
+        assert said in repro.call("plan", "fig8a", "--profile", "smoke").err
+        assert said in repro.call("fig8a", "--profile", "smoke").err
+        assert "stored, but" not in repro.call("fig8a", "--profile", "smoke").err
+        assert repro.call("explain", "fig8a", "--profile", "smoke").words.count(": stored (") == 2
+
+    def test_what_is_computed_anew_for_its_code_or_parameters_is_not(self, repro: Cli) -> None:
+        repro.call("fig8b", "--profile", "smoke")
+        assert "stored, but" not in repro.call("fig8b", "--profile", "smoke", "--seed", "1").err
+        assert "stored, but" not in repro.call("fig8b", "--profile", "smoke", "--fresh").err
+
+    def test_fresh_computes_shared_steps_once(self, repro: Cli) -> None:
+        repro.call("run", "fig8a", "fig8b", "--profile", "smoke", "--fresh")
+        assert repro.executor.ran == ["training", "spectrum"]
+
+
 class TestContainer:
     def test_it_gets_all_that_was_asked_for_and_its_paths_become_ours(
         self, repro: Cli, monkeypatch: pytest.MonkeyPatch
@@ -566,22 +691,44 @@ class TestContainer:
         assert entry["alternatives"][0]["artifacts"] == [str(repro.home / "runs" / "b")]
         assert {path.name for path in repro.home.iterdir()} == set()
 
+    def test_its_words_stay_out_of_json_on_standard_output(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def runs(arguments: list[str], home: Path, output: TextIO, **options: object) -> int:
+            output.write("what it says\n")
+            home.mkdir()
+            name = Path(arguments[arguments.index("--json") + 1]).name
+            (home / name).write_text(
+                json.dumps({"figures": [{"artifacts": [], "alternatives": []}]})
+            )
+            return 0
+
+        monkeypatch.setattr("repro.container.run_in_container", runs)
+        outcome = repro.call("fig8a", "--container", "--json", "-")
+        assert len(json.loads(outcome.out)["figures"]) == 1
+        assert outcome.err == "what it says\n"
+
 
 class TestLooking:
     def test_list(self, repro: Cli) -> None:
         outcome = repro.call("list")
         assert outcome.status == 0
-        assert "li2022/fig8b Training loss and figure not run here accuracy" in outcome.words
-        assert "li2022/fig1 Environment and Umwelt not-computable not computable" in outcome.words
+        assert "li2022/fig8b Training loss and" in outcome.words
         repro.call("fig8b", "--profile", "smoke")
         status, rows = repro.json("list")
         assert status == 0
-        assert [(row["id"], row["kind"], row["verdict"], row["profile"]) for row in rows] == [
-            (NOT_COMPUTABLE, "not-computable", "not computable", None),
-            (BOTH_STAGES, "figure", None, None),
-            (FIGURE, "figure", "unchecked", "smoke"),
-        ]
-        assert "unchecked (smoke)" in repro.call("list").words
+        assert [tuple(row.values()) for row in rows] == [
+            (NOT_COMPUTABLE, "Environment and Umwelt of a honey bee", "not-computable",
+             "not-computable", None, None, None),
+            (BOTH_STAGES, "Eigenvalue density of the Hessian throughout training", "figure",
+             None, None, None, None),
+            (FIGURE, "Training loss and accuracy", "figure", "not recorded", "smoke", "2 supported",
+             {"supported": 2, "not supported": 0, "inconclusive": 0}),
+        ]  # fmt: skip
+        assert set(rows[0]) == {
+            "id", "title", "kind", "status", "profile", "verdict", "verdicts"
+        }  # fmt: skip
+        assert "2 of 2 not recorded (smoke)" in repro.call("list").words
 
     def test_plan_runs_nothing(self, repro: Cli) -> None:
         outcome = repro.call("plan", "fig8a", "--profile", "smoke")
@@ -667,7 +814,8 @@ class TestDoctor:
         monkeypatch.setattr("repro.doctor.examine", lambda settings: findings)
         outcome = repro.call("doctor")
         assert outcome.status == 0
-        assert "missing: [do] this" in outcome.words
+        assert "not needed ([do] this)" in outcome.words
+        assert "missing" not in outcome.words
 
 
 class TestData:
@@ -754,6 +902,14 @@ class TestTracking:
         assert outcome.status == 0
         assert len(set(sent)) == 2
         assert "2 runs are in MLflow at http://somewhere" in outcome.words
+
+    def test_what_a_server_shows_is_not_served_twice(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
+        outcome = repro.call("ui")
+        assert outcome.status == 0
+        assert "open it there" in outcome.words
 
 
 def test_interrupted_is_no_ordinary_exception() -> None:

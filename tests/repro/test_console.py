@@ -8,16 +8,18 @@ import pytest
 from rich.console import Console
 
 from repro.console import Screen, show_alternative, show_not_computable, show_run, show_table
-from repro.library import Library
+from repro.forecast import Forecast
+from repro.library import FigureManifest, Library
 from repro.plan import Step
-from repro.wording import dependence
+from repro.wording import about, dependence, without_end, without_middle
 from tests.fakes import MANIFESTS, plan_of
 
 LONG = "/a/path/" + "that/is/much/longer/than/eighty/columns/" * 4 + "file"
 
 
 @pytest.fixture
-def step() -> Step:
+def step(monkeypatch: pytest.MonkeyPatch) -> Step:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return plan_of().steps[0]
 
 
@@ -28,22 +30,20 @@ def console(terminal: bool = False) -> tuple[Console, io.StringIO]:
 
 def test_steps_are_lines_where_there_is_no_terminal(step: Step) -> None:
     shown, text = console()
-    with Screen(shown) as screen:
+    with Screen(shown, Forecast({})) as screen:
         screen.step(step, "continued")
         screen.progress(step, {"done": 1, "total": 2, "activity": "training"})
         screen.step(step, "ran")
         screen.step(step, "stored")
     first, ran, stored = text.getvalue().splitlines()
-    assert (
-        first == f"  training: running on cpu, {step.threads} threads, continuing where it stopped"
-    )
+    assert first == "  training: running on cpu, 1 thread, continuing where it stopped"
     assert ran.startswith("  training: ran in ")
     assert stored == f"  training: stored ({step.key[:12]})"
 
 
 def test_a_terminal_shows_a_bar_and_cleans_up(step: Step) -> None:
     shown, text = console(terminal=True)
-    with Screen(shown) as screen:
+    with Screen(shown, Forecast({})) as screen:
         screen.step(step, "running")
         screen.progress(step, {"done": 1, "total": 4, "activity": "training, loss 0.5"})
         screen.step(step, "ran")
@@ -55,16 +55,32 @@ def test_a_terminal_shows_a_bar_and_cleans_up(step: Step) -> None:
 
 def test_a_screen_closes_after_a_failure(step: Step) -> None:
     shown, _ = console(terminal=True)
-    with pytest.raises(RuntimeError), Screen(shown) as screen:  # noqa: PT012
+    with pytest.raises(RuntimeError), Screen(shown, Forecast({})) as screen:  # noqa: PT012
         screen.step(step, "running")
         raise RuntimeError
-    with Screen(shown):  # a second live display is refused while one is open
+    with Screen(shown, Forecast({})):  # a second live display is refused while one is open
         pass
+
+
+def test_lines_say_how_far_the_whole_command_is(
+    step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("repro.console.time.monotonic", lambda: clock[0])
+    shown, text = console()
+    message = {"done": 1, "total": 2, "activity": "learning"}
+    with Screen(shown, Forecast({step.key: 200.0, "another": 200.0})) as screen:
+        screen.step(step, "running")
+        for clock[0] in (10.0, 100.0, 110.0):
+            screen.progress(step, message)
+    assert text.getvalue().splitlines()[1:] == [
+        "  training: learning, 1 of 2; 25 % of all, about 5 min left"
+    ]
 
 
 def test_what_is_said_is_not_markup_and_its_paths_stay_whole(step: Step) -> None:
     shown, text = console()
-    with Screen(shown) as screen:
+    with Screen(shown, Forecast({})) as screen:
         screen.say(f"[bold]{LONG}[/nothing]")
     assert text.getvalue() == f"  [bold]{LONG}[/nothing]\n"
 
@@ -77,7 +93,9 @@ def entry(**changes: Any) -> dict[str, Any]:
     return {
         "id": "li2022/fig8b",
         "profile": "smoke",
-        "status": "failed",
+        "status": "changed",
+        "failures": ["claim zero-loss: not supported, recorded: supported"],
+        "verdicts": {"supported": 0, "not supported": 1, "inconclusive": 0},
         "claims": [claim],
         "identities": [{"id": "euler", "value": 1e-7, "bound": 1e-4, "verdict": "holds"}],
         "references": [
@@ -91,8 +109,9 @@ def test_verdicts_are_shown_with_their_reasons() -> None:
     shown, text = console()
     show_run(shown, entry())
     words = " ".join(text.getvalue().split())
-    assert "li2022/fig8b at smoke: failed" in words
-    assert "zero-loss 0.5 ≤ 0.1 not supported: recorded: supported" in words
+    assert "li2022/fig8b at smoke: 1 not supported; changed" in words
+    assert "check failed: claim zero-loss: not supported, recorded: supported" in words
+    assert "zero-loss 0.5 ≤ 0.1 not supported" in words
     assert "exact identities hold to 1.0e-07: euler" in words
     assert "training.final_loss missing 0.1 to 0.2 missing" in words
 
@@ -163,3 +182,67 @@ def test_a_table_without_rows_is_nothing() -> None:
     shown, text = console()
     show_table(shown, ("a", "b"), [])
     assert text.getvalue() == ""
+
+
+def computable() -> list[FigureManifest]:
+    library = Library(MANIFESTS)
+    manifests = [library.load(figure_id) for figure_id in library.ids()]
+    return [manifest for manifest in manifests if isinstance(manifest, FigureManifest)]
+
+
+def widest(manifest: FigureManifest) -> dict[str, Any]:
+    """An entry of a figure whose numbers are as wide as they get."""
+    numbers = {"value": -1.234e-05, "low": -0.0001234, "high": -1.234e-05, "runs": 10}
+    return entry(
+        id=manifest.id,
+        failures=[],
+        claims=[
+            {"id": claim.id, "value": -1.234e-05, "relation": "at_most", "bound": 0.000123,
+             "verdict": "not supported", "reason": ""}
+            for claim in manifest.figure.claims
+        ],
+        identities=[],
+        references=[
+            {"metric": reference.metric, "verdict": "no tolerance", **numbers}
+            for reference in manifest.figure.references
+        ],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("manifest", computable(), ids=lambda manifest: manifest.id)
+def test_a_row_is_a_line_of_eighty_columns_and_no_two_read_alike(manifest: FigureManifest) -> None:
+    shown, text = console()
+    show_run(shown, widest(manifest))
+    lines = text.getvalue().splitlines()
+    claims, references = manifest.figure.claims, manifest.figure.references
+    headers = bool(claims) + bool(references)
+    assert len(lines) == 1 + headers + len(claims) + len(references)
+    assert all(len(line) <= 80 for line in lines)
+    first = [line.split()[0] for line in lines]
+    assert len(set(first[1:])) == len(first[1:])
+    assert {claim.id for claim in claims} <= set(first)
+
+
+def test_only_what_may_be_is_shortened_and_only_where_it_must() -> None:
+    rows = [("a-long-id", "a title with many words", "kept")]
+    for width, title in ((80, "a title with many words"), (32, "a title wi…")):
+        shown = Console(file=io.StringIO(), width=width, color_system=None)
+        show_table(shown, ("id", "title", "last"), rows, shorten={"title": without_end})
+        assert title in shown.file.getvalue()
+        assert "a-long-id" in shown.file.getvalue()
+
+
+def test_names_lose_their_middle_and_prose_its_end() -> None:
+    assert without_middle("spectrum.standard_deviation_max", 20) == "spect…_deviation_max"
+    assert without_end("Training loss and accuracy", 14) == "Training loss…"
+    for shorten in (without_end, without_middle):
+        assert shorten("as it is", 8) == "as it is"
+        assert len(shorten("x" * 50, 20)) == 20
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.001, "1 s"), (89.4, "89 s"), (90, "2 min"), (40 * 60, "40 min"), (2 * 3600, "2.0 h")],
+)
+def test_times_that_are_estimated(seconds: float, said: str) -> None:
+    assert about(seconds) == f"about {said}"

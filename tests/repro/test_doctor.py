@@ -32,6 +32,22 @@ def test_every_fault_has_a_remedy(settings: Settings) -> None:
         assert finding.good or finding.remedy
 
 
+def test_what_a_machine_can_do_without_is_no_fault(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "has_cuda", lambda: False)
+    exists = Path.exists
+    inside = Path("/.dockerenv")  # by which a container is known
+    monkeypatch.setattr(Path, "exists", lambda path: path != inside and exists(path))
+    findings = found(settings)
+    for subject, wanted_by in (("GPU", "profile paper wants a GPU"), ("Docker", "--container")):
+        assert findings[subject].found == "none"
+        assert findings[subject].verdict.startswith(f"not needed ({wanted_by}")
+        assert findings[subject].optional
+    assert findings["Python"].verdict == "ok"
+    assert findings["CIFAR-10"].verdict == "ok"
+
+
 def test_it_creates_nothing(settings: Settings) -> None:
     examine(settings)
     assert not settings.home.exists()
@@ -60,7 +76,7 @@ def test_a_folder_of_data_has_to_be_complete(settings: Settings) -> None:
     finding = found(settings)["CIFAR-10"]
     assert not finding.good
     assert finding.found == f"{settings.data}, 7 files missing or damaged"
-    assert finding.remedy == "repro data fetch"
+    assert finding.verdict == "missing: repro data fetch"
 
 
 def test_a_damaged_bundle_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

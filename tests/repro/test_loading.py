@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from repro.errors import ManifestError
-from repro.loading import flow_text, flow_value, load, nearest_names
+from repro.loading import flow_text, flow_value, load
+from repro.names import nearest_names
 
 BAD = sorted((Path(__file__).parent.parent / "bad_manifests").glob("*.yaml"))
 

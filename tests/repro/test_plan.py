@@ -94,13 +94,27 @@ def test_the_processor_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> No
     assert step().key != before.key
 
 
+def test_so_are_its_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    before = step()
+    monkeypatch.setattr(planning.kernels, "instructions", lambda: "avx99")
+    (change,) = changed_parts(step().parts, before.parts)
+    assert change.startswith("instructions: ")
+    assert change.endswith(" → avx99")
+    monkeypatch.undo()
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    assert changed_parts(step().parts, before.parts) == [
+        "limits.ATEN_CPU_CAPABILITY: absent → default"
+    ]
+
+
 def test_the_key_is_the_digest_of_the_parts_and_they_survive_json() -> None:
     parts = step().parts
     assert json.loads(json.dumps(parts)) == parts
     assert canonical_digest(parts) == step().key
     assert set(parts) == {
         "stage", "parameters", "seed", "inputs", "data", "code", "device", "threads",
-        "architecture", "libraries",
+        "architecture", "instructions", "limits", "libraries",
     }  # fmt: skip
 
 

@@ -106,8 +106,8 @@ def test_it_shows_the_latest_run_of_each_figure_with_every_origin(
     path = tmp_path / "report.html"
     write_report(runs, [], path)
     text = Page(path).text
-    assert text.count("li2022/fig8a at smoke: unchecked") == 1
-    assert text.count("li2022/fig8b at smoke: unchecked") == 1
+    assert text.count("li2022/fig8a at smoke: 3 supported; not recorded") == 1
+    assert text.count("li2022/fig8b at smoke: 2 supported; not recorded") == 1
     assert "Seed 1, cpu" in text
     assert text.index("li2022/fig8a") < text.index("li2022/fig8b")
     for words in (
@@ -166,7 +166,7 @@ def test_verdicts_have_their_colours(runs: list[Run], tmp_path: Path) -> None:
     ]
     write_report([changed(runs[1], claims=claims, status="failed")], [], tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text("utf-8")
-    assert "<span class='bad'>not supported</span>" in text
+    assert "<span class='against'>not supported</span>" in text
     assert "<span class='open'>inconclusive</span>" in text
     assert "<span class='bad'>failed</span>" in text
     assert "<span class='good'>not supported" not in text
@@ -197,7 +197,7 @@ class TestAlternatives:
         later = changed(alternative, claims=claims)
         text = self.text([*runs, alternative, later], tmp_path)
         assert text.count("What the answer hangs on") == 1
-        assert text.count("li2022/fig8b at smoke: unchecked") == 1
+        assert text.count("li2022/fig8b at smoke: 2 supported; not recorded") == 1
         assert "with cut_factor=1.0" in text
         assert "not supported (0.25)" in text
         assert "the answer depends on cut_factor=1.0: claim zero-loss" in text

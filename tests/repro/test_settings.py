@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from repro.errors import UsageError
 from repro.settings import Settings, num_threads
 from tests.fakes import CHECKOUT
 
@@ -31,6 +32,7 @@ def test_without_variables_all_is_in_the_checkout() -> None:
     assert settings.manifests == CHECKOUT / "manifests"
     assert settings.tracking_uri == f"sqlite:///{settings.home}/mlflow.db"
     assert settings.local_tracking
+    assert settings.own_database == settings.home / "mlflow.db"
 
 
 def test_variables_decide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -48,6 +50,12 @@ def test_variables_decide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert settings.data == Path.home() / "images"
     assert settings.data_url == "http://mirror/data"
     assert not settings.local_tracking
+    assert settings.own_database is None
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/runs.db")
+    settings = Settings.from_environment()
+    assert settings.local_tracking
+    assert settings.own_database is None
+    assert settings.artifacts == settings.home / "artifacts"
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
@@ -64,3 +72,12 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert num_threads() == len(os.sched_getaffinity(0))
     monkeypatch.setenv("OMP_NUM_THREADS", "4,2")  # nested levels: the first is that of a stage
     assert num_threads() == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    assert num_threads() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-1", "1.5", "²", "0,2", "1234567"])
+def test_threads_that_make_no_sense_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    with pytest.raises(UsageError, match="at least 1"):
+        Settings.from_environment()

@@ -1,7 +1,10 @@
 """Runs in MLflow: complete, the same however often they are sent, and never in a run's way."""
 
+import contextlib
 import json
+import shutil
 import socket
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,19 +12,16 @@ from typing import Any
 
 import pytest
 
+from repro import files
 from repro.errors import Interrupted, TrackingError
-from repro.execution import run_plan
-from repro.record import TRACKED, Run, record_run
+from repro.record import TRACKED, Run
 from repro.settings import Settings
 from repro.tracking import track
 from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
-    FakeExecutor,
-    Listener,
     copy_manifests,
-    draw_a_pixel,
-    plan_of,
+    recorded,
     settings_below,
 )
 
@@ -71,17 +71,6 @@ class Tracked:
         }
 
 
-def recorded(
-    settings: Settings, figure_id: str, seed: int = 0, alternative: str | None = None
-) -> Run:
-    plan = plan_of(figure_id, seed, manifests=settings.manifests)
-    plan = plan if alternative is None else plan.with_alternative(alternative)
-    outcomes = run_plan(plan, settings, FakeExecutor(), Listener())
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("repro.record.draw", draw_a_pixel)
-        return record_run(plan, outcomes, settings)
-
-
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracked]:
     """One run sent to a database of its own; making that takes seconds, so once."""
@@ -113,7 +102,7 @@ def test_the_parent_holds_verdicts_and_numbers(tracked: Tracked) -> None:
     assert parent.data.metrics == pytest.approx(dict(record["metrics"]), rel=0, abs=0)
     tags = parent.data.tags
     assert tags["figure"] == BOTH_STAGES
-    assert tags["verdict"] == record["status"]
+    assert (tags["verdict"], tags["status"]) == ("3 supported", "not recorded")
     assert tags["alternative"] == "none"
     assert tags["ssbrepro.digest"] == record["digest"]
     for claim in record["claims"]:
@@ -142,23 +131,23 @@ def test_curves_have_a_point_an_epoch(tracked: Tracked) -> None:
     assert [(point.step, point.value) for point in history] == [(0, 0.05), (2, 0.02)]
 
 
-def test_artifacts_are_the_files_of_the_run(tracked: Tracked, tmp_path: Path) -> None:
-    def names(run_id: str) -> set[str]:
-        return {artifact.path for artifact in tracked.client.list_artifacts(run_id)}
+def test_artifacts_are_the_files_of_the_run(tracked: Tracked) -> None:
+    def artifacts(run_id: str) -> dict[str, bytes]:
+        # Below the home, not wherever the command was started.
+        folder = tracked.settings.artifacts / BOTH_STAGES / run_id / "artifacts"
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    assert names(tracked.run_id) == {
-        "fig8a.png", "fig8a.svg", "verdicts.json", "record.json", "manifest.json"
-    }  # fmt: skip
-    for child in tracked.children().values():
-        assert names(child.info.run_id) == {"arrays.npz", "result.json"}
-    # Below the home, not wherever the command was started.
-    artifacts = tracked.settings.home / "artifacts"
-    (record,) = artifacts.rglob("record.json")
-    assert record.read_bytes() == (tracked.run.folder / "record.json").read_bytes()
-    (manifest,) = artifacts.rglob("manifest.json")
-    assert json.loads(manifest.read_text()) == json.loads(
-        json.dumps(tracked.run.record["manifest"])
-    )
+    sent = artifacts(tracked.run_id)
+    manifest = json.loads(sent.pop("manifest.json"))
+    assert manifest == json.loads(json.dumps(tracked.run.record["manifest"]))
+    assert set(sent) == {"fig8a.png", "fig8a.svg", "verdicts.json", "record.json"}
+    for name, content in sent.items():
+        assert content == (tracked.run.folder / name).read_bytes()
+    for step in tracked.run.record["steps"]:
+        folder = tracked.run.step_folder(step)
+        assert artifacts(tracked.children()[step["stage"]].info.run_id) == {
+            name: (folder / name).read_bytes() for name in ("arrays.npz", "result.json")
+        }
 
 
 def test_sending_again_leaves_the_same_rows(tracked: Tracked) -> None:
@@ -219,7 +208,7 @@ def test_a_server_that_is_not_there_is_one_line(tracked: Tracked) -> None:
     assert not (run.folder / TRACKED).exists()
     # It is sent once a server is there.
     assert track(run, tracked.settings)
-    assert set(json.loads((run.folder / TRACKED).read_text())) == {tracked.settings.tracking_uri}
+    assert set(json.loads((run.folder / TRACKED).read_text())) == {"mlflow.db"}
 
 
 @pytest.mark.parametrize("ending", [Interrupted(2), KeyboardInterrupt()])
@@ -240,3 +229,110 @@ def test_an_alternative_is_another_run_and_says_which(tracked: Tracked) -> None:
     found = tracked.client.get_run(run_id)
     assert found.data.tags["alternative"] == "cut_factor=1.0"
     assert found.data.tags["mlflow.runName"] == "smoke seed 0, cut_factor=1.0"
+
+
+class TestMoving:
+    """Copied or renamed, a home is whole where it now is, and has nothing to do with where it was."""
+
+    @pytest.fixture
+    def moved(self, tracked: Tracked, tmp_path: Path) -> Tracked:
+        """A copy of the home, in a folder whose name is none for an address."""
+        home = tmp_path / "für später, 100 % #2"
+        shutil.copytree(tracked.settings.home, home)
+        uri = f"sqlite:///{home}/mlflow.db"
+        settings = replace(tracked.settings, home=home, tracking_uri=uri)
+        folder = home / tracked.run.folder.relative_to(tracked.settings.home)
+        return Tracked(settings, Run(home, folder, tracked.run.record), tracked.run_id, None)
+
+    def test_a_home_says_nowhere_where_it_is(self, tracked: Tracked) -> None:
+        for content in contents(tracked.settings.home).values():
+            for place in (tracked.settings.home.parent, Path.cwd()):
+                assert str(place).encode() not in content
+
+    def test_what_was_sent_is_known_in_a_copy(
+        self, moved: Tracked, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("repro.tracking._send", None)
+        assert track(moved.run, moved.settings) == moved.run_id
+
+    def test_a_copy_leaves_the_original_alone(self, tracked: Tracked, moved: Tracked) -> None:
+        from mlflow.exceptions import MlflowException
+
+        before = contents(tracked.settings.home)
+        run = recorded(moved.settings, BOTH_STAGES, seed=11)
+        run_id = track(run, moved.settings)
+        artifact = moved.settings.artifacts / BOTH_STAGES / run_id / "artifacts" / "record.json"
+        assert artifact.read_bytes() == (run.folder / "record.json").read_bytes()
+        assert contents(tracked.settings.home) == before
+        with pytest.raises(MlflowException, match=run_id):
+            tracked.client.get_run(run_id)
+
+    def test_a_record_from_another_home_is_sent_though_it_was_there(
+        self, moved: Tracked, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        files.write_json(moved.run.folder / TRACKED, {"mlflow.db": "0" * 32})
+        assert track(moved.run, moved.settings) == moved.run_id
+        # As is every record where the database has been deleted.
+        (moved.settings.home / "mlflow.db").unlink()
+        monkeypatch.setattr("repro.tracking._send", lambda run, settings: "anew")
+        assert track(moved.run, moved.settings) == "anew"
+
+    def test_a_home_of_version_0_1_becomes_movable(self, moved: Tracked) -> None:
+        """That located artifacts by their paths, here of a home that is no more."""
+        database = moved.settings.home / "mlflow.db"
+        with contextlib.closing(sqlite3.connect(database)) as opened, opened:
+            opened.executescript("""
+                UPDATE runs SET artifact_uri =
+                    replace(artifact_uri, 'mlflow-artifacts:/', 'file:///gone/home/artifacts/');
+                UPDATE experiments SET artifact_location = 'file:///gone/home/artifacts/' || name;
+                UPDATE experiments SET artifact_location = '/gone/checkout/mlruns/0'
+                    WHERE experiment_id = 0;
+                INSERT INTO experiments (experiment_id, name, artifact_location, workspace)
+                    VALUES (99, 'own', 'file:///elsewhere', 'default');
+            """)
+            rows = "SELECT run_uuid, artifact_uri FROM runs"
+            runs = dict(opened.execute(rows).fetchall())
+        assert set(map(type, runs.values())) == {str}
+        assert all(uri.startswith("file:///gone/home/artifacts/li2022/") for uri in runs.values())
+        note = {"sqlite:////gone/home/mlflow.db": moved.run_id, "http://server": "there"}
+        files.write_json(moved.run.folder / TRACKED, note)
+
+        assert track(moved.run, moved.settings) == moved.run_id
+        assert files.read_json(moved.run.folder / TRACKED) == {
+            "http://server": "there", "mlflow.db": moved.run_id
+        }  # fmt: skip
+        with contextlib.closing(sqlite3.connect(database)) as opened:
+            assert dict(opened.execute(rows).fetchall()) == {
+                run_id: uri.replace("file:///gone/home/artifacts", "mlflow-artifacts:")
+                for run_id, uri in runs.items()
+            }
+            locations = dict(
+                opened.execute("SELECT name, artifact_location FROM experiments").fetchall()
+            )
+        assert locations.pop("Default") == "mlflow-artifacts:/0"
+        assert locations.pop("own") == "file:///elsewhere"  # of somebody who uses the file too
+        assert BOTH_STAGES in locations
+        for name, location in locations.items():
+            assert location == f"mlflow-artifacts:/{name}"
+        for content in contents(moved.settings.home).values():
+            assert b"/gone/" not in content
+
+    def test_a_database_of_the_users_is_theirs(self, moved: Tracked, tmp_path: Path) -> None:
+        """Wherever it is named to be, it does not move with the home and keeps what it holds."""
+        database, uri = tmp_path / "theirs.db", f"sqlite:///{tmp_path}/theirs.db"
+        (moved.settings.home / "mlflow.db").rename(database)
+        default = "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
+        with contextlib.closing(sqlite3.connect(database)) as opened, opened:
+            opened.execute(
+                "UPDATE experiments SET artifact_location = '/theirs/0' WHERE experiment_id = 0"
+            )
+        run = recorded(moved.settings, FIGURE, seed=12)
+        run_id = track(run, replace(moved.settings, tracking_uri=uri))
+        assert files.read_json(run.folder / TRACKED) == {uri: run_id}
+        assert (moved.settings.artifacts / FIGURE / run_id / "artifacts" / "record.json").exists()
+        with contextlib.closing(sqlite3.connect(database)) as opened:
+            assert opened.execute(default).fetchone() == ("/theirs/0",)
+
+
+def contents(home: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}

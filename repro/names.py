@@ -1,0 +1,19 @@
+"""The names a user may write, and the right one nearest to a wrong one."""
+
+import difflib
+from collections.abc import Iterable
+
+PROFILES = ("smoke", "desk", "paper")
+DEVICES = ("cpu", "cuda")
+NOT_COMPUTABLE = "not-computable"  # the kind, and the status, of a figure that nothing computes
+
+
+def nearest_names(name: str, known: Iterable[str]) -> str:
+    """A " (did you mean …?)" for a misspelt name, or nothing."""
+    close = nearest(name, known)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """At most three known names that a misspelt one may stand for, the most likely first."""
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)

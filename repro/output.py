@@ -1,0 +1,62 @@
+"""Where a command writes what was asked for: looked at before anything is computed."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from repro import files
+from repro.errors import UsageError
+
+STANDARD = Path("-")  # in place of a file: standard output
+
+
+def json_file(text: str) -> Path:
+    """A file that JSON can be written to, or ``STANDARD``.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+    return STANDARD if text == "-" else _writable(text)
+
+
+def page(text: str) -> Path:
+    """A file that a page can be written to.
+
+    Raises:
+        UsageError: If it cannot be written, or its name says that it is something else.
+    """
+    path = _writable(text)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{path}: HTML is written; name it .html or .htm")
+    return path
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write readable JSON to a file or to standard output.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    if path == STANDARD:
+        sys.stdout.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        sys.stdout.flush()
+    else:
+        files.write_json(path, content)
+
+
+def _writable(text: str) -> Path:
+    """The path of a file that can be made or replaced; nothing is left behind by finding out."""
+    path = Path(text)
+    try:
+        if not text or path.is_dir():
+            raise UsageError(f"{text!r} is not the name of a file")
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path}: is not an ordinary file")
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+    return path

@@ -1,0 +1,76 @@
+"""What the shell offers on Tab, asked for as the shell does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import CHECKOUT, MANIFESTS, copy_manifests, replace_once
+
+PROFILES = {"auto", "smoke", "desk", "paper"}
+
+
+def offered(line: str, manifests: Path = MANIFESTS, **variables: str) -> list[str]:
+    """What completes the last word of a line, which may be empty."""
+    words = line.split(" ")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from repro.cli import main; sys.argv = ['repro']; main()",
+        ],
+        env=os.environ
+        | {
+            "PYTHONPATH": str(CHECKOUT),
+            "SSBREPRO_MANIFESTS": str(manifests),
+            "_REPRO_COMPLETE": "complete_bash",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+            **variables,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_the_first_word_is_a_command_or_a_figure() -> None:
+    words = offered("repro ")
+    assert {"run", "list", "doctor", "fig8a", "li2022/fig8a", "ssb2018/fig1"} <= set(words)
+    assert "fig1" not in words  # two papers have one
+    assert offered("repro fig8") == ["fig8a", "fig8b"]
+    assert offered("repro ver") == ["verify"]
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "verify", "plan", "explain", "report", "record", "run fig8a", "fig8a"]
+)
+def test_figures_are_offered_wherever_one_goes(command: str) -> None:
+    assert offered(f"repro {command} li2022/fig8") == ["li2022/fig8a", "li2022/fig8b"]
+
+
+@pytest.mark.parametrize("command", ["run fig8a", "fig8a", "verify", "plan"])
+def test_profiles_and_devices(command: str) -> None:
+    assert set(offered(f"repro {command} --profile ")) == PROFILES
+    assert offered(f"repro {command} --device c") == ["cpu", "cuda"]
+
+
+def test_alternatives_are_those_of_the_figures_on_the_line() -> None:
+    offers = offered("repro fig8a --alternative ")
+    assert "cut_factor=1.0" in offers
+    assert "positive_classes=[0,1,8,9]" in offers  # one word for every shell
+    assert offered("repro run fig8a --profile smoke --alternative cut") == ["cut_factor=1.0"]
+    assert offered("repro run --alternative ") == []
+
+
+def test_broken_manifests_offer_what_can_be_known_in_silence(tmp_path: Path) -> None:
+    manifests = copy_manifests(tmp_path / "manifests")
+    replace_once(manifests / "li2022" / "experiment.yaml", "value: 0.9\n", "value: [\n")
+    assert offered("repro fig8", manifests) == ["fig8a", "fig8b"]
+    assert offered("repro fig8a --alternative ", manifests) == []
+    assert offered("repro fig8", tmp_path / "nowhere") == []
+    assert offered("repro fig8", OMP_NUM_THREADS="abc") == []
