@@ -23,11 +23,11 @@ from pyhessian.utils import hessian_vector_product
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ssbrepro.circuits.counting import path_counts
-from ssbrepro.losses import hinge
-from ssbrepro.operators.autograd import AutogradOperator
+from ssbrepro.probes.circuits.counting import path_counts
+from ssbrepro.training.losses import hinge
+from ssbrepro.probes.operators.autograd import AutogradOperator
 from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear
-from ssbrepro.results import Array
+from ssbrepro.contract import Array
 
 _BATCH = 100
 _MEMORY = 16 * 2**30  # bytes; room for every graph that can be kept

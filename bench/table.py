@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bench.contests import Contest, Growth
 from bench.timing import Rates, side_by_side
-from ssbrepro.figures import style
+from ssbrepro.papers import style
 
 _PACKAGES = (
     "torch", "numpy", "scipy", "pyhessian", "curvlinops-for-pytorch", "hessian-eigenthings",

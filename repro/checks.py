@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ssbrepro.stages import STAGES
+from ssbrepro.contract import REAL, Domain
 
 if TYPE_CHECKING:
     from repro.manifest import Claim, Figure, Identity, Reference
@@ -141,6 +141,7 @@ def judge(
     metrics: Mapping[str, float],
     missing: Mapping[str, str],
     recorded_runs: Sequence[Mapping[str, Any]],
+    domains: Mapping[str, Domain] | None = None,
 ) -> Verdicts:
     """All verdicts of a run.
 
@@ -149,6 +150,7 @@ def judge(
         metrics: Measured numbers, "stage.number".
         missing: Why others could not be measured.
         recorded_runs: Recorded runs of this figure and profile, each with ``metrics`` and ``claims``.
+        domains: Where numbers can lie, "stage.number"; all others anywhere.
     """
     identities = tuple(_identity(identity, metrics) for identity in figure.identities)
     sound = all(identity.verdict == "holds" for identity in identities)
@@ -159,7 +161,13 @@ def judge(
             for claim in figure.claims
         ),
         references=tuple(
-            _reference(reference, metrics, recorded_runs, len(figure.references))
+            _reference(
+                reference,
+                metrics,
+                recorded_runs,
+                len(figure.references),
+                (domains or {}).get(reference.metric, REAL),
+            )
             for reference in figure.references
         ),
     )
@@ -256,6 +264,7 @@ def _reference(
     metrics: Mapping[str, float],
     runs: Sequence[Mapping[str, Any]],
     together: int,
+    domain: Domain,
 ) -> ReferenceVerdict:
     value = metrics.get(reference.metric)
     recorded = [
@@ -271,7 +280,5 @@ def _reference(
     else:
         verdict = "within" if low <= value <= high else "outside"
         # The interval is as symmetric as t; the number need not be.
-        stage, _, number = reference.metric.partition(".")
-        domain = STAGES[stage].numbers[number]
         low, high = max(low, domain.low), min(high, domain.high)
     return ReferenceVerdict(reference.metric, value, low, high, len(recorded), verdict)

@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGES = ("ssbrepro", "repro")
-# Declares all stages; the parameters a stage receives are in its key by value.
-_NOT_PART_OF_A_STAGE = "ssbrepro.stages"
 
 
 @cache
@@ -19,7 +17,7 @@ def module_digests(module: str) -> dict[str, str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in digests or f"{name}.".startswith(f"{_NOT_PART_OF_A_STAGE}."):
+        if name in digests:
             continue
         path = source(name)
         if path is None:

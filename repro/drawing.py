@@ -11,8 +11,9 @@ os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "ssbrepr
 
 
 def plot_module(figure_id: str) -> str:
-    """The module that draws a figure: ``li2022/fig8a`` is drawn by ``li2022_fig8a``."""
-    return "ssbrepro.figures." + figure_id.replace("/", "_").replace("-", "_")
+    """The module that draws a figure, found from its id: ``li2022/fig8a``, ``ssb2018/lr-drop``."""
+    paper, _, figure = figure_id.partition("/")
+    return f"ssbrepro.papers.{paper}.figures.{figure.replace('-', '_')}"
 
 
 def draw(

@@ -320,7 +320,7 @@ def _content(
     scratch: Path,
 ) -> dict[str, Any]:
     return {
-        "stage": step.stage,
+        "stage": step.parts["stage"],
         "code": step.parts["code"],
         "parameters": dict(step.parameters),
         "seed": step.seed,
@@ -329,6 +329,7 @@ def _content(
         "inputs": {
             name: {
                 "folder": str(result.folder),
+                "stage": result.meta["parts"]["stage"],
                 "parameters": result.meta["parts"]["parameters"],
             }
             for name, result in needed.items()

@@ -32,7 +32,7 @@ class StoredParts:
         First of all one of the same computation, whatever else is like another one.
         """
         return min(
-            (parts for parts in self._stored if parts["stage"] == step.stage),
+            (parts for parts in self._stored if parts["stage"] == step.parts["stage"]),
             key=lambda parts: (not self._same(step, parts), len(changed_parts(step.parts, parts))),
             default=None,
         )

@@ -15,7 +15,8 @@ from repro.drawing import plot_module
 from repro.errors import ManifestError, UsageError
 from repro.loading import Document, flow_text, flow_value, load
 from repro.names import nearest_names
-from ssbrepro.stages import STAGES
+from ssbrepro.contract import Domain, Stage
+from ssbrepro.papers import stages as stages_of
 
 if TYPE_CHECKING:  # building these models takes longer than listing the manifests
     from pydantic import BaseModel
@@ -100,6 +101,21 @@ class FigureManifest:
     stages: tuple[DeclaredStage, ...]
     folder: Path
     alternative: str | None = None
+
+    @property
+    def paper_id(self) -> str:
+        """The folder of its paper, and the package of the paper's stages."""
+        return self.id.partition("/")[0]
+
+    @property
+    def domains(self) -> dict[str, Domain]:
+        """Where each number of its stages can lie, "stage.number"."""
+        known = stages_of(self.paper_id)
+        return {
+            f"{stage.name}.{number}": domain
+            for stage in self.stages
+            for number, domain in known[stage.name].numbers.items()
+        }
 
     def with_alternative(self, text: str) -> "FigureManifest":
         """This figure with one assumed value replaced by a listed alternative.
@@ -201,10 +217,15 @@ class Library:
         Raises:
             ManifestError: With the faults of all the files.
         """
-        from repro.manifest import FIGURE_KINDS, Experiment, NotComputable, Paper
+        from repro.manifest import NotComputable, Paper, figure_kinds, models_of
 
-        folder = self.root / figure_id.partition("/")[0]
+        name = figure_id.partition("/")[0]
+        folder = self.root / name
         faults: list[str] = []
+        try:
+            models = models_of(name)
+        except LookupError as error:
+            raise ManifestError([f"{folder}: {error}"]) from error
 
         def read(document: Document[Any] | ManifestError) -> Any:
             if isinstance(document, ManifestError):
@@ -212,10 +233,10 @@ class Library:
             return document
 
         paper = read(self._read_once(folder / "paper.yaml", Paper))
-        figure = read(_read(self.root / f"{figure_id}.yaml", FIGURE_KINDS))
+        figure = read(_read(self.root / f"{figure_id}.yaml", figure_kinds(name)))
         experiment = None
         if (folder / "experiment.yaml").exists():
-            experiment = read(self._read_once(folder / "experiment.yaml", Experiment))
+            experiment = read(self._read_once(folder / "experiment.yaml", models.experiment))
         if faults:
             raise ManifestError(faults)
         if isinstance(figure.model, NotComputable):
@@ -223,7 +244,7 @@ class Library:
         if source(plot_module(figure_id)) is None:
             problem = f"no module {plot_module(figure_id)} draws this figure"
             raise ManifestError([figure.fault((), problem)])
-        stages = _assemble(figure, experiment)
+        stages = _assemble(stages_of(name), figure, experiment)
         return FigureManifest(figure_id, figure.model, paper.model, stages, folder)
 
     def _read_once(self, path: Path, model: type[Any]) -> Document[Any] | ManifestError:
@@ -241,7 +262,9 @@ def _read(path: Path, model: type[Any] | Mapping[str, type[Any]]) -> Document[An
 
 
 def _assemble(
-    document: "Document[Figure]", experiment: "Document[Experiment] | None"
+    known_stages: Mapping[str, Stage],
+    document: "Document[Figure]",
+    experiment: "Document[Experiment] | None",
 ) -> tuple[DeclaredStage, ...]:
     """The figure's stages and those it shares; faults where they do not fit together."""
     from repro.manifest import declared_stages
@@ -273,7 +296,7 @@ def _assemble(
         else:
             stages[name] = DeclaredStage(name, shared[name], experiment.model.profiles)
     for name in stages:
-        for needed in STAGES[name].needs:
+        for needed in known_stages[name].needs:
             if needed not in stages:
                 problem = f"stage {name!r} needs stage {needed!r}; add it to 'shared_stages'"
                 faults.append(document.fault(("stages", name), problem))
@@ -291,7 +314,7 @@ def _assemble(
             known.add(text)
     if faults:
         raise ManifestError(faults)
-    return tuple(stages[name] for name in STAGES if name in stages)
+    return tuple(stages[name] for name in known_stages if name in stages)
 
 
 def _faulty_overrides(
@@ -306,7 +329,7 @@ def _faulty_overrides(
     return [
         document.fault(("profiles", profile, name), f"stage {name!r} is not declared in this file")
         for profile in type(profiles).model_fields
-        for name in STAGES
+        for name in type(stages).model_fields
         if getattr(getattr(profiles, profile), name) is not None and name not in declared
     ]
 

@@ -2,7 +2,7 @@
 
 ``paper.yaml`` cites a paper, ``experiment.yaml`` declares the stages its figures share, and every
 other file is a figure, or says why nothing computes a figure. Stage names and parameters come from
-:mod:`ssbrepro.stages`, so a manifest is checked against the science that will run it before anything
+the paper's package, so a manifest is checked against the science that will run it before anything
 runs.
 """
 
@@ -10,7 +10,8 @@ import dataclasses
 import json
 import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from functools import cache, partial
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -23,11 +24,13 @@ from pydantic import (
 from pydantic.json_schema import models_json_schema
 
 from repro.names import NOT_COMPUTABLE, nearest_names
-from ssbrepro.stages import STAGES
+from ssbrepro.contract import Stage
+from ssbrepro.papers import stages as stages_of
 
 Profile = Literal["smoke", "desk", "paper"]
 T = TypeVar("T")
 Others = TypeVar("Others")
+M = TypeVar("M", bound=BaseModel)
 
 
 class _Model(BaseModel):
@@ -38,18 +41,15 @@ Text = Annotated[str, Field(min_length=1)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
-def _known_metric(name: str) -> str:
+def _known_metric(stages: Mapping[str, Stage], name: str) -> str:
     stage, _, number = name.partition(".")
-    if stage not in STAGES:
-        raise ValueError(f"no stage {stage!r}{nearest_names(stage, STAGES)}")
-    if number not in STAGES[stage].numbers:
+    if stage not in stages:
+        raise ValueError(f"no stage {stage!r}{nearest_names(stage, stages)}")
+    if number not in stages[stage].numbers:
         raise ValueError(
-            f"stage {stage} measures no {number!r}{nearest_names(number, STAGES[stage].numbers)}"
+            f"stage {stage} measures no {number!r}{nearest_names(number, stages[stage].numbers)}"
         )
     return name
-
-
-Metric = Annotated[str, AfterValidator(_known_metric)]
 
 
 class SizesOfAlternative(_Model, Generic[Others]):
@@ -113,29 +113,26 @@ def _optional(types: Mapping[str, Any]) -> dict[str, Any]:
     return {name: (kind | None, None) for name, kind in types.items()}
 
 
-def _stage_models() -> tuple[type[_Model], type[_Model]]:
+def _stage_models(stages: Mapping[str, Stage]) -> tuple[type[_Model], type[_Model]]:
     """Models of "stages", every parameter with its origin, and of a profile's plain overrides."""
     declared, overridden = {}, {}
-    for name, stage in STAGES.items():
+    for name, stage in stages.items():
         hints = typing.get_type_hints(stage.parameters, include_extras=True)
         types = {field.name: hints[field.name] for field in dataclasses.fields(stage.parameters)}
         title = name.replace("-", " ").title().replace(" ", "")
         override = overridden[name] = _model(f"{title}Override", **_optional(types))
         required = {key: (Value[kind, override], ...) for key, kind in types.items()}  # type: ignore[valid-type]
         declared[name] = _model(f"{title}Declaration", **required)
-    stages = _model("Stages", **_optional(declared))
-    return stages, _model("ProfileSizes", why=(Text, ...), **_optional(overridden))
-
-
-Stages, ProfileSizes = _stage_models()
+    sizes = _model("ProfileSizes", why=(Text, ...), **_optional(overridden))
+    return _model("Stages", **_optional(declared)), sizes
 
 
 class Profiles(_Model):
     """What each profile changes; the declared values are those of the profile ``paper``."""
 
-    smoke: ProfileSizes  # type: ignore[valid-type]
-    desk: ProfileSizes  # type: ignore[valid-type]
-    paper: ProfileSizes  # type: ignore[valid-type]
+    smoke: Any
+    desk: Any
+    paper: Any
 
 
 class Inconsistency(_Model):
@@ -165,7 +162,7 @@ class Experiment(_Model):
     schema_version: Literal[1]
     kind: Literal["experiment"]
     title: Text
-    stages: Stages  # type: ignore[valid-type]
+    stages: Any
     profiles: Profiles
 
 
@@ -179,10 +176,10 @@ class Claim(_Model):
     id: Identifier
     statement: Text
     where: Text
-    metric: Metric
+    metric: str
     at_most: float | None = None
     at_least: float | None = None
-    noise: Metric | None = None
+    noise: str | None = None
 
     @model_validator(mode="after")
     def _has_one_bound(self) -> "Claim":
@@ -195,7 +192,7 @@ class Identity(_Model):
     """A number that must be small for the run to count at all."""
 
     id: Identifier
-    metric: Metric
+    metric: str
     at_most: Annotated[float, Field(gt=0)]
     why: Text
 
@@ -203,7 +200,7 @@ class Identity(_Model):
 class Reference(_Model):
     """A number whose spread over seeds is recorded, and the smallest difference that matters."""
 
-    metric: Metric
+    metric: str
     resolution: Annotated[float, Field(gt=0)]
     why: Text
 
@@ -216,7 +213,7 @@ class Figure(_Model):
     title: Text
     caption: Text
     shared_stages: tuple[str, ...] = ()
-    stages: Stages = Stages()  # type: ignore[valid-type]
+    stages: Any = None
     profiles: Profiles | None = None
     identities: tuple[Identity, ...] = ()
     claims: tuple[Claim, ...] = ()
@@ -233,23 +230,61 @@ class NotComputable(_Model):
     why: Text
 
 
-# What a figure's file may be.
-FIGURE_KINDS: Mapping[str, type[Figure | NotComputable]] = {
-    "figure": Figure,
-    NOT_COMPUTABLE: NotComputable,
-}
+class Models(NamedTuple):
+    """What the files of one paper may be, with the stages that it has."""
+
+    experiment: type[Experiment]
+    figure: type[Figure]
+
+
+@cache
+def models_of(paper: str) -> Models:
+    """The models of a paper's files.
+
+    Raises:
+        LookupError: If the paper has no stages.
+    """
+    stages = stages_of(paper)
+    metric = Annotated[str, AfterValidator(partial(_known_metric, stages))]
+    declared, sizes = _stage_models(stages)
+
+    def with_fields(base: type[M], **fields: Any) -> type[M]:
+        made: type[M] = create_model(base.__name__, __base__=base, __doc__=base.__doc__, **fields)
+        return made
+
+    profiles = with_fields(Profiles, **dict.fromkeys(Profiles.model_fields, (sizes, ...)))
+    claim = with_fields(Claim, metric=(metric, ...), noise=(metric | None, None))
+    identity = with_fields(Identity, metric=(metric, ...))
+    reference = with_fields(Reference, metric=(metric, ...))
+    return Models(
+        with_fields(Experiment, stages=(declared, ...), profiles=(profiles, ...)),
+        with_fields(
+            Figure,
+            stages=(declared, declared()),
+            profiles=(profiles | None, None),
+            identities=(tuple[identity, ...], ()),  # type: ignore[valid-type]
+            claims=(tuple[claim, ...], ()),  # type: ignore[valid-type]
+            references=(tuple[reference, ...], ()),  # type: ignore[valid-type]
+        ),
+    )
+
+
+def figure_kinds(paper: str) -> dict[str, type[Figure | NotComputable]]:
+    """What a figure's file may be."""
+    return {"figure": models_of(paper).figure, NOT_COMPUTABLE: NotComputable}
 
 
 def declared_stages(stages: BaseModel) -> dict[str, BaseModel]:
-    """The stages a "stages" block declares, by name, in the order of the registry."""
-    return {name: block for name in STAGES if (block := getattr(stages, name)) is not None}
+    """The stages a "stages" block declares, by name, each after those it needs."""
+    blocks = {name: getattr(stages, name) for name in type(stages).model_fields}
+    return {name: block for name, block in blocks.items() if block is not None}
 
 
-def json_schema() -> str:
-    """The JSON Schema of all manifests, for editors, as committed in ``manifests/schema.json``."""
-    models = (Paper, Experiment, *FIGURE_KINDS.values())
+def json_schema(paper: str) -> str:
+    """The JSON Schema of a paper's files, for editors, as committed beside them."""
+    models = (Paper, models_of(paper).experiment, *figure_kinds(paper).values())
     _, schema = models_json_schema(
-        [(model, "validation") for model in models], title="Manifest of ssbrepro"
+        [(model, "validation") for model in models], title=f"Manifests of {paper}"
     )
     schema["oneOf"] = [{"$ref": f"#/$defs/{model.__name__}"} for model in models]
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"

@@ -12,7 +12,8 @@ from repro import kernels
 from repro.code import module_digests
 from repro.files import canonical_digest
 from repro.settings import num_threads
-from ssbrepro.stages import STAGES
+from ssbrepro.data import digest_of
+from ssbrepro.papers import stage as stage_of
 
 if TYPE_CHECKING:
     from repro.library import FigureManifest, NotComputableManifest
@@ -78,24 +79,29 @@ def make_plan(manifest: "FigureManifest", profile: str, seed: int, device: str) 
     """The steps behind a figure."""
     steps: dict[str, Step] = {}
     for declared in manifest.stages:
-        inputs = {name: steps[name].key for name in STAGES[declared.name].needs}
+        stage_id = f"{manifest.paper_id}/{declared.name}"
+        inputs = {name: steps[name].key for name in stage_of(stage_id).needs}
         parameters = declared.parameters(profile)
-        steps[declared.name] = make_step(declared.name, parameters, seed, device, inputs)
+        steps[declared.name] = make_step(stage_id, parameters, seed, device, inputs)
     return Plan(manifest, profile, seed, device, tuple(steps.values()))
 
 
 def make_step(
-    stage: str, parameters: Mapping[str, Any], seed: int, device: str, inputs: Mapping[str, str]
+    stage_id: str,
+    parameters: Mapping[str, Any],
+    seed: int,
+    device: str,
+    inputs: Mapping[str, str],
 ) -> Step:
-    """A step and its key."""
-    definition = STAGES[stage]
+    """A step and its key; ``stage_id`` is such as "li2022/training"."""
+    definition = stage_of(stage_id)
     threads = num_threads()
     parts = {
-        "stage": stage,
+        "stage": stage_id,
         "parameters": dict(parameters),
         "seed": seed,
         "inputs": dict(inputs),
-        "data": definition.data,
+        "data": None if definition.data is None else digest_of(definition.data),
         "code": module_digests(definition.module),
         "device": device,
         "threads": threads,
@@ -106,7 +112,9 @@ def make_step(
     }
     # Through JSON once, so that parts compare equal to those read back from the store.
     parts = json.loads(json.dumps(parts, allow_nan=False))
-    return Step(stage, parameters, seed, device, threads, inputs, parts, canonical_digest(parts))
+    return Step(
+        definition.name, parameters, seed, device, threads, inputs, parts, canonical_digest(parts)
+    )
 
 
 @cache

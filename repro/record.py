@@ -95,7 +95,7 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
         if known and (run := _existing(settings.home, folder)):
             return run
         metrics, missing = _merged(outcomes, "numbers"), _merged(outcomes, "missing")
-        verdicts = judge(plan.manifest.figure, metrics, missing, references)
+        verdicts = judge(plan.manifest.figure, metrics, missing, references, plan.manifest.domains)
         status, failures = verdicts.status, verdicts.failures
         if plan.manifest.alternative is not None:
             # Nobody claims or has recorded anything of it: all it can fail is its own identities.

@@ -23,9 +23,9 @@ from pydantic import ConfigDict, TypeAdapter, with_config
 
 from repro.code import module_digests
 from repro.files import flush, write_json
+from ssbrepro.contract import Array, Context, Input, Result
 from ssbrepro.memory import keep_freed_memory
-from ssbrepro.results import Array, Context, Input, Result
-from ssbrepro.stages import STAGES
+from ssbrepro.papers import stage as stage_of
 
 
 class ScratchProgress:
@@ -98,12 +98,13 @@ def main(task_path: str) -> int:
 
 def parameters_of(stage: str, values: Mapping[str, Any]) -> Any:
     """The typed parameters of a stage, checked once more where they are used."""
-    strict = with_config(ConfigDict(strict=True, extra="forbid"))(STAGES[stage].parameters)
+    strict = with_config(ConfigDict(strict=True, extra="forbid"))(stage_of(stage).parameters)
     return TypeAdapter(strict).validate_json(json.dumps(dict(values)))
 
 
 def _run(task: Mapping[str, Any]) -> Result:
-    if module_digests(STAGES[task["stage"]].module) != task["code"]:
+    stage = stage_of(task["stage"])
+    if module_digests(stage.module) != task["code"]:
         raise RuntimeError("the code changed since the run began; start it again")
     _configure_torch(task["threads"])
     keep_freed_memory()
@@ -112,11 +113,12 @@ def _run(task: Mapping[str, Any]) -> Result:
     inputs = {}
     for name, needed in task["inputs"].items():
         with np.load(Path(needed["folder"]) / "arrays.npz", allow_pickle=False) as arrays:
-            inputs[name] = Input(parameters_of(name, needed["parameters"]), dict(arrays))
+            parameters = parameters_of(needed["stage"], needed["parameters"])
+            inputs[name] = Input(parameters, dict(arrays))
     context = Context(
         task["seed"], task["device"], Path(task["data_root"]), inputs, ScratchProgress(scratch)
     )
-    return STAGES[task["stage"]].run(parameters_of(task["stage"], task["parameters"]), context)
+    return stage.run(parameters_of(task["stage"], task["parameters"]), context)
 
 
 def _configure_torch(threads: int) -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssbrepro.models.residual import ResidualUnit
+from ssbrepro.networks.residual import ResidualUnit
 
 _SUPPORTED = (
     "bias-free Conv2d and Linear, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, nested in "

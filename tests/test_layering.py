@@ -15,7 +15,7 @@ SCIENCE = Path(ssbrepro.__file__).parent
 HARNESS = Path(repro.__file__).parent
 
 # What the harness may know of the science, and where it may know more.
-DOOR = {"ssbrepro.stages", "ssbrepro.results"}
+DOOR = {"ssbrepro.stages", "ssbrepro.contract"}
 ALSO = {
     "ssbrepro.figures": "drawing.py",
     "ssbrepro.memory": "worker.py",
@@ -98,7 +98,7 @@ def test_the_harness_enters_the_science_by_its_door(path):
 
 def test_the_door_is_used():
     names = set().union(*(imports_of(path, HARNESS) for path in modules(HARNESS)))
-    assert {"ssbrepro.stages.STAGES", "ssbrepro.results.Result"} <= names
+    assert {"ssbrepro.stages.STAGES", "ssbrepro.contract.Result"} <= names
 
 
 @pytest.mark.parametrize("package", ONLY_IN)
@@ -211,7 +211,7 @@ def test_a_stage_that_measures_what_cannot_be_is_refused(monkeypatch):
     from pathlib import Path
 
     from ssbrepro import surfaces
-    from ssbrepro.results import Context, Result
+    from ssbrepro.contract import Context, Result
     from ssbrepro.stages import STAGES
 
     stage = STAGES["surfaces"]

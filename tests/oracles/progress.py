@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ssbrepro.results import Array
+from ssbrepro.contract import Array
 
 
 class Interruption(BaseException):

@@ -134,9 +134,9 @@ def test_a_stages_digest_covers_its_own_code_and_not_another_stages(stage: str) 
     covered = code.module_digests(STAGES[stage].module)
     assert STAGES[stage].module in covered
     assert ("ssbrepro.data.cifar10" in covered) == (STAGES[stage].data is not None)
-    assert ("ssbrepro.spectra.measurement" in covered) == (stage == "spectrum")
-    assert ("ssbrepro.circuits.sampling" in covered) == (stage in ("graph", "circuits"))
-    assert ("ssbrepro.entries.per_example" in covered) == (stage == "entries")
+    assert ("ssbrepro.probes.spectra.measurement" in covered) == (stage == "spectrum")
+    assert ("ssbrepro.probes.circuits.sampling" in covered) == (stage in ("graph", "circuits"))
+    assert ("ssbrepro.probes.entries.per_example" in covered) == (stage == "entries")
     assert not any(name.startswith("ssbrepro.figures") for name in covered)
 
 

@@ -128,8 +128,8 @@ def test_steps_come_in_order_and_build_on_each_other() -> None:
     assert spectrum.inputs == {"training": training.key}
     assert training.inputs == {}
     # The code of the one stage is no part of the other's key.
-    assert "ssbrepro.spectra.lanczos" in spectrum.parts["code"]
-    assert "ssbrepro.spectra.lanczos" not in training.parts["code"]
+    assert "ssbrepro.probes.spectra.lanczos" in spectrum.parts["code"]
+    assert "ssbrepro.probes.spectra.lanczos" not in training.parts["code"]
 
 
 def test_figures_share_their_steps() -> None:
@@ -198,7 +198,7 @@ def test_changes_in_words() -> None:
     now = dict(
         step(parameters=PARAMETERS | {"momentum": 0.8}, seed=3, inputs={"training": "b"}).parts
     )
-    now["code"] = {"ssbrepro.training": "x", "ssbrepro.new": "y"}
+    now["code"] = {"ssbrepro.training.hinge": "x", "ssbrepro.new": "y"}
     lines = changed_parts(now, before)
     assert "parameters.momentum: 0.9 → 0.8" in lines
     assert "seed: 0 → 3" in lines

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from ssbrepro.entries import bootstrap
-from ssbrepro.entries.bootstrap import bootstrap_cumulants, bootstrap_means
+from ssbrepro.probes.entries import bootstrap
+from ssbrepro.probes.entries.bootstrap import bootstrap_cumulants, bootstrap_means
 
 # Sums of at most some hundred terms of order ten in float64.
 EXACT = 1e-12

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import nn
 
-from ssbrepro.circuits import sample_circuits, sampling
-from ssbrepro.circuits.perturbations import circuit_values
-from ssbrepro.models import vgg12
+from ssbrepro.probes.circuits import sample_circuits, sampling
+from ssbrepro.probes.circuits.perturbations import circuit_values
+from ssbrepro.networks import vgg12
 from ssbrepro.piecewise import PiecewiseLinear
 from tests.oracles.circuits import (
     ARCHITECTURES,

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
-from ssbrepro.circuits import count_circuits, sample_circuits, stage
+from ssbrepro.probes.circuits import count_circuits, sample_circuits, stage
 from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
 from ssbrepro.figures import li2022_fig3b
-from ssbrepro.models import vgg12
-from ssbrepro.results import Context, Input, NoProgress
+from ssbrepro.networks import vgg12
+from ssbrepro.contract import Context, Input, NoProgress
 from ssbrepro.seeding import torch_generator
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import CircuitsParameters

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from ssbrepro.circuits import count_circuits
+from ssbrepro.probes.circuits import count_circuits
 from tests.oracles.circuits import ARCHITECTURES, Case, case, cases, enumerate_circuits, linear
 from tests.oracles.nets import he_normal, max_pooled
 

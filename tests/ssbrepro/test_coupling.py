@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom, kurtosis, skew
 
-from ssbrepro.entries import coupling
-from ssbrepro.entries.coupling import (
+from ssbrepro.probes.entries import coupling
+from ssbrepro.probes.entries.coupling import (
     CUMULANTS,
     coupling_shares,
     discovery_thresholds,

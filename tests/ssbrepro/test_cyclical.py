@@ -7,8 +7,8 @@ import pytest
 
 from ssbrepro.learning import cyclical, networks
 from ssbrepro.learning.cyclical import Triangle, epochs_until
-from ssbrepro.learning.networks import learn
-from ssbrepro.results import Context
+from ssbrepro.papers.ssb2018.residual_networks import learn
+from ssbrepro.contract import Context
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import CyclicalParameters
 from tests.oracles.images import random_images

@@ -9,11 +9,11 @@ from torch import nn
 
 from ssbrepro.learning import decoupling
 from ssbrepro.learning.decoupling import branch_ratios
-from ssbrepro.learning.networks import untrained
-from ssbrepro.models import ResidualUnit
+from ssbrepro.papers.ssb2018.residual_networks import untrained
+from ssbrepro.networks import ResidualUnit
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import DecouplingParameters
-from ssbrepro.weights import load_weights
+from ssbrepro.networks.flattening import load_weights
 from tests.oracles.residual_family import TINY, context_of, random_paths, tiny_images
 
 

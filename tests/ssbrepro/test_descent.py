@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from ssbrepro.descent import GradientMoments, Schedule, descend, risk_of
+from ssbrepro.training.descent import GradientMoments, Schedule, descend, risk_of
 
 
 def half_square(outputs, targets):

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from ssbrepro.histograms import symlog_grid
-from ssbrepro.spectra import lanczos
-from ssbrepro.spectra.distribution import (
+from ssbrepro.statistics.histograms import symlog_grid
+from ssbrepro.probes.spectra import lanczos
+from ssbrepro.probes.spectra.distribution import (
     distribution,
     mean_distribution,
     mirror_asymmetry,
     spectral_density,
     symmetric_null,
 )
-from ssbrepro.statistics import reflection_asymmetry
+from ssbrepro.statistics.symmetry import reflection_asymmetry
 
 
 def measured(eigenvalues, num_steps, rows, seed=0):

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from ssbrepro.entries import entry_grid, examples, grid, per_example_entries
-from ssbrepro.losses import hinge
+from ssbrepro.probes.entries import entry_grid, examples, grid, per_example_entries
+from ssbrepro.training.losses import hinge
 from tests.oracles.hessians import dense_derivatives
 from tests.oracles.nets import NETS, problem
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from ssbrepro.entries.sampling import draw_pairs, ensembles, same_layer_share
+from ssbrepro.probes.entries.sampling import draw_pairs, ensembles, same_layer_share
 
 
 def layers_of(places, sizes):

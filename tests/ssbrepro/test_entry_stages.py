@@ -12,12 +12,12 @@ import torch
 
 from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
-from ssbrepro.entries import per_example_entries, stage
-from ssbrepro.entries.sampling import draw_pairs, same_layer_share
-from ssbrepro.losses import hinge
-from ssbrepro.models import vgg12
-from ssbrepro.operators import hessian_operator
-from ssbrepro.results import Context, Input, NoProgress
+from ssbrepro.probes.entries import per_example_entries, stage
+from ssbrepro.probes.entries.sampling import draw_pairs, same_layer_share
+from ssbrepro.training.losses import hinge
+from ssbrepro.networks import vgg12
+from ssbrepro.probes.operators import hessian_operator
+from ssbrepro.contract import Context, Input, NoProgress
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import (
     CorrelationsParameters,
@@ -26,8 +26,8 @@ from ssbrepro.stages.li2022 import (
     LawsParameters,
     MeansParameters,
 )
-from ssbrepro.statistics import reflection_asymmetry
-from ssbrepro.weights import load_weights
+from ssbrepro.statistics.symmetry import reflection_asymmetry
+from ssbrepro.networks.flattening import load_weights
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.trainings import TINY
 

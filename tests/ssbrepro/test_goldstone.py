@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssbrepro.fieldtheory import Potential
-from ssbrepro.results import Context
+from ssbrepro.contract import Context
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import GoldstoneParameters
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssbrepro.learning.gradient_variance import growth_of_ratio
-from ssbrepro.results import Context, Input
+from ssbrepro.contract import Context, Input
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import GradientVarianceParameters
 

@@ -10,13 +10,13 @@ from torch.nn.utils import parameters_to_vector
 
 from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
-from ssbrepro.losses import hinge
-from ssbrepro.models import vgg12
-from ssbrepro.results import Context, Input, NoProgress
+from ssbrepro.training.losses import hinge
+from ssbrepro.networks import vgg12
+from ssbrepro.contract import Context, Input, NoProgress
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import GradientsParameters
-from ssbrepro.statistics import reflection_asymmetry
-from ssbrepro.weights import load_weights
+from ssbrepro.statistics.symmetry import reflection_asymmetry
+from ssbrepro.networks.flattening import load_weights
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.trainings import TINY
 

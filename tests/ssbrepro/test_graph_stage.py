@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from ssbrepro.circuits import graph
+from ssbrepro.probes.circuits import graph
 from ssbrepro.figures import li2022_fig2
-from ssbrepro.results import Context
+from ssbrepro.contract import Context
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import GraphParameters
 from tests.oracles.circuits import enumerate_circuits, linear

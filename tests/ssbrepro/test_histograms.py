@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssbrepro.histograms import smoothed_histogram, symlog_edges, symlog_grid, symmetric_edges
+from ssbrepro.statistics.histograms import (
+    smoothed_histogram,
+    symlog_edges,
+    symlog_grid,
+    symmetric_edges,
+)
 
 NO_KERNEL = 1e-9  # of the axis: far below a bin, so the kernel is a single point
 AXES = [symmetric_edges(3.0, 101), symlog_edges(3.0, 1e-6, 101)]

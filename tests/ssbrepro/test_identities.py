@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from ssbrepro.identities import IDENTITIES, identity_residuals
-from ssbrepro.losses import hinge
-from ssbrepro.risk import HingeRisk
+from ssbrepro.probes.identities import IDENTITIES, identity_residuals
+from ssbrepro.training.losses import hinge
+from ssbrepro.training.risk import HingeRisk
 from tests.oracles.hessians import dense_derivatives
 from tests.oracles.nets import NETS, problem
 

@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssbrepro.information.networks import TanhNetworks
+from ssbrepro.papers.ssb2018.tanh_networks import TanhNetworks
 from ssbrepro.information.plane import binned, information, states
-from ssbrepro.information.task import binary_entropy, label_information, twelve_bit_task
-from ssbrepro.results import Context, Input
+from ssbrepro.papers.ssb2018.twelve_bit_task import (
+    binary_entropy,
+    label_information,
+    twelve_bit_task,
+)
+from ssbrepro.contract import Context, Input
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import InformationPlaneParameters, TishbyTrainingParameters
 

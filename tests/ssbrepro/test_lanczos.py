@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssbrepro.spectra import Quadrature, lanczos
+from ssbrepro.probes.spectra import Quadrature, lanczos
 from tests.oracles.matrices import symmetric
 
 # Eigenvalues of very different sizes and both signs, distinct.

@@ -8,14 +8,20 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from ssbrepro.descent import Schedule
+from ssbrepro.training.descent import Schedule
 from ssbrepro.learning import networks
-from ssbrepro.learning.networks import images, learn, learn_all, loss_and_accuracy, untrained
-from ssbrepro.results import Context
+from ssbrepro.papers.ssb2018.residual_networks import (
+    images,
+    learn,
+    learn_all,
+    loss_and_accuracy,
+    untrained,
+)
+from ssbrepro.contract import Context
 from ssbrepro.seeding import torch_generator
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import ResidualNetworksParameters, ResidualTrainingParameters
-from ssbrepro.weights import load_weights
+from ssbrepro.networks.flattening import load_weights
 from tests.oracles.images import random_images
 from tests.oracles.progress import Interruption, Memory
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ssbrepro.results import Context, Input
+from ssbrepro.contract import Context, Input
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import LossDropParameters
 

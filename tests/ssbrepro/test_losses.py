@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ssbrepro.losses import hinge, within_margin
+from ssbrepro.training.losses import hinge, within_margin
 
 
 def test_hinge_loss_is_the_mean_shortfall_of_the_margin():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ssbrepro.losses import hinge
+from ssbrepro.training.losses import hinge
 from tests.oracles.hessians import dense_derivatives, two_layer_hinge_derivatives
 from tests.oracles.matrices import symmetric
 from tests.oracles.nets import NETS, problem

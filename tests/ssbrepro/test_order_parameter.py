@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssbrepro.results import Context, Input
+from ssbrepro.contract import Context, Input
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import OrderParameterParameters
 

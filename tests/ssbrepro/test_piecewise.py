@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from ssbrepro.models.residual import ResidualUnit
+from ssbrepro.networks.residual import ResidualUnit
 from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear, Pool, read
 from tests.oracles.circuits import ARCHITECTURES, Case, case, cases, convolution, linear
 

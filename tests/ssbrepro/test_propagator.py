@@ -13,7 +13,7 @@ from sympy.calculus.euler import euler_equations
 
 from ssbrepro.fieldtheory import propagator
 from ssbrepro.fieldtheory.propagator import closed_form, inverse_transform
-from ssbrepro.results import Context
+from ssbrepro.contract import Context
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import PropagatorParameters
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from ssbrepro.descent import Schedule
+from ssbrepro.training.descent import Schedule
 from ssbrepro.learning import networks, random_labels
-from ssbrepro.learning.networks import learn
-from ssbrepro.results import Context
+from ssbrepro.papers.ssb2018.residual_networks import learn
+from ssbrepro.contract import Context
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import RandomLabelsParameters
 from tests.oracles.images import random_images

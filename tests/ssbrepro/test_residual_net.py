@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ssbrepro.models import ResidualUnit, residual_net
+from ssbrepro.networks import ResidualUnit, residual_net
 
 
 def generator(seed: int) -> torch.Generator:

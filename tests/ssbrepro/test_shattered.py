@@ -18,7 +18,7 @@ from ssbrepro.learning.shattered import (
     plain_output,
     residual_output,
 )
-from ssbrepro.results import Context
+from ssbrepro.contract import Context
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import ShatteredParameters
 

@@ -9,8 +9,8 @@ import torch
 
 from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
-from ssbrepro.identities import IDENTITIES
-from ssbrepro.results import Context, Input, NoProgress
+from ssbrepro.probes.identities import IDENTITIES
+from ssbrepro.contract import Context, Input, NoProgress
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import SpectrumParameters
 from tests.oracles.progress import Interruption, Memory

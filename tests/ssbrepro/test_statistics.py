@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import binom, wasserstein_distance
 
-from ssbrepro import statistics
-from ssbrepro.statistics import (
+from ssbrepro.statistics import symmetry as statistics
+from ssbrepro.statistics.symmetry import (
     random_sign_asymmetries,
     reflection_asymmetries,
     reflection_asymmetry,

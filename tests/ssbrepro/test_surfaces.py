@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from torch.func import grad, vmap
 
 from ssbrepro import surfaces
-from ssbrepro.results import Context
+from ssbrepro.contract import Context
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import SurfacesParameters
 from ssbrepro.surfaces import landscape, saddle

@@ -11,7 +11,7 @@ from scipy.stats import ortho_group
 
 from ssbrepro.fieldtheory import layers as layers_module
 from ssbrepro.fieldtheory import theorems
-from ssbrepro.fieldtheory.layers import (
+from ssbrepro.papers.ssb2018.layers import (
     affine,
     affine_defect,
     composition,
@@ -22,7 +22,7 @@ from ssbrepro.fieldtheory.layers import (
     stacked,
     transformed,
 )
-from ssbrepro.results import Context
+from ssbrepro.contract import Context
 from ssbrepro.seeding import numpy_generator
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import Theorem1Parameters, Theorem2Parameters, Theorem3Parameters

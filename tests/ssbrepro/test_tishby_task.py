@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from scipy.special import lpmv
 
-from ssbrepro.information.task import (
+from ssbrepro.papers.ssb2018.twelve_bit_task import (
     all_patterns,
     binary_entropy,
     icosahedron,

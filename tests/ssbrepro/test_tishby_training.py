@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ssbrepro.information import training
-from ssbrepro.information.networks import TanhNetworks, network_inputs
-from ssbrepro.information.task import twelve_bit_task
+from ssbrepro.papers.ssb2018.tanh_networks import TanhNetworks, network_inputs
+from ssbrepro.papers.ssb2018.twelve_bit_task import twelve_bit_task
 from ssbrepro.information.training import draw_samples, logarithmic_epochs
-from ssbrepro.results import Context, NoProgress
+from ssbrepro.contract import Context, NoProgress
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import TishbyTrainingParameters
 from tests.oracles.progress import Interruption, Memory

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from ssbrepro import training
+from ssbrepro.training import hinge as training
 from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
-from ssbrepro.losses import hinge, within_margin
-from ssbrepro.models import vgg12
-from ssbrepro.results import Context
+from ssbrepro.training.losses import hinge, within_margin
+from ssbrepro.networks import vgg12
+from ssbrepro.contract import Context
 from ssbrepro.seeding import torch_generator
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import TrainingParameters
-from ssbrepro.training import (
+from ssbrepro.training.hinge import (
     HISTORY,
     Schedule,
     experiment,
@@ -24,7 +24,7 @@ from ssbrepro.training import (
     state_of_training,
     train,
 )
-from ssbrepro.weights import load_weights
+from ssbrepro.networks.flattening import load_weights
 from tests.oracles.nets import problem
 from tests.oracles.progress import Interruption, Memory
 

@@ -14,7 +14,7 @@ from ssbrepro.fieldtheory.vacua import (
     random_directions,
     rotation_generators,
 )
-from ssbrepro.results import Context
+from ssbrepro.contract import Context
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import VacuaParameters
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ssbrepro.models import vgg12
+from ssbrepro.networks import vgg12
 
 CHANNELS = (3, 64, 64, 128, 128, 256, 256, 512, 512, 512, 512)
 SUPPORTED = (nn.Conv2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Flatten)

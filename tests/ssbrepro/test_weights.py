@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import skew
 
-from ssbrepro.models import vgg12
-from ssbrepro.results import Context, Input
+from ssbrepro.networks import vgg12
+from ssbrepro.contract import Context, Input
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.li2022 import WeightsParameters
-from ssbrepro.statistics import reflection_asymmetry, sign_flip_test
+from ssbrepro.statistics.symmetry import reflection_asymmetry, sign_flip_test
 from tests.oracles.trainings import TINY
 
 TRAINING = replace(TINY, num_epochs=9, checkpoint_epochs=(0, 4, 9))

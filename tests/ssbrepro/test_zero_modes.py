@@ -8,12 +8,12 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ssbrepro.learning import zero_modes
-from ssbrepro.learning.networks import untrained
+from ssbrepro.papers.ssb2018.residual_networks import untrained
 from ssbrepro.learning.zero_modes import zero_shares
-from ssbrepro.spectra import Quadrature, lanczos
+from ssbrepro.probes.spectra import Quadrature, lanczos
 from ssbrepro.stages import STAGES
 from ssbrepro.stages.ssb2018 import ZeroModesParameters
-from ssbrepro.weights import load_weights
+from ssbrepro.networks.flattening import load_weights
 from tests.oracles.hessians import dense_derivatives
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.residual_family import TINY, context_of, random_paths, tiny_images

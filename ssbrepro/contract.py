@@ -1,0 +1,165 @@
+"""All that harness and science share: what a stage declares, receives and returns.
+
+Light, as declarations of stages are: it imports neither NumPy nor PyTorch.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, TypeAlias
+
+from annotated_types import Ge, Gt, Lt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Array: TypeAlias = "NDArray[Any]"
+
+
+@dataclass(frozen=True)
+class Series:
+    """A quantity recorded over epochs, by the names of two equally long arrays of the result."""
+
+    epochs: str
+    values: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of a stage: arrays, single numbers, and which arrays are curves over epochs.
+
+    ``numbers`` are finite. A number that could not be measured is absent from them and has its
+    reason in ``missing``. Arrays may hold NaN where the stage's documentation says so.
+    """
+
+    arrays: Mapping[str, Array]
+    numbers: Mapping[str, float]
+    series: Mapping[str, Series] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, number in self.numbers.items():
+            if not math.isfinite(number):
+                raise ValueError(f"{name} is {number}; a number is finite or missing with a reason")
+
+
+class Progress(Protocol):
+    """How a long computation reports and survives interruption."""
+
+    def report(self, done: int, total: int, activity: str) -> None:
+        """Say that ``done`` of ``total`` units of work are finished."""
+
+    def save(self, name: str, state: Mapping[str, Array]) -> None:
+        """Keep ``state`` under ``name``, replacing the one before; whole or not at all."""
+
+    def restore(self, name: str) -> dict[str, Array] | None:
+        """What an interrupted run of the same computation last saved under ``name``, if any."""
+
+
+class NoProgress:
+    """Reports to nobody and remembers nothing: for notebooks and tests."""
+
+    def report(self, done: int, total: int, activity: str) -> None:
+        """Ignore the report."""
+
+    def save(self, name: str, state: Mapping[str, Array]) -> None:
+        """Keep nothing."""
+
+    def restore(self, name: str) -> None:
+        """Always start anew."""
+        return None  # noqa: RET501
+
+
+@dataclass(frozen=True)
+class Input:
+    """A finished stage that another one builds on."""
+
+    parameters: Any
+    arrays: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a stage may depend on besides its parameters.
+
+    Args:
+        seed: Root seed of all random draws.
+        device: ``"cpu"`` or ``"cuda"``.
+        data_root: Folder that holds ``cifar-10-batches-py``.
+        inputs: Results of the stages this one needs, by stage name.
+        progress: Where to report and to keep state.
+    """
+
+    seed: int
+    device: str
+    data_root: Path
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    progress: Progress = field(default_factory=NoProgress)
+
+
+class Domain(NamedTuple):
+    """Where a measured number can lie at all; both ends belong to it."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies in it, up to the rounding of a sum of shares."""
+        return self.low - 1e-9 <= value <= self.high + 1e-9
+
+
+REAL = Domain()
+NON_NEGATIVE = Domain(low=0)
+COUNT = Domain(low=0)  # of things or of epochs; a median of counts need not be whole
+NON_POSITIVE = Domain(high=0)
+AT_LEAST_ONE = Domain(low=1)  # the larger over the smaller
+SHARE = Domain(0, 1)
+SIGNED_SHARE = Domain(-1, 1)  # a correlation, a difference of two shares
+ASYMMETRY = Domain(0, 2)  # the distance to the mirror image over the mean magnitude
+
+# Types of parameters.
+Count = Annotated[int, Ge(1)]
+Positive = Annotated[float, Gt(0)]
+Share = Annotated[float, Gt(0), Lt(1)]  # strictly between 0 and 1
+Imitations = Annotated[int, Ge(19)]  # of chance: enough for a 95 % quantile
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A computation that manifests can name: one module, which declares it as ``STAGE``.
+
+    Its name is that of the module, and its paper the one whose package the module is in.
+    """
+
+    parameters: type
+    numbers: Mapping[str, Domain]  # what it measures, for manifests to refer to
+    function: Callable[[Any, Context], Result]
+    needs: tuple[str, ...] = ()  # stages of the same paper whose results it receives
+    data: str | None = None  # name of the dataset it reads
+
+    @property
+    def module(self) -> str:
+        """The module that holds all of it."""
+        return self.function.__module__
+
+    @property
+    def name(self) -> str:
+        """Its name within its paper."""
+        return self.module.rpartition(".")[2]
+
+    def run(self, parameters: object, context: Context) -> Result:
+        """Run the stage.
+
+        Raises:
+            RuntimeError: If it does not account for exactly the numbers it declares, or one of them
+                lies where it cannot.
+        """
+        result = self.function(parameters, context)
+        if {*result.numbers, *result.missing} != {*self.numbers}:
+            raise RuntimeError(f"stage {self.name} measured {sorted(result.numbers)}")
+        for name, value in result.numbers.items():
+            if not self.numbers[name].holds(value):
+                low, high = self.numbers[name]
+                raise RuntimeError(f"stage {self.name}: {name} = {value}, not in [{low}, {high}]")
+        return result

@@ -1,1 +1,0 @@
-"""Laws of a trained network's weights and gradients, checkpoint by checkpoint."""

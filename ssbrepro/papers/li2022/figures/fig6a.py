@@ -1,0 +1,59 @@
+"""Fig. 6a of li2022: bootstrap laws of three Hessian entries at epochs throughout training."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ssbrepro.contract import Array
+from ssbrepro.papers.style import SMALL, epoch_colours, new_figure, ridgeline, signed_decades
+
+_DECADES = 3  # of density below the peak of a law
+
+
+def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
+    """Draw a panel for each entry, with one smoothed histogram an epoch from top to bottom.
+
+    Args:
+        arrays: Of the stages ``entries``: ``rows``, ``columns`` and ``layer_sizes``; and ``laws``:
+            ``epoch``, ``shown``, ``edges``, ``linear`` and ``histogram``.
+    """
+    entries, laws = arrays["entries"], arrays["laws"]
+    epochs, linear = laws["epoch"].tolist(), float(laws["linear"])
+    shown = len(laws["histogram"])
+    pairs = np.stack([entries["rows"], entries["columns"]])[:, laws["shown"]]
+    ends = np.cumsum(entries["layer_sizes"])
+    figure, axes = new_figure(columns=max(shown, 1), height=4.2, sharey=True, squeeze=False)
+    if shown == 0:
+        figure.supxlabel("no entry is live at the first epoch", fontsize=8)
+        return figure
+    for index, axis in enumerate(axes[0]):
+        axis.set_xscale("asinh", linear_width=linear)
+        histogram = laws["histogram"][index]
+        ridgeline(
+            axis,
+            laws["edges"],
+            _logarithmic(histogram),
+            epochs,
+            epoch_colours(epochs),
+            overlap=0.95,
+        )
+        axis.set_xticks(signed_decades(linear, laws["edges"][-1]))
+        axis.tick_params(axis="x", labelsize=SMALL)
+        layers = [1 + int(np.searchsorted(ends, place, side="right")) for place in pairs[:, index]]
+        axis.set_title("weights of layers {} and {}".format(*sorted(layers)), fontsize=8)
+    axes[0, 0].set_ylabel("epoch")
+    figure.supxlabel(
+        "value of the Hessian entry in units of its standard deviation (both axes logarithmic)\n"
+        "empty: the entry is zero for all examples, or too few are inside the margin",
+        fontsize=8,
+    )
+    return figure
+
+
+def _logarithmic(rows: Array) -> Array:
+    """Logarithm of each row over so many decades below its peak; zero further down."""
+    peaks = rows.max(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where there is no density, or no law
+        heights = _DECADES + np.log10(rows / peaks)
+    return np.where(heights > 0, heights, 0.0)

@@ -1,0 +1,22 @@
+"""Fig. 6b of li2022: correlations between Hessian entries at the start of training."""
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from ssbrepro.contract import Array
+from ssbrepro.papers.style import correlation_matrix
+
+
+def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
+    """Draw the matrix.
+
+    Args:
+        arrays: Of the stage ``correlations``: ``epoch``, ``num_active`` and ``start``.
+    """
+    correlations = arrays["correlations"]
+    title = "no two entries are live at any epoch"
+    if len(correlations["epoch"]):
+        epoch, num_active = int(correlations["epoch"][0]), int(correlations["num_active"][0])
+        title = f"epoch {epoch}, {num_active:,} examples inside the margin"
+    return correlation_matrix(correlations["start"], title)

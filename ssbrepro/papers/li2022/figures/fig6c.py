@@ -1,0 +1,25 @@
+"""Fig. 6c of li2022: correlations between Hessian entries at the end of training."""
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from ssbrepro.contract import Array
+from ssbrepro.papers.style import correlation_matrix
+
+
+def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
+    """Draw the matrix at the last checkpoint with enough examples inside the margin.
+
+    Args:
+        arrays: Of the stage ``correlations``: ``epoch``, ``num_active`` and ``end``.
+    """
+    correlations = arrays["correlations"]
+    title = "no two entries are live at any epoch"
+    if len(correlations["epoch"]):
+        epoch, num_active = int(correlations["epoch"][1]), int(correlations["num_active"][1])
+        title = (
+            f"epoch {epoch}, {num_active:,} examples inside the margin\n"
+            "(the last epoch looked at with enough of them)"
+        )
+    return correlation_matrix(correlations["end"], title)

@@ -1,0 +1,36 @@
+"""Fig. 7a of li2022: means of Hessian entries at epochs throughout training."""
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from ssbrepro.contract import Array
+from ssbrepro.papers.style import beside_rows, epoch_colours, new_figure, ridgeline
+
+
+def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
+    """Draw one smoothed histogram an epoch, from top to bottom, with its numbers on the right.
+
+    Args:
+        arrays: Of the stage ``means``: ``epoch``, ``num_live``, ``asymmetry``, ``asymmetry_noise``,
+            ``centred_below``, ``edges`` and ``histogram``.
+    """
+    means = arrays["means"]
+    epochs, bound = means["epoch"].tolist(), float(means["centred_below"])
+    figure, axis = new_figure(height=4.4)
+    ridgeline(axis, means["edges"], means["histogram"], epochs, epoch_colours(epochs))
+    for side in (-bound, bound):
+        axis.axvline(side, color="0.4", lw=0.7, ls="--")
+    axis.set_xlabel(
+        f"mean of the Hessian entry / its standard deviation (dashed: ±{bound:g})", fontsize=8.5
+    )
+    axis.set_ylabel("epoch")
+    beside_rows(
+        axis,
+        {
+            "A": [f"{value:.2f}" for value in means["asymmetry"]],
+            "A by\nchance": [f"{value:.2f}" for value in means["asymmetry_noise"]],
+            "live\nentries": [f"{value:,.0f}" for value in means["num_live"]],
+        },
+    )
+    return figure

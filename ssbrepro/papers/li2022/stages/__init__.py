@@ -1,0 +1,1 @@
+"""The stages of li2022, one module each, found by its name."""

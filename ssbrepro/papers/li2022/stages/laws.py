@@ -1,0 +1,200 @@
+"""The law of a Hessian entry over random examples, entry by entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
+
+from ssbrepro.contract import (
+    COUNT,
+    SHARE,
+    Array,
+    Context,
+    Count,
+    Imitations,
+    Positive,
+    Result,
+    Share,
+    Stage,
+)
+from ssbrepro.lazy import lazily
+
+with lazily():
+    import numpy as np
+
+    from ssbrepro import seeding
+    from ssbrepro.probes.entries import bootstrap, sampling
+    from ssbrepro.statistics import histograms, symmetry
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Bootstrap laws of Hessian entries: each draw averages ``resample_size`` random examples.
+
+    A law is centred where abs(mean / standard deviation) is at most ``centred_below``, and symmetric
+    where the asymmetry of ``num_draws`` draws is at most ``symmetric_below``. ``num_flips`` patterns
+    of random signs say what chance alone would give. ``num_shown`` laws are judged and drawn, as
+    histograms on an axis that is linear below ``linear_share`` of its end.
+    """
+
+    resample_size: Count
+    num_draws: Annotated[int, Ge(2)]
+    num_flips: Imitations
+    centred_below: Positive
+    symmetric_below: Positive
+    num_shown: Count
+    num_bins: Count
+    kernel_width: Share
+    linear_share: Share
+
+
+NUMBERS = {
+    "num_shown": COUNT,
+    "shown_symmetric_share": SHARE,
+    "shown_symmetric_share_noise": SHARE,
+    "shown_centred_share": SHARE,
+    "shown_centred_share_noise": SHARE,
+    "symmetric_share": SHARE,
+    "centred_share": SHARE,
+}
+
+_TOGETHER = 500  # entries whose draws are held at once; bounds memory only
+
+
+def run(parameters: Parameters, context: Context) -> Result:
+    """Measure mean / standard deviation and asymmetry of the bootstrap law of every live entry.
+
+    The entries shown and judged are the first ones drawn of those live at the most checkpoints. What
+    chance alone would give comes from random signs of the examples, the same at all entries and
+    checkpoints, so that cells stay as dependent as they are.
+
+    Returns:
+        Arrays ``epoch`` (checkpoints,); ``asymmetry`` and ``ratio`` (entries, checkpoints), NaN where
+        an entry is not live; ``shown``, which entries are, (shown,); for drawing ``histogram``
+        (shown, checkpoints, bins) of the draws in units of their standard deviation, zero where not
+        live, on ``edges``, an axis that is linear below ``linear``. Numbers: shares of the cells
+        (entry, checkpoint) that are live.
+    """
+    arrays = context.inputs["entries"].arrays
+    epochs, num_entries = arrays["epoch"], len(arrays["rows"])
+    asymmetry = np.full((num_entries, len(epochs)), np.nan)
+    ratio = asymmetry.copy()
+    for index, ensemble in enumerate(sampling.ensembles(arrays)):
+        context.progress.report(index, len(epochs), "bootstrap laws")
+        if ensemble is not None:
+            asymmetry[ensemble.live, index], ratio[ensemble.live, index] = _law(
+                ensemble, ensemble.values, parameters, context.seed
+            )
+    most_live = np.argsort(-np.isfinite(ratio).sum(axis=1), kind="stable")
+    shown = most_live[: parameters.num_shown]
+    flips = np.full((2, len(shown), len(epochs), parameters.num_flips), np.nan)
+    draws: dict[tuple[int, int], Array] = {}
+    for index, ensemble in enumerate(sampling.ensembles(arrays)):
+        for row, entry in enumerate(shown):
+            if ensemble is not None and entry in ensemble.live:
+                values = ensemble.values[:, np.searchsorted(ensemble.live, entry)]
+                draws[row, index] = _standardised_draws(ensemble, values, parameters, context.seed)
+                flipped = _flipped(ensemble, values, parameters, context.seed)
+                flips[:, row, index] = _law(ensemble, flipped, parameters, context.seed)
+    numbers, missing = _numbers(asymmetry, ratio, flips, shown, parameters)
+    return Result(
+        arrays={
+            "epoch": epochs,
+            "asymmetry": asymmetry,
+            "ratio": ratio,
+            "shown": shown,
+            **_histograms(draws, len(shown), len(epochs), parameters),
+        },
+        numbers=numbers,
+        missing=missing,
+    )
+
+
+def _law(
+    ensemble: sampling.Ensemble, values: Array, parameters: Parameters, seed: int
+) -> tuple[Array, Array]:
+    """Asymmetry of the draws, and exact mean / standard deviation, of each column of values."""
+    asymmetries = []
+    for first in range(0, values.shape[1], _TOGETHER):
+        part = values[:, first : first + _TOGETHER]
+        asymmetries.append(
+            symmetry.reflection_asymmetries(_draws(ensemble, part, parameters, seed).T)
+        )
+    mean, variance = bootstrap.bootstrap_cumulants(
+        values, ensemble.num_examples, parameters.resample_size
+    )[:2]
+    return np.concatenate(asymmetries), mean / np.sqrt(variance)
+
+
+def _draws(ensemble: sampling.Ensemble, values: Array, parameters: Parameters, seed: int) -> Array:
+    """Bootstrap draws of columns of values, the same examples for all of them."""
+    return bootstrap.bootstrap_means(
+        values,
+        ensemble.num_examples,
+        parameters.resample_size,
+        parameters.num_draws,
+        seeding.numpy_generator(seed, "bootstrap", ensemble.epoch),
+    )
+
+
+def _flipped(
+    ensemble: sampling.Ensemble, values: Array, parameters: Parameters, seed: int
+) -> Array:
+    """One entry's values with random signs of the examples, (active, num_flips)."""
+    shape = (ensemble.num_examples, parameters.num_flips)
+    signs = seeding.numpy_generator(seed, "signs").integers(0, 2, size=shape) * 2 - 1
+    return values[:, None] * signs[ensemble.examples]
+
+
+def _standardised_draws(
+    ensemble: sampling.Ensemble, values: Array, parameters: Parameters, seed: int
+) -> Array:
+    column = values[:, None]
+    variance = bootstrap.bootstrap_cumulants(
+        column, ensemble.num_examples, parameters.resample_size
+    )[1]
+    draws: Array = _draws(ensemble, column, parameters, seed)[:, 0] / np.sqrt(variance)
+    return draws
+
+
+def _numbers(
+    asymmetry: Array, ratio: Array, flips: Array, shown: Array, parameters: Parameters
+) -> tuple[dict[str, float], dict[str, str]]:
+    bounds = {
+        "symmetric_share": parameters.symmetric_below,
+        "centred_share": parameters.centred_below,
+    }
+    numbers = {"num_shown": float(len(shown))}
+    missing: dict[str, str] = {}
+    for values, imitated, (name, bound) in zip(
+        (asymmetry, np.abs(ratio)), (flips[0], np.abs(flips[1])), bounds.items(), strict=True
+    ):
+        live = np.isfinite(values)
+        if not live[shown].any():
+            names = (f"shown_{name}", f"shown_{name}_noise", name)
+            missing |= dict.fromkeys(names, "no entry is live at any checkpoint")
+            continue
+        numbers[name] = float((values[live] <= bound).mean())
+        cells = live[shown]
+        numbers[f"shown_{name}"] = float((values[shown][cells] <= bound).mean())
+        shares = (imitated[cells] <= bound).mean(axis=0)
+        numbers[f"shown_{name}_noise"] = float(np.quantile(shares, 0.05))
+    return numbers, missing
+
+
+def _histograms(
+    draws: dict[tuple[int, int], Array], num_shown: int, num_epochs: int, parameters: Parameters
+) -> dict[str, Array]:
+    """The shown laws on one axis."""
+    largest = max((float(np.abs(values).max()) for values in draws.values()), default=1.0) or 1.0
+    edges = histograms.symlog_edges(largest, parameters.linear_share * largest, parameters.num_bins)
+    histogram = np.zeros((num_shown, num_epochs, parameters.num_bins))
+    for place, values in draws.items():
+        histogram[place] = histograms.smoothed_histogram(values, edges, parameters.kernel_width)
+    linear = np.array(parameters.linear_share * largest)
+    return {"histogram": histogram, "edges": edges, "linear": linear}
+
+
+STAGE = Stage(Parameters, NUMBERS, run, needs=("entries",))

@@ -1,0 +1,184 @@
+"""The Hessian spectrum at every checkpoint of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+
+from ssbrepro.contract import (
+    ASYMMETRY,
+    AT_LEAST_ONE,
+    COUNT,
+    NON_NEGATIVE,
+    SHARE,
+    Array,
+    Context,
+    Count,
+    Imitations,
+    Result,
+    Series,
+    Share,
+    Stage,
+)
+from ssbrepro.lazy import lazily
+
+with lazily():
+    import numpy as np
+
+    from ssbrepro import seeding
+    from ssbrepro.papers.li2022 import experiment
+    from ssbrepro.probes import identities, spectra
+    from ssbrepro.probes.spectra import distribution, measurement
+    from ssbrepro.statistics import histograms
+    from ssbrepro.training import risk as risks
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Spectral density of the Hessian of the mean hinge loss at each checkpoint.
+
+    Each of ``num_pairs`` pairs of start vectors runs ``num_steps`` Lanczos steps twice.
+    ``num_draws`` measurements of a symmetric spectrum and ``num_flips`` sign patterns give the null
+    distributions of the asymmetry.
+    ``kernel_width`` and ``linear_share`` shape the drawn density only: the width of the kernel as a
+    share of the symmetric logarithmic axis, and the point where that axis turns linear as a share of
+    the largest eigenvalue.
+    """
+
+    operator: Literal["cached", "autograd", "pyhessian"]
+    num_steps: Annotated[int, Ge(2)]
+    num_pairs: Count
+    num_draws: Imitations
+    num_flips: Count
+    kernel_width: Share
+    linear_share: Share
+    num_grid_points: Annotated[int, Ge(3)]
+
+
+NUMBERS = {
+    "num_checkpoints": COUNT,
+    "num_empty": COUNT,
+    "final_num_active": COUNT,
+    "asymmetry_max": ASYMMETRY,
+    "asymmetry_noise": ASYMMETRY,
+    "extreme_ratio_max": AT_LEAST_ONE,
+    "standard_deviation_max": NON_NEGATIVE,
+    "standard_deviation_final_share": SHARE,
+    "euler_residual_max": NON_NEGATIVE,
+    "layers_residual_max": NON_NEGATIVE,
+    "same_layer_residual_max": NON_NEGATIVE,
+    "symmetry_residual_max": NON_NEGATIVE,
+    "active_only_residual_max": NON_NEGATIVE,
+    "pyhessian_residual_max": NON_NEGATIVE,
+}
+
+_SERIES = (
+    "num_active",
+    "standard_deviation",
+    "asymmetry",
+    "noise_95",
+    "p_value",
+    "extreme_ratio",
+    "largest",
+)
+
+
+def run(parameters: Parameters, context: Context) -> Result:
+    """Measure the Hessian of the mean hinge loss at each checkpoint of the stage ``training``.
+
+    Where H vanishes exactly, because no example is left inside the margin or the network is dead,
+    the spectrum is *empty*: a single point at 0, without a symmetry to speak of.
+
+    Returns:
+        Arrays over the checkpoints: ``epoch``, ``num_active``, the quadratures of
+        :func:`measure_spectrum`, the numbers of :func:`summarise`, a ``<identity>_residual`` for each
+        of ``IDENTITIES`` (NaN where empty), and ``density`` (checkpoints, points) on ``grid``
+        (points,), an axis that turns linear below ``linear``. Numbers: the worst of each over the
+        checkpoints that are not empty, and how many are.
+    """
+    arrays = experiment.measure_checkpoints(context, partial(_measure, parameters, context))
+    numbers, missing = _numbers(arrays)
+    return Result(
+        arrays=arrays | _densities(parameters, arrays),
+        numbers=numbers,
+        missing=missing,
+        series={name: Series("epoch", name) for name in _SERIES},
+    )
+
+
+def _measure(
+    parameters: Parameters, context: Context, risk: risks.HingeRisk, index: int, total: int
+) -> dict[str, Array]:
+    """All that is measured at the checkpoint of that index."""
+    seed = seeding.derived_seed(context.seed, "spectrum", index)
+    spectrum = measurement.empty_spectrum(parameters.num_steps, parameters.num_pairs)
+    residuals = dict.fromkeys(identities.IDENTITIES, float("nan"))
+    products = 2 * parameters.num_pairs * parameters.num_steps
+    if risk.num_active:
+        hessian = risk.hessian(parameters.operator)
+        spectrum = measurement.measure_spectrum(
+            risk,
+            hessian,
+            parameters.num_steps,
+            parameters.num_pairs,
+            seed,
+            lambda done: context.progress.report(
+                index * products + done, total * products, "Hessian products"
+            ),
+        )
+        if spectrum["nodes"].any():
+            layer = index % len(risk.layer_sizes)
+            residuals = identities.identity_residuals(risk, hessian, layer, seed)
+    numbers = {
+        "num_active": float(risk.num_active),
+        **measurement.summarise(
+            spectrum, len(risk.weights), seed, parameters.num_draws, parameters.num_flips
+        ),
+        **{f"{name}_residual": residual for name, residual in residuals.items()},
+    }
+    return spectrum | {name: np.array(number) for name, number in numbers.items()}
+
+
+def _densities(parameters: Parameters, arrays: dict[str, Array]) -> dict[str, Array]:
+    """The smoothed densities on one axis that holds every checkpoint."""
+    extreme = float(np.abs(arrays["nodes"]).max()) or 1.0  # any axis will do where all is empty
+    linear = parameters.linear_share * extreme
+    grid = histograms.symlog_grid(2 * extreme, linear, parameters.num_grid_points)
+    curves = []
+    for index in range(len(arrays["nodes"])):
+        spectrum = {name: arrays[name][index] for name in spectra.Quadrature._fields}
+        curves.append(
+            distribution.spectral_density(spectrum, grid, linear, parameters.kernel_width)
+        )
+    return {"grid": grid, "density": np.stack(curves), "linear": np.array(linear)}
+
+
+def _numbers(arrays: dict[str, Array]) -> tuple[dict[str, float], dict[str, str]]:
+    """The worst over the checkpoints that are not empty, or why there is none."""
+    deviations = arrays["standard_deviation"]
+    filled = deviations > 0
+    numbers = {
+        "num_checkpoints": float(len(filled)),
+        "num_empty": float((~filled).sum()),
+        "final_num_active": float(arrays["num_active"][-1]),
+    }
+    worst = {
+        "asymmetry_max": arrays["asymmetry"],
+        "extreme_ratio_max": arrays["extreme_ratio"],
+        "standard_deviation_max": deviations,
+        **{f"{name}_residual_max": arrays[f"{name}_residual"] for name in identities.IDENTITIES},
+    }
+    names = [*worst, "asymmetry_noise", "standard_deviation_final_share"]
+    if not filled.any():
+        return numbers, dict.fromkeys(names, "the Hessian is exactly zero at every checkpoint")
+    numbers |= {name: float(values[filled].max()) for name, values in worst.items()}
+    most_asymmetric = np.nanargmax(arrays["asymmetry"])
+    numbers["asymmetry_noise"] = float(arrays["noise_95"][most_asymmetric])
+    numbers["standard_deviation_final_share"] = float(deviations[-1] / deviations.max())
+    return numbers, {}
+
+
+STAGE = Stage(Parameters, NUMBERS, run, needs=("training",), data="cifar10")

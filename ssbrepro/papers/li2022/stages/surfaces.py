@@ -1,0 +1,124 @@
+"""A saddle, and a landscape whose local minima are all global (fig. 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple, TypeAlias
+
+from annotated_types import Ge, Gt
+
+from ssbrepro.contract import COUNT, NON_NEGATIVE, Array, Context, Positive, Result, Stage
+from ssbrepro.lazy import lazily
+
+with lazily():
+    import numpy as np
+    import torch
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Two surfaces over [-extent, extent]²: x² - y², and (1 - x y)² + balance (x² - y²)²."""
+
+    balance: Positive
+    extent: Annotated[float, Gt(1)]
+    num_points: Annotated[int, Ge(3)]
+
+
+NUMBERS = {
+    "num_wrong_signatures": COUNT,
+    "gradient_max": NON_NEGATIVE,
+    "minimum_excess": NON_NEGATIVE,
+}
+
+Surface: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
+
+
+class _Point(NamedTuple):
+    """A marked point of a surface, and what it is captioned as."""
+
+    surface: int
+    position: tuple[float, float]
+    num_descents: int  # negative eigenvalues of its Hessian: 1 at a saddle, 0 at a minimum
+
+
+_POINTS = (
+    _Point(0, (0.0, 0.0), 1),
+    _Point(1, (0.0, 0.0), 1),
+    _Point(1, (1.0, 1.0), 0),
+    _Point(1, (-1.0, -1.0), 0),
+)
+
+
+def saddle(point: torch.Tensor) -> torch.Tensor:
+    """x² - y² at ``point`` (2,): a critical point that is no minimum."""
+    x, y = point
+    height: torch.Tensor = x**2 - y**2
+    return height
+
+
+def landscape(point: torch.Tensor, balance: float) -> torch.Tensor:
+    """(1 - x y)² + balance (x² - y²)² at ``point`` (2,): its local minima are global.
+
+    The first term is the mean-square risk of the two-weight linear network T = x y, the second keeps
+    the weights balanced. At a critical point x ∂f/∂x - y ∂f/∂y = 4 balance (x² - y²)(x² + y²) is zero,
+    hence y = ±x. For y = x what is left of ∂f/∂x = 0 is x (1 - x²) = 0, for y = -x it is
+    x (1 + x²) = 0. So there are three critical points: the saddle 0, where f = 1, and ±(1, 1), where
+    f reaches its lower bound 0.
+    """
+    x, y = point
+    height: torch.Tensor = (1 - x * y) ** 2 + balance * (x**2 - y**2) ** 2
+    return height
+
+
+def run(parameters: Parameters, context: Context) -> Result:
+    """Evaluate both surfaces on a grid, and their derivatives at the marked points.
+
+    Returns:
+        Arrays: ``axis`` (points,), of x and of y alike; ``heights`` (2, points, points) with y along
+        the rows and x along the columns; of the marked points ``surface`` (4,), ``position`` (4, 2),
+        ``height`` (4,), ``gradient`` (4, 2), ``eigenvalues`` of the Hessian (4, 2) ascending, and
+        ``num_descents`` (4,), the negative ones it is captioned to have. Numbers: points with other
+        signs than captioned, the largest entry of a gradient, and the highest marked minimum.
+    """
+    surfaces: tuple[Surface, Surface] = (
+        saddle,
+        lambda point: landscape(point, parameters.balance),
+    )
+    axis = torch.linspace(
+        -parameters.extent, parameters.extent, parameters.num_points, dtype=torch.float64
+    )
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)
+    heights = torch.stack([torch.func.vmap(torch.func.vmap(surface))(grid) for surface in surfaces])
+    derived = [_derivatives(surfaces[point.surface], point.position) for point in _POINTS]
+    arrays = {
+        "axis": axis.numpy(),
+        "heights": heights.numpy(),
+        "surface": np.array([point.surface for point in _POINTS]),
+        "position": np.array([point.position for point in _POINTS]),
+        "num_descents": np.array([point.num_descents for point in _POINTS]),
+        **{name: np.stack([row[name] for row in derived]) for name in derived[0]},
+    }
+    eigenvalues, num_descents = arrays["eigenvalues"], arrays["num_descents"]
+    captioned = ((eigenvalues < 0).sum(axis=1) == num_descents) & (eigenvalues != 0).all(axis=1)
+    numbers = {
+        "num_wrong_signatures": float((~captioned).sum()),
+        "gradient_max": float(np.abs(arrays["gradient"]).max()),
+        "minimum_excess": float(arrays["height"][num_descents == 0].max()),
+    }
+    return Result(arrays=arrays, numbers=numbers)
+
+
+def _derivatives(surface: Surface, position: tuple[float, float]) -> dict[str, Array]:
+    """Height, gradient and eigenvalues of the Hessian at one point, by automatic differentiation."""
+    point = torch.tensor(position, dtype=torch.float64)
+    return {
+        "height": surface(point).numpy(),
+        "gradient": torch.func.grad(surface)(point).numpy(),
+        "eigenvalues": torch.linalg.eigvalsh(
+            torch.func.jacrev(torch.func.grad(surface))(point)
+        ).numpy(),
+    }
+
+
+STAGE = Stage(Parameters, NUMBERS, run)

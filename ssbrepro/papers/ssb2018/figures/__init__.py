@@ -1,0 +1,1 @@
+"""One module a figure: recorded arrays in, a matplotlib figure out. Nothing is computed here."""

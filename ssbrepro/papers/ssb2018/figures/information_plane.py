@@ -1,0 +1,76 @@
+"""ssb2018, section 4: the path of each layer on the information plane."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib import colormaps
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ssbrepro.contract import Array
+from ssbrepro.papers.style import VERMILION, legend_below, new_figure
+
+_COLUMNS = 3
+_PATH = "0.7"
+_START: dict[str, Any] = {
+    "marker": "D", "ms": 4, "ls": "", "markerfacecolor": "white", "markeredgecolor": "black",
+    "clip_on": False,
+}  # fmt: skip
+_MEDIAN: dict[str, Any] = {
+    "marker": "o", "ms": 4, "markerfacecolor": colormaps["viridis"](0.6), "markeredgewidth": 0,
+}  # fmt: skip
+_END: dict[str, Any] = {
+    "marker": "o", "ms": 2.2, "ls": "", "color": VERMILION, "alpha": 0.8, "clip_on": False,
+}  # fmt: skip
+
+
+def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
+    """Draw one panel a layer: the median over networks at each checkpoint, and where each one ends.
+
+    Args:
+        arrays: Of the stage ``information_plane``: ``epoch``, ``layer_units``, ``input_information``,
+            ``label_information``, ``input_median``, ``label_median`` and ``informed_above``.
+    """
+    plane = arrays["information_plane"]
+    num_layers, last = len(plane["layer_units"]), plane["epoch"][-1]
+    rows = -(-num_layers // _COLUMNS)
+    figure, axes = new_figure(rows, _COLUMNS, height=0.5 + 1.9 * rows, sharey=True, squeeze=False)
+    bound = float(plane["informed_above"])
+    for layer, axis in enumerate(axes.flat):
+        if layer >= num_layers:
+            axis.set_axis_off()
+            continue
+        about_input, about_label = plane["input_median"][layer], plane["label_median"][layer]
+        axis.axhline(bound, color="black", lw=0.6, ls=":")
+        axis.plot(
+            plane["input_information"][:, layer, -1], plane["label_information"][:, layer, -1],
+            zorder=4, **_END,
+        )  # fmt: skip
+        axis.plot(about_input, about_label, color=_PATH, lw=0.6, zorder=1)
+        points = axis.scatter(
+            about_input[1:], about_label[1:], c=plane["epoch"][1:], s=13, cmap="viridis",
+            norm=LogNorm(1, last), zorder=2, lw=0, clip_on=False,
+        )  # fmt: skip
+        axis.plot(about_input[:1], about_label[:1], zorder=3, **_START)
+        units = int(plane["layer_units"][layer])
+        title = f"layer {layer + 1}, {units} units" if units > 1 else "output probability"
+        axis.set_title(title, fontsize=9)
+        axis.set_xlim(0, 12)
+        axis.set_xticks(range(0, 13, 3))
+        axis.set_ylim(0, 1.05)
+        axis.set_xlabel("I(X;T) in bits" if layer >= num_layers - _COLUMNS else "")
+        axis.set_ylabel("I(T;Y) in bits" if layer % _COLUMNS == 0 else "")
+    bar = figure.colorbar(points, ax=axes, shrink=0.8, pad=0.02)
+    bar.set_label("epoch", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    legend_below(
+        figure,
+        [
+            Line2D([], [], label="before training", **_START),
+            Line2D([], [], color=_PATH, lw=0.6, label="median over networks", **_MEDIAN),
+            Line2D([], [], label="each network at the end", **_END),
+            Line2D([], [], color="black", lw=0.6, ls=":", label=f"bound, {bound:g} bit"),
+        ],
+    )
+    return figure

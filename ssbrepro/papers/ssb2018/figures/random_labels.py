@@ -1,0 +1,38 @@
+"""ssb2018, appendix A: residual networks learn labels drawn at random by heart."""
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, PercentFormatter
+
+from ssbrepro.contract import Array
+from ssbrepro.papers.style import BLUE, SMALL, VERMILION, new_figure
+
+_CHANCE = 0.9  # of ten classes that are equally likely
+
+
+def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
+    """Draw every network's training error above its loss, against the epoch.
+
+    Args:
+        arrays: Of the stage ``random_labels``: ``epoch``, ``loss`` and ``error``.
+    """
+    labels = arrays["random_labels"]
+    figure, (upper, lower) = new_figure(rows=2)
+    upper.plot(labels["epoch"], labels["error"].T, color=VERMILION, lw=0.9, alpha=0.7)
+    upper.axhline(_CHANCE, color="black", lw=0.8, ls=":")
+    upper.text(
+        1.0, _CHANCE + 0.02, "a guess", ha="right", va="bottom", fontsize=SMALL,
+        transform=upper.get_yaxis_transform(),
+    )  # fmt: skip
+    upper.set_ylim(-0.02, 1)
+    upper.yaxis.set_major_formatter(PercentFormatter(1))
+    upper.set_ylabel("training error")
+    lower.plot(labels["epoch"], labels["loss"].T, color=BLUE, lw=0.9, alpha=0.7)
+    lower.set_yscale("log")
+    lower.yaxis.set_major_formatter("{x:g}")
+    lower.yaxis.set_minor_formatter(NullFormatter())
+    lower.set_ylabel("mean cross-entropy")
+    lower.set_xlabel("epoch")
+    lower.set_xlim(labels["epoch"][0], labels["epoch"][-1])
+    return figure

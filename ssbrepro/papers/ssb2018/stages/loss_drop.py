@@ -1,0 +1,89 @@
+"""How far the training loss falls in the epoch after the step size is cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
+
+from ssbrepro.contract import NON_NEGATIVE, SHARE, Context, Result, Share, Stage
+from ssbrepro.lazy import lazily
+
+with lazily():
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The loss one epoch after the cut over the loss one epoch before; a drop is at most ``drop_to``.
+
+    ``num_epochs_before`` successive epochs before the cut say how much it changes without one.
+    """
+
+    drop_to: Share
+    num_epochs_before: Annotated[int, Ge(2)]
+
+
+NUMBERS = {
+    "drop_share": SHARE,
+    "ratio_median": NON_NEGATIVE,
+    "ratio_min": NON_NEGATIVE,
+    "ratio_max": NON_NEGATIVE,
+    "ratio_before_median": NON_NEGATIVE,
+}
+
+
+def run(parameters: Parameters, context: Context) -> Result:
+    """Compare the losses before and after the first epoch with the smaller step size.
+
+    One epoch before the cut ends the last epoch with the larger step size, one epoch after it ends
+    the first with the smaller one: the two losses are one epoch apart, both over all examples at
+    fixed weights (ssb2018, section 2.5 and appendix A).
+
+    Returns:
+        Arrays: ``epoch`` (epochs+1,); ``loss`` (networks, epochs+1); ``ratio`` (networks,) of the
+        two losses; ``ratio_before`` (networks, epochs before), of successive epochs before the cut,
+        NaN after a loss of 0; ``cut_epoch`` and ``drop_to`` (). Numbers: the share of networks whose
+        ratio is at most ``drop_to``; median, smallest and largest ratio; median of ``ratio_before``,
+        how far a loss falls in an epoch without a cut. All are missing where a loss of 0 leaves a
+        ratio undefined.
+
+    Raises:
+        ValueError: If fewer epochs than ``num_epochs_before`` precede the cut.
+    """
+    training = context.inputs["residual_training"]
+    cut = training.parameters.cut_epoch
+    first = cut - parameters.num_epochs_before
+    if first < 0:
+        raise ValueError(
+            f"num_epochs_before is {parameters.num_epochs_before}, but the step size is cut after "
+            f"{cut} epochs"
+        )
+    loss = training.arrays["loss"]
+    earlier, later = loss[:, first : cut + 1], loss[:, first + 1 : cut + 2]
+    ratios = np.divide(later, earlier, out=np.full(earlier.shape, np.nan), where=earlier > 0)
+    ratio_before, ratio = ratios[:, :-1], ratios[:, -1]
+    arrays = {
+        "epoch": training.arrays["epoch"],
+        "loss": loss,
+        "ratio": ratio,
+        "ratio_before": ratio_before,
+        "cut_epoch": np.array(cut),
+        "drop_to": np.array(parameters.drop_to),
+    }
+    names = ("drop_share", "ratio_median", "ratio_min", "ratio_max", "ratio_before_median")
+    if np.isnan(ratios).any():
+        reason = "a network's loss is 0 before the cut, so that no ratio to it exists"
+        return Result(arrays=arrays, numbers={}, missing=dict.fromkeys(names, reason))
+    values = (
+        np.mean(ratio <= parameters.drop_to),
+        np.median(ratio),
+        ratio.min(),
+        ratio.max(),
+        np.median(ratio_before),
+    )
+    return Result(arrays=arrays, numbers=dict(zip(names, map(float, values), strict=True)))
+
+
+STAGE = Stage(Parameters, NUMBERS, run, needs=("residual_training",))

@@ -1,0 +1,73 @@
+"""Affine maps of layers, without and with a ReLU after each (ssb2018, theorem 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, MinLen
+
+from ssbrepro.contract import NON_NEGATIVE, Context, Count, Result, Stage
+from ssbrepro.lazy import lazily
+
+with lazily():
+    from ssbrepro import seeding
+    from ssbrepro.papers.ssb2018 import layers as maps
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Stacks of ``num_layers`` random affine layers on D weights, with a ReLU after each and without.
+
+    For each dimension D, ``num_stacks`` of them at ``inputs_per_dimension`` D random inputs.
+    """
+
+    dimensions: Annotated[tuple[Annotated[int, Ge(2)], ...], MinLen(1)]
+    num_layers: Annotated[int, Ge(2)]
+    num_stacks: Count
+    inputs_per_dimension: Annotated[int, Ge(3)]
+
+
+NUMBERS = {
+    "affine_defect_max": NON_NEGATIVE,
+    "composition_defect_max": NON_NEGATIVE,
+    "relu_defect_min": NON_NEGATIVE,
+}
+
+
+def run(parameters: Parameters, context: Context) -> Result:
+    """Fit one affine map to stacks of affine layers, without and with a ReLU after each layer.
+
+    Inputs are standard normal, weights and biases normal with variance 1/D.
+
+    Returns:
+        Arrays: ``dimension`` (dimensions,), and for each stack (dimensions, stacks)
+        ``affine_defect``, of the stack without ReLU from its best affine fit (see ``affine_defect``
+        of the layers), ``composition_defect``, the relative difference of its outputs from those of
+        the product of all its layers, and ``relu_defect``, of the stack with ReLU from its best
+        affine fit. Numbers: the largest of the first two and the smallest of the last.
+    """
+
+    def measure(dimension: int, stack: int) -> dict[str, float]:
+        generator = seeding.numpy_generator(context.seed, "theorem1", dimension, stack)
+        layers = maps.random_layers(generator, parameters.num_layers, dimension)
+        inputs = generator.standard_normal((parameters.inputs_per_dimension * dimension, dimension))
+        outputs = maps.stacked(layers, inputs)
+        return {
+            "affine_defect": maps.affine_defect(inputs, outputs),
+            "composition_defect": maps.relative_difference(
+                maps.affine(maps.composition(layers), inputs), outputs
+            ),
+            "relu_defect": maps.affine_defect(inputs, maps.stacked(layers, inputs, maps.relu)),
+        }
+
+    arrays = maps.for_all_stacks(parameters.dimensions, parameters.num_stacks, measure)
+    numbers = {
+        "affine_defect_max": float(arrays["affine_defect"].max()),
+        "composition_defect_max": float(arrays["composition_defect"].max()),
+        "relu_defect_min": float(arrays["relu_defect"].min()),
+    }
+    return Result(arrays=arrays, numbers=numbers)
+
+
+STAGE = Stage(Parameters, NUMBERS, run)

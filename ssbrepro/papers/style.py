@@ -1,0 +1,197 @@
+"""The common look of the figures: paper width, readable at print size, safe for colour-blind eyes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from ssbrepro.contract import Array
+
+WIDTH_INCHES = 6.3  # the text width of an A4 page
+SMALL = 6.5  # points, for notes inside the axes
+_FONT_SIZE = 8
+_LEGEND_INCHES = 0.26
+BLUE, VERMILION = "#0072B2", "#D55E00"  # Okabe & Ito's blue and vermilion
+
+Colour = tuple[float, float, float, float]
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, height: float = 3.6, sharex: bool = True, **options: Any
+) -> tuple[Figure, Any]:
+    """A figure of paper width with ``rows`` times ``columns`` axes.
+
+    Args:
+        rows: Number of axes from top to bottom.
+        columns: Number of axes from left to right.
+        height: Inches.
+        sharex: Whether they share the horizontal axis.
+        options: Further ones of matplotlib's ``Figure.subplots``.
+
+    Returns:
+        The figure, and its axes, or an array of axes where there are several.
+    """
+    figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=sharex, **options)
+    for axis in figure.axes:
+        axis.tick_params(labelsize=_FONT_SIZE, direction="out")
+        axis.xaxis.label.set_fontsize(_FONT_SIZE + 1)
+        axis.yaxis.label.set_fontsize(_FONT_SIZE + 1)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def ridgeline(
+    axis: Axes,
+    edges: Array,
+    rows: Array,
+    labels: Sequence[object],
+    colours: Sequence[Colour],
+    empty: str = "empty",
+    overlap: float = 1.6,
+) -> None:
+    """Draw histograms one below the other, each scaled to its own peak, around a black zero line.
+
+    Args:
+        axis: Where to draw; its horizontal scale is the caller's.
+        edges: Of the bins, (bins+1,).
+        rows: One histogram a row, from the top, (rows, bins); all zero where there is none.
+        labels: To the left of each row.
+        colours: Of each row.
+        empty: What to write in place of a row that is all zero.
+        overlap: Height of a peak in distances between rows.
+    """
+    middles = (edges[1:] + edges[:-1]) / 2
+    for index, row in enumerate(rows):
+        axis.axhline(-index, color="0.85", lw=0.5, zorder=2 * index)
+        if row.any():
+            top = overlap * row / row.max() - index
+            style: dict[str, Any] = {"color": colours[index], "zorder": 2 * index + 1}
+            axis.fill_between(middles, -index, top, alpha=0.35, lw=0, **style)
+            axis.plot(middles, top, lw=0.9, **style)
+        else:
+            transform = axis.get_yaxis_transform()
+            axis.text(0.98, 0.1 - index, empty, transform=transform, ha="right", fontsize=SMALL)
+    axis.axvline(0, color="black", lw=0.8, zorder=2 * len(rows))
+    axis.set_yticks([-index for index in range(len(rows))], [str(label) for label in labels])
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    axis.set_xlim(edges[0], edges[-1])
+    axis.set_ylim(-len(rows) + 0.8, overlap + 0.1)
+
+
+def signed_decades(linear: float, largest: float) -> list[float]:
+    """Ticks of an axis that is logarithmic on both sides of zero: zero and at most four decades a side.
+
+    Args:
+        linear: Where it turns from linear to logarithmic.
+        largest: Its end.
+    """
+    decades = range(math.ceil(math.log10(linear)), math.floor(math.log10(largest)) + 1)
+    spacing = max(1, math.ceil(len(decades) / 4))
+    ticks = [10.0**decade for decade in decades[::-spacing]]
+    return [*(-tick for tick in ticks), 0.0, *reversed(ticks)]
+
+
+def epoch_colours(epochs: Sequence[float]) -> list[Colour]:
+    """One colour an epoch, dark to light along viridis, short of its faint end."""
+    last = max(len(epochs) - 1, 1)
+    return [colormaps["viridis"](0.88 * index / last) for index in range(len(epochs))]
+
+
+def beside_rows(axis: Axes, columns: Mapping[str, Sequence[str]]) -> None:
+    """Write columns of numbers to the right of a :func:`ridgeline`, one a row.
+
+    Args:
+        axis: That of the ridgeline.
+        columns: Texts of each row, by the title above them.
+    """
+    style: dict[str, Any] = {
+        "fontsize": SMALL, "ha": "center", "transform": axis.get_yaxis_transform(),
+    }  # fmt: skip
+    for column, (title, texts) in enumerate(columns.items()):
+        place = 1.05 + 0.1 * column
+        axis.text(place, 1.0, title, va="center", **style)
+        for index, text in enumerate(texts):
+            axis.text(place, 0.1 - index, text.replace("nan", "-"), **style)
+
+
+def correlation_matrix(matrix: Array, title: str) -> Figure:
+    """A figure of a matrix of correlations, blue for negative ones, red for positive, white at zero.
+
+    Args:
+        matrix: (entries, entries); a frame is left where there is none.
+        title: Above it.
+    """
+    figure, axis = new_figure(height=4.6)
+    last = max(len(matrix), 1) - 0.5
+    image = axis.imshow(
+        matrix, "RdBu_r", vmin=-1, vmax=1, interpolation="nearest", extent=(-0.5, last, last, -0.5)
+    )
+    bar = figure.colorbar(image, ax=axis, ticks=[-1, -0.5, 0, 0.5, 1], shrink=0.85)
+    bar.set_label("correlation coefficient", fontsize=_FONT_SIZE)
+    bar.ax.tick_params(labelsize=_FONT_SIZE)
+    axis.spines[["top", "right"]].set_visible(True)
+    axis.set_xlabel("Hessian entry")
+    axis.set_ylabel("Hessian entry")
+    axis.set_title(title, fontsize=_FONT_SIZE + 1)
+    return figure
+
+
+def curve_with_band(
+    axis: Axes, epochs: Array, values: Array, band: Array, colour: str, **style: Any
+) -> None:
+    """Draw a quantity over epochs with a mark a checkpoint, and a band to both sides.
+
+    Args:
+        axis: Where to draw.
+        epochs: (checkpoints,).
+        values: Likewise; NaN where there is none.
+        band: Half its width, likewise.
+        colour: Of both.
+        style: Further options of the curve.
+    """
+    axis.plot(epochs, values, color=colour, lw=1.1, clip_on=False, **style)
+    axis.fill_between(epochs, values - band, values + band, color=colour, alpha=0.25, lw=0)
+    axis.set_xlim(epochs[0], epochs[-1])
+    axis.set_xlabel("epoch")
+
+
+def mark_empty(axis: Axes, epochs: Array, values: Array) -> None:
+    """Write at the foot of a curve over epochs where it has no value.
+
+    Args:
+        axis: That of the curve.
+        epochs: (checkpoints,).
+        values: Likewise; NaN where there is none.
+    """
+    for epoch in epochs[np.isnan(values)]:
+        axis.text(
+            epoch, 0.03, "empty", transform=axis.get_xaxis_transform(), ha="center",
+            fontsize=SMALL, rotation="vertical",
+        )  # fmt: skip
+
+
+def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
+    """Write one line of legend below all axes, which make room for it.
+
+    Anchored to the figure itself: what a legend is anchored to by default moves when a file is cut
+    to what is drawn.
+
+    Args:
+        figure: In constrained layout.
+        handles: Artists with labels.
+    """
+    share = _LEGEND_INCHES / figure.get_figheight()
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)  # that of new_figure
+    engine.set(rect=(0, share, 1, 1 - share))
+    figure.legend(
+        handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.0),
+        bbox_transform=figure.transFigure, ncols=len(handles), frameon=False, fontsize=SMALL + 0.5,
+    )  # fmt: skip

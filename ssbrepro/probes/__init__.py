@@ -1,0 +1,1 @@
+"""What is measured of a network: exact Hessian products, spectra, circuits, entries, identities."""

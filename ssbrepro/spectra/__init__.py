@@ -1,5 +1,0 @@
-"""Eigenvalue distributions of large symmetric operators."""
-
-from ssbrepro.spectra.lanczos import Quadrature, lanczos
-
-__all__ = ["Quadrature", "lanczos"]

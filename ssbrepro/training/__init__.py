@@ -1,0 +1,1 @@
+"""Gradient descent, recorded and resumable, and the losses and risks it descends."""

@@ -1,0 +1,55 @@
+"""The mean hinge loss of a network over fixed examples, at fixed weights."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
+
+from ssbrepro.probes.operators import HessianOperator, hessian_operator
+from ssbrepro.training.losses import hinge, within_margin
+
+_CHUNK = 500  # examples a forward pass; bounds memory only
+
+
+class HingeRisk:
+    """R(θ), the mean hinge loss over all examples, and which examples it still depends on.
+
+    Attributes:
+        weights: θ, (dim,).
+        layer_sizes: Number of weights of each layer, in the order of θ.
+        num_active: Examples with margin y T below 1; only they enter derivatives of R.
+    """
+
+    def __init__(
+        self, model: nn.Module, inputs: Tensor, targets: Tensor, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self._model = copy.deepcopy(model).to(dtype)
+        self._inputs = inputs.to(dtype)
+        self._targets = targets.to(dtype)
+        self._dtype = dtype
+        self.weights = parameters_to_vector(self._model.parameters()).detach()
+        self.layer_sizes = [weight.numel() for weight in self._model.parameters()]
+        with torch.no_grad():
+            outputs = torch.cat([self._model(part) for part in self._inputs.split(_CHUNK)])
+        self._active = within_margin(outputs, self._targets)
+        self.num_active = int(self._active.sum())
+
+    def hessian(self, backend: str, active_only: bool = True) -> HessianOperator:
+        """H, the Hessian of R at θ.
+
+        Leaving out the examples that R no longer depends on changes nothing beyond rounding.
+
+        Raises:
+            ValueError: If no example is left: H is zero.
+        """
+        kept = self._active if active_only else torch.ones_like(self._active)
+        share = int(kept.sum()) / len(kept)
+        return hessian_operator(
+            self._model,
+            lambda outputs, targets: share * hinge(outputs, targets),
+            self._inputs[kept],
+            self._targets[kept],
+            backend,
+            self._dtype,
+        )
