@@ -17,23 +17,23 @@ from torch import Tensor
 from bench import peers
 from bench.peers import Problem
 from bench.timing import Rates, Work, side_by_side
+from ssbrepro.contract import Array
+from ssbrepro.networks import vgg12
+from ssbrepro.piecewise import PiecewiseLinear
 from ssbrepro.probes.circuits import sample_circuits
-from ssbrepro.training.descent import descend, risk_of
 from ssbrepro.probes.entries import entry_grid, per_example_entries
 from ssbrepro.probes.entries.bootstrap import bootstrap_means
 from ssbrepro.probes.entries.coupling import joint_cumulants
 from ssbrepro.probes.entries.sampling import draw_pairs
-from ssbrepro.training.losses import hinge, within_margin
-from ssbrepro.networks import vgg12
 from ssbrepro.probes.operators import hessian_operator
 from ssbrepro.probes.operators.autograd import AutogradOperator
 from ssbrepro.probes.operators.cached import CachedOperator
-from ssbrepro.piecewise import PiecewiseLinear
-from ssbrepro.contract import Array
-from ssbrepro.training.risk import HingeRisk
-from ssbrepro.seeding import numpy_generator, torch_generator
 from ssbrepro.probes.spectra.lanczos import Quadrature, lanczos
+from ssbrepro.seeding import numpy_generator, torch_generator
+from ssbrepro.training.descent import descend, risk_of
 from ssbrepro.training.hinge import risk_within_margin
+from ssbrepro.training.losses import hinge, within_margin
+from ssbrepro.training.risk import HingeRisk
 
 # Shares of the examples within the margin at the ten checkpoints of li2022/fig8a, profile desk, seed 0,
 # in a run that differentiated all examples.

@@ -23,11 +23,11 @@ from pyhessian.utils import hessian_vector_product
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ssbrepro.probes.circuits.counting import path_counts
-from ssbrepro.training.losses import hinge
-from ssbrepro.probes.operators.autograd import AutogradOperator
-from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear
 from ssbrepro.contract import Array
+from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear
+from ssbrepro.probes.circuits.counting import path_counts
+from ssbrepro.probes.operators.autograd import AutogradOperator
+from ssbrepro.training.losses import hinge
 
 _BATCH = 100
 _MEMORY = 16 * 2**30  # bytes; room for every graph that can be kept

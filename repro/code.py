@@ -33,10 +33,12 @@ def _imported(tree: ast.Module) -> Iterator[str]:
     """Modules of the science named in import statements; possibly names inside modules."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _PACKAGES:
-            yield str(node.module)
-            for alias in node.names:
-                if source(f"{node.module}.{alias.name}"):
-                    yield f"{node.module}.{alias.name}"
+            modules = [
+                name for alias in node.names if source(name := f"{node.module}.{alias.name}")
+            ]
+            yield from modules
+            if len(modules) < len(node.names):  # what is no module is a name in the package
+                yield str(node.module)
         elif isinstance(node, ast.Import):
             yield from (n.name for n in node.names if n.name.split(".")[0] in _PACKAGES)
 

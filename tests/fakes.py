@@ -16,7 +16,7 @@ from repro.plan import Plan, Step, make_plan
 from repro.record import Run, record_run
 from repro.settings import NO_TRACKING, Settings
 from repro.worker import write_arrays
-from ssbrepro.stages import STAGES
+from ssbrepro.papers import stage as stage_of
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MANIFESTS = CHECKOUT / "manifests"
@@ -81,7 +81,9 @@ NUMBERS = {
     "spectrum.extreme_ratio_max": 1.2,
     "spectrum.standard_deviation_final_share": 0.01,
     **{
-        f"spectrum.{name}": 1e-7 for name in STAGES["spectrum"].numbers if name.endswith("residual_max")
+        f"spectrum.{name}": 1e-7
+        for name in stage_of("li2022/spectrum").numbers
+        if name.endswith("residual_max")
     },
 }  # fmt: skip
 
@@ -90,7 +92,7 @@ def numbers_of(step: Step) -> dict[str, float]:
     """Numbers that support every claim, a little different for each seed."""
     numbers = {
         name: NUMBERS.get(f"{step.stage}.{name}", 0.5) * (1 - 1e-3 * step.seed)
-        for name in STAGES[step.stage].numbers
+        for name in stage_of(step.parts["stage"]).numbers
     }
     return numbers | ({"final_accuracy": 1.0} if "final_accuracy" in numbers else {})
 

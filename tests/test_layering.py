@@ -4,20 +4,24 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import repro
 import ssbrepro
+from ssbrepro.contract import Context, Result
+from ssbrepro.papers import stages
 
 SCIENCE = Path(ssbrepro.__file__).parent
 HARNESS = Path(repro.__file__).parent
 
+PAPERS = ("li2022", "ssb2018")
+
 # What the harness may know of the science, and where it may know more.
-DOOR = {"ssbrepro.stages", "ssbrepro.contract"}
+DOOR = {"ssbrepro.papers.stage", "ssbrepro.papers.stages", "ssbrepro.contract"}
 ALSO = {
-    "ssbrepro.figures": "drawing.py",
     "ssbrepro.memory": "worker.py",
     "ssbrepro.data": "",  # anywhere: `repro data`, `repro doctor`, a stage's data error
 }
@@ -98,7 +102,7 @@ def test_the_harness_enters_the_science_by_its_door(path):
 
 def test_the_door_is_used():
     names = set().union(*(imports_of(path, HARNESS) for path in modules(HARNESS)))
-    assert {"ssbrepro.stages.STAGES", "ssbrepro.contract.Result"} <= names
+    assert {"ssbrepro.papers.stages", "ssbrepro.contract.Result"} <= names
 
 
 @pytest.mark.parametrize("package", ONLY_IN)
@@ -184,8 +188,8 @@ def test_nothing_is_unpickled_or_evaluated(path):
 def test_the_door_is_light():
     # A command that only reads manifests does not wait for PyTorch.
     code = (
-        "import sys, ssbrepro.stages; "
-        "print({'torch', 'torchvision', 'matplotlib', 'scipy'} & set(sys.modules) or 'light')"
+        "import sys; from ssbrepro.papers import stages; stages('li2022'), stages('ssb2018'); "
+        "print({'torch', 'numpy', 'matplotlib', 'scipy'} & set(sys.modules) or 'light')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=SCIENCE.parent
@@ -193,34 +197,32 @@ def test_the_door_is_light():
     assert done.stdout.strip() == "light"
 
 
-def test_every_stage_has_an_implementation_and_a_documented_set_of_parameters():
-    import importlib
-
-    from ssbrepro.stages import STAGES
-
-    assert STAGES
-    for name, stage in STAGES.items():
-        assert stage.name == name
-        assert callable(getattr(importlib.import_module(stage.module), stage.function))
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_stage_is_the_module_of_its_name(paper):
+    found = stages(paper)
+    folder = SCIENCE / "papers" / paper / "stages"
+    assert {*found} == {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    for name, stage in found.items():
+        assert (stage.name, stage.module) == (name, f"ssbrepro.papers.{paper}.stages.{name}")
         assert stage.numbers
-        assert len(set(stage.numbers)) == len(stage.numbers)
-        assert set(stage.needs) <= set(STAGES) - {name}
+        assert set(stage.needs) <= set(found) - {name}
+    order = list(found)
+    assert all(
+        order.index(needed) < order.index(name) for name in order for needed in found[name].needs
+    )
 
 
-def test_a_stage_that_measures_what_cannot_be_is_refused(monkeypatch):
-    from pathlib import Path
-
-    from ssbrepro import surfaces
-    from ssbrepro.contract import Context, Result
-    from ssbrepro.stages import STAGES
-
-    stage = STAGES["surfaces"]
+def test_a_stage_that_measures_what_cannot_be_is_refused():
+    stage = stages("li2022")["surfaces"]
     context = Context(seed=0, device="cpu", data_root=Path("unused"))
     numbers = dict.fromkeys(stage.numbers, 1.0)
 
     def measured(**changes):
-        monkeypatch.setattr(surfaces, "surfaces_stage", lambda *_: Result({}, numbers | changes))
-        return stage.run(None, context)
+        def wrong(parameters, context):
+            return Result({}, numbers | changes)
+
+        wrong.__module__ = stage.module
+        return replace(stage, function=wrong).run(None, context)
 
     assert measured().numbers == numbers
     assert measured(gradient_max=-1e-12).numbers["gradient_max"] < 0  # rounding

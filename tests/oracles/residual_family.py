@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ssbrepro.data.cifar10 import LabelledImages
-from ssbrepro.papers.ssb2018.residual_networks import loss_and_accuracy, untrained
 from ssbrepro.contract import Array, Context, Input, NoProgress, Progress
-from ssbrepro.stages.ssb2018 import ResidualTrainingParameters
+from ssbrepro.data.cifar10 import LabelledImages
 from ssbrepro.networks.flattening import load_weights
+from ssbrepro.papers.ssb2018.residual_networks import loss_and_accuracy, untrained
+from ssbrepro.papers.ssb2018.stages.residual_training import (
+    Parameters as ResidualTrainingParameters,
+)
 
 TINY = ResidualTrainingParameters(
     num_networks=2,
@@ -30,7 +32,7 @@ TINY = ResidualTrainingParameters(
 
 
 def tiny_images(parameters: Any = TINY, context: Any = None, num_examples: Any = None) -> Any:
-    """Random images of 8x8 pixels, in place of those of ``ssbrepro.papers.ssb2018.residual_networks.images``."""
+    """Random images of 8x8 pixels, in place of those of ``residual_networks.images``."""
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(TINY.num_examples, 3, 8, 8, generator=generator)
     labels = torch.randint(10, (TINY.num_examples,), generator=generator)

@@ -1,6 +1,6 @@
 """A training run as small as it can be, for tests of the stages that build on one."""
 
-from ssbrepro.stages.li2022 import TrainingParameters
+from ssbrepro.papers.li2022.stages.training import Parameters as TrainingParameters
 
 TINY = TrainingParameters(
     positive_classes=(0,),

@@ -19,6 +19,7 @@ from repro.checks import (
     tally,
 )
 from repro.manifest import Claim, Figure, Identity, Reference
+from ssbrepro.contract import SHARE
 
 ASYMMETRY, NOISE = "spectrum.asymmetry_max", "spectrum.asymmetry_noise"
 EULER = "spectrum.euler_residual_max"
@@ -255,7 +256,9 @@ def test_an_interval_stays_where_its_number_can_be() -> None:
     shares = [0.9, 1.0, 0.95, 0.99]
     recorded = [{"metrics": {ACCURACY: share}, "claims": {}} for share in shares]
     reference = Reference(metric=ACCURACY, resolution=0.01, why="a hundredth")
-    (verdict,) = judge(figure(references=(reference,)), {ACCURACY: 0.97}, {}, recorded).references
+    (verdict,) = judge(
+        figure(references=(reference,)), {ACCURACY: 0.97}, {}, recorded, {ACCURACY: SHARE}
+    ).references
     low, high = prediction_interval(shares, 0.01)
     assert high > 1
     assert (verdict.low, verdict.high, verdict.verdict) == (low, 1.0, "within")

@@ -28,7 +28,7 @@ from repro.execution import (
 from repro.plan import Plan, Step
 from repro.settings import Settings
 from repro.store import Store
-from ssbrepro.stages import STAGES
+from ssbrepro.papers import stages as stages_of
 from tests.fakes import (
     BOTH_STAGES,
     FakeExecutor,
@@ -109,7 +109,7 @@ def test_the_task_says_all_a_worker_needs(plan: Plan, settings: Settings) -> Non
 
     run(plan, settings, FakeExecutor(training=look, spectrum=look))
     training, spectrum = tasks
-    assert training["stage"] == "training"
+    assert training["stage"] == "li2022/training"
     assert training["parameters"]["num_epochs"] == plan.steps[0].parameters["num_epochs"]
     assert training["code"] == plan.steps[0].parts["code"]
     assert training["inputs"] == {}
@@ -495,7 +495,9 @@ print(handle.nursery.stdout.readline(), end="", flush=True)
 
 
 def test_what_is_imported_before_a_fork_is_all_that_steps_need_and_survives_it() -> None:
-    modules = [stage.module for stage in STAGES.values()]
+    modules = [
+        stage.module for paper in ("li2022", "ssb2018") for stage in stages_of(paper).values()
+    ]
     names = libraries({name for module in modules for name in module_digests(module)})
     assert {"numpy", "pyhessian", "scipy.linalg", "torch", "PIL"} <= set(names)
     assert not {"json", "os", "repro", "ssbrepro"} & {name.partition(".")[0] for name in names}

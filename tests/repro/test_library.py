@@ -8,7 +8,7 @@ import pytest
 
 from repro.errors import UsageError
 from repro.library import FigureManifest, Library, NotComputableManifest
-from ssbrepro.stages import STAGES
+from ssbrepro.papers import stages as stages_of
 from tests.fakes import MANIFESTS, copy_manifests, replace_once
 
 
@@ -236,7 +236,7 @@ def test_a_figure_without_alternatives_says_so(open_figure: FigureManifest) -> N
 
 def test_two_stages_with_the_same_alternative_are_told_apart(open_figure: FigureManifest) -> None:
     training, spectrum = open_figure.stages
-    other = next(name for name in STAGES if name not in ("training", "spectrum"))
+    other = next(name for name in stages_of("li2022") if name not in ("training", "spectrum"))
     twins = replace(open_figure, stages=(training, spectrum, replace(spectrum, name=other)))
     with pytest.raises(UsageError) as caught:
         twins.with_alternative("num_flips=99")

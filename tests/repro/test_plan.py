@@ -32,7 +32,7 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def step(**changes: Any) -> Step:
     given: dict[str, Any] = {
-        "stage": "training",
+        "stage_id": "li2022/training",
         "parameters": PARAMETERS,
         "seed": 0,
         "device": "cpu",
@@ -58,7 +58,7 @@ def test_the_same_parts_give_the_same_key_in_any_order() -> None:
         {"seed": 1},
         {"device": "cuda"},
         {"inputs": {"training": "0" * 64}},
-        {"stage": "spectrum"},
+        {"stage_id": "li2022/spectrum"},
     ],
 )
 def test_each_argument_is_part_of_the_key(change: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ def test_threads_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "replacement", "line"),
     [
         ("library_versions", lambda: {"torch": "0"}, "libraries.torch"),
-        ("module_digests", lambda module: {module: "0"}, "code.ssbrepro.training: changed"),
+        ("module_digests", lambda module: {module: "0"}, "code.ssbrepro.papers"),
     ],
 )
 def test_code_and_libraries_are_part_of_the_key(
@@ -146,7 +146,7 @@ def test_a_change_does_not_reach_what_it_builds_on() -> None:
     manifest = Library(MANIFESTS).load(BOTH_STAGES)
     training, spectrum = make_plan(manifest, "smoke", 0, "cpu").steps
     longer = make_step(
-        "spectrum", dict(spectrum.parameters) | {"num_steps": 99}, 0, "cpu", spectrum.inputs
+        "li2022/spectrum", dict(spectrum.parameters) | {"num_steps": 99}, 0, "cpu", spectrum.inputs
     )
     assert longer.key != spectrum.key
     assert longer.inputs["training"] == training.key
@@ -198,12 +198,13 @@ def test_changes_in_words() -> None:
     now = dict(
         step(parameters=PARAMETERS | {"momentum": 0.8}, seed=3, inputs={"training": "b"}).parts
     )
-    now["code"] = {"ssbrepro.training.hinge": "x", "ssbrepro.new": "y"}
+    (module, *_) = before["code"]
+    now["code"] = {module: "x", "ssbrepro.new": "y"}
     lines = changed_parts(now, before)
     assert "parameters.momentum: 0.9 → 0.8" in lines
     assert "seed: 0 → 3" in lines
     assert "inputs.training: changed" in lines
-    assert "code.ssbrepro.training: changed" in lines
+    assert f"code.{module}: changed" in lines
     assert "code.ssbrepro.new: new or gone" in lines
     assert "code.ssbrepro.seeding: new or gone" in lines
     assert not any(line.startswith(("device", "threads", "libraries", "data")) for line in lines)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ssbrepro.stages.stage import CIFAR10_DIGEST
 from torchvision.datasets import CIFAR10
 
 from ssbrepro.data import bundle, cifar10, official
 from ssbrepro.data.cifar10 import DataError, check, load, load_classes
-from ssbrepro.stages.stage import CIFAR10_DIGEST
 
 NAMES = {
     *(f"data_batch_{batch}" for batch in range(1, 6)),

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import nn
 
-from ssbrepro.probes.circuits import sample_circuits, sampling
-from ssbrepro.probes.circuits.perturbations import circuit_values
 from ssbrepro.networks import vgg12
 from ssbrepro.piecewise import PiecewiseLinear
+from ssbrepro.probes.circuits import sample_circuits, sampling
+from ssbrepro.probes.circuits.perturbations import circuit_values
 from tests.oracles.circuits import (
     ARCHITECTURES,
     Case,

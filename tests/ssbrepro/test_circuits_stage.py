@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ssbrepro.figures import li2022_fig3b
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
-from ssbrepro.probes.circuits import count_circuits, sample_circuits, stage
+from ssbrepro.contract import Context, Input, NoProgress
 from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
-from ssbrepro.figures import li2022_fig3b
 from ssbrepro.networks import vgg12
-from ssbrepro.contract import Context, Input, NoProgress
+from ssbrepro.papers import stage
+from ssbrepro.papers.li2022.stages.circuits import Parameters as CircuitsParameters
+from ssbrepro.probes.circuits import count_circuits, sample_circuits, sampling
 from ssbrepro.seeding import torch_generator
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.li2022 import CircuitsParameters
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.trainings import TINY
 
@@ -67,7 +67,7 @@ def run(progress=None, parameters=CIRCUITS, model=None, epochs=(0, 2)):
         inputs={"training": Input(TRAINING, arrays)},
         progress=progress or NoProgress(),
     )
-    return STAGES["circuits"].run(parameters, context)
+    return stage("li2022/circuits").run(parameters, context)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_too_few_examples_make_all_numbers_missing_with_the_reason(
     parameters = dataclasses.replace(CIRCUITS, num_draws=num_draws)
     result = run(model=network(scale), parameters=parameters)
     assert not result.numbers
-    assert set(result.missing) == set(STAGES["circuits"].numbers)
+    assert set(result.missing) == set(stage("li2022/circuits").numbers)
     reason = f"only {found} examples inside the margin have circuits to draw"
     assert set(result.missing.values()) == {reason}
     li2022_fig3b.draw({"circuits": result.arrays}).savefig(tmp_path / "fig3b.png")
@@ -196,7 +196,7 @@ def test_values_beyond_float64_do_not_underflow(measured, monkeypatch):
         sample = sample_circuits(*arguments, **options)
         return sample._replace(log_abs=sample.log_abs - 2000)
 
-    monkeypatch.setattr(stage, "sample_circuits", tiny)
+    monkeypatch.setattr(sampling, "sample_circuits", tiny)
     result = run()
     assert np.array_equal(result.arrays["p_value"], measured[0].arrays["p_value"])
     # Their unit, 10^-900, is no float64 either, and the histograms do without it.

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssbrepro.learning import cyclical, networks
-from ssbrepro.learning.cyclical import Triangle, epochs_until
-from ssbrepro.papers.ssb2018.residual_networks import learn
 from ssbrepro.contract import Context
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import CyclicalParameters
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018 import residual_networks
+from ssbrepro.papers.ssb2018 import residual_networks as networks
+from ssbrepro.papers.ssb2018.residual_networks import learn
+from ssbrepro.papers.ssb2018.stages.cyclical import Parameters as CyclicalParameters
+from ssbrepro.papers.ssb2018.stages.cyclical import Triangle, epochs_until
 from tests.oracles.images import random_images
 
 PARAMETERS = CyclicalParameters(
@@ -64,9 +65,9 @@ def run(monkeypatch, context, cyclical_losses, monotone_losses):
         assert [step_size(time) for time in (0, 1.9, 2, 3)] == [0.5, 0.5, 0.25, 0.125]
         return {"loss": np.array(monotone_losses[network])}
 
-    monkeypatch.setattr(cyclical, "learn", learn)
+    monkeypatch.setattr(residual_networks, "learn", learn)
     number = len(cyclical_losses)
-    return STAGES["cyclical"].run(replace(PARAMETERS, num_networks=number), context)
+    return stage("ssb2018/cyclical").run(replace(PARAMETERS, num_networks=number), context)
 
 
 FAST, SLOW, NEVER = [2.0, 0.4, 1.0, 1.0, 0.3], [2.0, 1.0, 1.0, 0.5, 0.2], [2.0, 1.0, 1.0, 1.0, 1.0]
@@ -108,7 +109,7 @@ def test_both_networks_of_a_pair_are_trained_alike_but_for_the_step_size(context
     same = replace(
         PARAMETERS, step_size=0.05, cut_factor=0.5, low_step_size=0.01, high_step_size=0.09
     )
-    result = STAGES["cyclical"].run(same, context)
+    result = stage("ssb2018/cyclical").run(same, context)
     inputs, labels = networks.images(same, context)
     arrays = result.arrays
     for network in range(2):
@@ -137,4 +138,4 @@ def test_both_networks_of_a_pair_are_trained_alike_but_for_the_step_size(context
 )
 def test_an_impossible_schedule_is_an_error(context, changes, message):
     with pytest.raises(ValueError, match=message):
-        STAGES["cyclical"].run(replace(PARAMETERS, **changes), context)
+        stage("ssb2018/cyclical").run(replace(PARAMETERS, **changes), context)

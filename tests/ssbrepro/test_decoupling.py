@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from ssbrepro.learning import decoupling
-from ssbrepro.learning.decoupling import branch_ratios
-from ssbrepro.papers.ssb2018.residual_networks import untrained
 from ssbrepro.networks import ResidualUnit
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import DecouplingParameters
 from ssbrepro.networks.flattening import load_weights
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018 import residual_networks
+from ssbrepro.papers.ssb2018.residual_networks import untrained
+from ssbrepro.papers.ssb2018.stages import decoupling
+from ssbrepro.papers.ssb2018.stages.decoupling import Parameters as DecouplingParameters
+from ssbrepro.papers.ssb2018.stages.decoupling import branch_ratios
 from tests.oracles.residual_family import TINY, context_of, random_paths, tiny_images
 
 
@@ -99,11 +100,11 @@ def test_a_model_without_units_has_nothing_to_measure():
 
 @pytest.fixture(autouse=True)
 def images(monkeypatch):
-    monkeypatch.setattr(decoupling, "images", tiny_images)
+    monkeypatch.setattr(residual_networks, "images", tiny_images)
 
 
 def run(paths, num_examples=TINY.num_examples):
-    return STAGES["decoupling"].run(DecouplingParameters(num_examples), context_of(paths))
+    return stage("ssb2018/decoupling").run(DecouplingParameters(num_examples), context_of(paths))
 
 
 def test_numbers_are_those_of_the_first_and_the_last_kept_weights():

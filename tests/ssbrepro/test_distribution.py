@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from ssbrepro.statistics.histograms import symlog_grid
 from ssbrepro.probes.spectra import lanczos
 from ssbrepro.probes.spectra.distribution import (
     distribution,
@@ -13,6 +12,7 @@ from ssbrepro.probes.spectra.distribution import (
     spectral_density,
     symmetric_null,
 )
+from ssbrepro.statistics.histograms import symlog_grid
 from ssbrepro.statistics.symmetry import reflection_asymmetry
 
 

@@ -10,24 +10,22 @@ import numpy as np
 import pytest
 import torch
 
+from ssbrepro.contract import Context, Input, NoProgress
 from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
-from ssbrepro.probes.entries import per_example_entries, stage
-from ssbrepro.probes.entries.sampling import draw_pairs, same_layer_share
-from ssbrepro.training.losses import hinge
 from ssbrepro.networks import vgg12
-from ssbrepro.probes.operators import hessian_operator
-from ssbrepro.contract import Context, Input, NoProgress
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.li2022 import (
-    CorrelationsParameters,
-    CouplingParameters,
-    EntriesParameters,
-    LawsParameters,
-    MeansParameters,
-)
-from ssbrepro.statistics.symmetry import reflection_asymmetry
 from ssbrepro.networks.flattening import load_weights
+from ssbrepro.papers import stage
+from ssbrepro.papers.li2022.stages.correlations import Parameters as CorrelationsParameters
+from ssbrepro.papers.li2022.stages.coupling import Parameters as CouplingParameters
+from ssbrepro.papers.li2022.stages.entries import Parameters as EntriesParameters
+from ssbrepro.papers.li2022.stages.laws import Parameters as LawsParameters
+from ssbrepro.papers.li2022.stages.means import Parameters as MeansParameters
+from ssbrepro.probes.entries import per_example, per_example_entries, sampling
+from ssbrepro.probes.entries.sampling import draw_pairs, same_layer_share
+from ssbrepro.probes.operators import hessian_operator
+from ssbrepro.statistics.symmetry import reflection_asymmetry
+from ssbrepro.training.losses import hinge
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.trainings import TINY
 
@@ -86,7 +84,7 @@ def images():
 def trained(images):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cifar10, "load", lambda *arguments: images)
-        arrays = STAGES["training"].run(TRAINING, context()).arrays
+        arrays = stage("li2022/training").run(TRAINING, context()).arrays
         weights = arrays["checkpoint_weights"].copy()
         # So short a training leaves all inside the margin; larger outputs have some beyond it.
         weights[:, -SIZES[-1] :] *= 30
@@ -100,7 +98,7 @@ def at_weights(trained, weights):
 
 def entries_of(training, progress=None, **changes):
     parameters = dataclasses.replace(ENTRIES, **changes)
-    return STAGES["entries"].run(parameters, context(progress, training=training))
+    return stage("li2022/entries").run(parameters, context(progress, training=training))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +112,7 @@ def test_the_stage_follows_the_same_live_entries_and_accounts_for_every_number(m
     result, progress = measured
     arrays, numbers = result.arrays, result.numbers
     assert not result.missing
-    assert set(numbers) == set(STAGES["entries"].numbers)
+    assert set(numbers) == set(stage("li2022/entries").numbers)
     assert arrays["epoch"].tolist() == [0, 1, 2]
     assert int(arrays["num_examples"]) == 7
     assert arrays["layer_sizes"].tolist() == SIZES
@@ -161,8 +159,8 @@ def test_the_values_are_those_of_the_examples_inside_the_margin(images, trained,
 def test_the_stage_finds_its_own_residual(measured, trained, monkeypatch):
     # Float32 products of twelve layers.
     assert measured[0].numbers["hessian_residual_max"] < 1e-5
-    right = stage.per_example_entries
-    monkeypatch.setattr(stage, "per_example_entries", lambda *given: 1.01 * right(*given))
+    right = per_example.per_example_entries
+    monkeypatch.setattr(per_example, "per_example_entries", lambda *given: 1.01 * right(*given))
     wrong = entries_of(trained).numbers["hessian_residual_max"]
     # A hundredth of the sum, which is at most the magnitude.
     assert 1e-4 < wrong < 0.0101
@@ -220,8 +218,8 @@ def test_pairs_after_the_last_one_needed_are_not_counted(trained, monkeypatch):
     def every_third(model, loss, inputs, targets, rows, columns):
         return (rows % 3 == 0).float().expand(len(inputs), -1)
 
-    monkeypatch.setattr(stage, "draw_pairs", pairs)
-    monkeypatch.setattr(stage, "per_example_entries", every_third)
+    monkeypatch.setattr(sampling, "draw_pairs", pairs)
+    monkeypatch.setattr(per_example, "per_example_entries", every_third)
     result = entries_of(trained, num_entries=5)
     assert result.arrays["rows"].tolist() == [0, 3, 6, 9, 12]
     assert result.numbers["dead_share"] == pytest.approx(1 - 5 / 13)
@@ -231,7 +229,7 @@ def downstream(entries):
     """Every stage on entries."""
     source = Input(ENTRIES, entries)
     return {
-        name: STAGES[name].run(parameters, context(entries=source))
+        name: stage(f"li2022/{name}").run(parameters, context(entries=source))
         for name, parameters in ON_ENTRIES.items()
     }
 
@@ -240,7 +238,7 @@ def test_every_stage_runs_on_them_and_every_figure_draws_it(measured):
     results = downstream(measured[0].arrays)
     for name, result in results.items():
         assert not result.missing, name
-        assert set(result.numbers) == set(STAGES[name].numbers)
+        assert set(result.numbers) == set(stage(f"li2022/{name}").numbers)
         for series in result.series.values():
             assert result.arrays[series.epochs].shape == result.arrays[series.values].shape
     drawn(measured[0].arrays, results)
@@ -339,7 +337,7 @@ def run(name, *checkpoints, progress=None, seed=0, **changes):
         arrays[f"values_{index}"] = planted.values.astype(np.float32)
     parameters = dataclasses.replace(ON_ENTRIES[name], **changes)
     inputs = {"entries": Input(ENTRIES, arrays)}
-    result = STAGES[name].run(
+    result = stage(f"li2022/{name}").run(
         parameters, dataclasses.replace(context(progress, **inputs), seed=seed)
     )
     assert not {*result.numbers} & {*result.missing}

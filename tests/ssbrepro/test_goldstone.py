@@ -8,10 +8,10 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssbrepro.fieldtheory import Potential
 from ssbrepro.contract import Context
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import GoldstoneParameters
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018.potential import Potential
+from ssbrepro.papers.ssb2018.stages.goldstone import Parameters as GoldstoneParameters
 
 MU, COUPLING, STEP_SIZE = sympy.symbols("mu lambda eta", positive=True)
 PI = sympy.symbols("pi1:3", real=True)
@@ -37,7 +37,7 @@ def mass(polynomial, weight):
 
 def measure(mu=1.0, coupling=0.25, dimension=3, seed=0, num_step_sizes=5):
     parameters = GoldstoneParameters(mu, coupling, dimension, num_step_sizes)
-    return STAGES["goldstone"].run(parameters, Context(seed, "cpu", Path("unused")))
+    return stage("ssb2018/goldstone").run(parameters, Context(seed, "cpu", Path("unused")))
 
 
 # By symbols.

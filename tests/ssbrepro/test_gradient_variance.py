@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssbrepro.learning.gradient_variance import growth_of_ratio
 from ssbrepro.contract import Context, Input
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import GradientVarianceParameters
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018.stages.gradient_variance import (
+    Parameters as GradientVarianceParameters,
+)
+from ssbrepro.papers.ssb2018.stages.gradient_variance import growth_of_ratio
 
 NUM_EPOCHS = 20
 
@@ -31,7 +33,7 @@ def measure(tishby, residual, window_share=0.1, growth_above=10.0):
         inputs[f"{name}_training"] = Input(None, arrays)
     parameters = GradientVarianceParameters(window_share=window_share, growth_above=growth_above)
     context = Context(0, "cpu", Path("unused"), inputs)
-    return STAGES["gradient_variance"].run(parameters, context)
+    return stage("ssb2018/gradient_variance").run(parameters, context)
 
 
 RISE = np.repeat([4.0, 1.0, 2.0, 16.0], 5)  # from its minimum to the end by 16
@@ -132,6 +134,8 @@ def test_a_mean_of_zero_is_no_warning():
         for name in ("tishby", "residual")
     }
     parameters = GradientVarianceParameters(window_share=0.1, growth_above=10.0)
-    result = STAGES["gradient_variance"].run(parameters, Context(0, "cpu", Path("unused"), inputs))
+    result = stage("ssb2018/gradient_variance").run(
+        parameters, Context(0, "cpu", Path("unused"), inputs)
+    )
     assert not result.numbers
     assert "mean 0 and deviation 0" in result.missing["tishby_growing_share"]

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch.nn.utils import parameters_to_vector
 
+from ssbrepro.contract import Context, Input, NoProgress
 from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
-from ssbrepro.training.losses import hinge
 from ssbrepro.networks import vgg12
-from ssbrepro.contract import Context, Input, NoProgress
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.li2022 import GradientsParameters
-from ssbrepro.statistics.symmetry import reflection_asymmetry
 from ssbrepro.networks.flattening import load_weights
+from ssbrepro.papers import stage
+from ssbrepro.papers.li2022.stages.gradients import Parameters as GradientsParameters
+from ssbrepro.statistics.symmetry import reflection_asymmetry
+from ssbrepro.training.losses import hinge
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.trainings import TINY
 
@@ -61,7 +61,7 @@ def measure(weights, progress=None):
         inputs={"training": Input(TRAINING, arrays)},
         progress=progress or NoProgress(),
     )
-    return STAGES["gradients"].run(GRADIENTS, context)
+    return stage("li2022/gradients").run(GRADIENTS, context)
 
 
 def learned(weights):
@@ -92,7 +92,7 @@ def measured(images):
 
 def test_each_checkpoint_is_judged_by_its_full_gradient(images, measured):
     result, _ = measured
-    assert set(result.numbers) == set(STAGES["gradients"].numbers)
+    assert set(result.numbers) == set(stage("li2022/gradients").numbers)
     assert result.numbers["num_empty"] == 0
     assert result.arrays["epoch"].tolist() == [0, 1, 3]
     for index, weights in enumerate(ALIVE):
@@ -159,7 +159,7 @@ def test_a_dead_start_leaves_nothing_to_compare_the_end_with(images):
 def test_a_run_of_empty_checkpoints_says_so(images):
     result = measure([DEAD, DEAD, DEAD])
     assert result.numbers == {"num_empty": 3, "median_start": 0}
-    assert set(result.missing) == set(STAGES["gradients"].numbers) - set(result.numbers)
+    assert set(result.missing) == set(stage("li2022/gradients").numbers) - set(result.numbers)
     assert not result.arrays["histogram"].any()
 
 

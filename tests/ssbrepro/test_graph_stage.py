@@ -6,20 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ssbrepro.figures import li2022_fig2
 from torch import nn
 
-from ssbrepro.probes.circuits import graph
-from ssbrepro.figures import li2022_fig2
 from ssbrepro.contract import Context
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.li2022 import GraphParameters
+from ssbrepro.papers import stage
+from ssbrepro.papers.li2022.stages import graph
+from ssbrepro.papers.li2022.stages.graph import Parameters as GraphParameters
 from tests.oracles.circuits import enumerate_circuits, linear
 
 PARAMETERS = GraphParameters(layer_sizes=(4, 5, 5, 4, 1))
 
 
 def run(parameters: GraphParameters = PARAMETERS, seed: int = 0):
-    return STAGES["graph"].run(
+    return stage("li2022/graph").run(
         parameters, Context(seed=seed, device="cpu", data_root=Path("unused"))
     )
 

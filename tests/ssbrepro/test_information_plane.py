@@ -7,16 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssbrepro.contract import Context, Input
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018.stages.information_plane import (
+    Parameters as InformationPlaneParameters,
+)
+from ssbrepro.papers.ssb2018.stages.information_plane import binned, information, states
+from ssbrepro.papers.ssb2018.stages.tishby_training import Parameters as TishbyTrainingParameters
 from ssbrepro.papers.ssb2018.tanh_networks import TanhNetworks
-from ssbrepro.information.plane import binned, information, states
 from ssbrepro.papers.ssb2018.twelve_bit_task import (
     binary_entropy,
     label_information,
     twelve_bit_task,
 )
-from ssbrepro.contract import Context, Input
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import InformationPlaneParameters, TishbyTrainingParameters
 
 SIZES = (12, 4, 3, 2)
 FEW = settings(max_examples=25)
@@ -168,7 +171,7 @@ def plane(weights, num_bins=30, informed_above=0.9):
     inputs = {"tishby_training": Input(training, arrays)}
     context = Context(0, "cpu", Path("unused"), inputs)
     parameters = InformationPlaneParameters(num_bins=num_bins, informed_above=informed_above)
-    return STAGES["information_plane"].run(parameters, context), task
+    return stage("ssb2018/information_plane").run(parameters, context), task
 
 
 def dim():

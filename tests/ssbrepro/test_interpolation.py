@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils import parameters_to_vector
 
-from ssbrepro.learning import interpolation
-from ssbrepro.learning.interpolation import principal_directions
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import InterpolationParameters
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018 import residual_networks
+from ssbrepro.papers.ssb2018.stages.interpolation import Parameters as InterpolationParameters
+from ssbrepro.papers.ssb2018.stages.interpolation import principal_directions
 from tests.oracles.matrices import orthogonal
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.residual_family import context_of, losses_at, random_paths, tiny_images
@@ -72,12 +72,12 @@ def test_a_straight_path_has_no_second_direction(path):
 
 @pytest.fixture(autouse=True)
 def images(monkeypatch):
-    monkeypatch.setattr(interpolation, "images", tiny_images)
+    monkeypatch.setattr(residual_networks, "images", tiny_images)
 
 
 def run(progress=None, losses=losses_at):
     context = context_of(random_paths(), progress, losses)
-    return STAGES["interpolation"].run(InterpolationParameters(5, 0.5), context)
+    return stage("ssb2018/interpolation").run(InterpolationParameters(5, 0.5), context)
 
 
 def test_the_ends_of_the_line_are_the_initial_and_the_final_weights():
@@ -109,7 +109,7 @@ def test_the_farthest_point_lies_one_extent_from_the_end():
     paths = random_paths()
     paths[:, 1:3] = paths[:, [3]]
     paths[:, 1] += 0.001  # the path has to extend in two directions; the first leads to the start
-    result = STAGES["interpolation"].run(InterpolationParameters(5, 0.0), context_of(paths))
+    result = stage("ssb2018/interpolation").run(InterpolationParameters(5, 0.0), context_of(paths))
     # A thousandth of 535 weights is 0.02, the way some 4: half a per cent aside.
     np.testing.assert_allclose(
         result.arrays["direction_loss"][:, 0, 0], losses_at(paths[:, 0]), rtol=0.02
@@ -138,7 +138,7 @@ def landscape(monkeypatch, height):
         flat = parameters_to_vector(model.parameters()).detach().double().numpy()
         return height(along_the_way(flat)), 0.0
 
-    monkeypatch.setattr(interpolation, "loss_and_accuracy", loss)
+    monkeypatch.setattr(residual_networks, "loss_and_accuracy", loss)
     return lambda paths: np.full(paths.shape[:2], height(1.0))
 
 

@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from ssbrepro.training.descent import Schedule
-from ssbrepro.learning import networks
+from ssbrepro.contract import Context
+from ssbrepro.networks.flattening import load_weights
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018 import residual_networks as networks
+from ssbrepro.papers.ssb2018.parameters import ResidualNetworks as ResidualNetworksParameters
 from ssbrepro.papers.ssb2018.residual_networks import (
     images,
     learn,
@@ -17,11 +20,11 @@ from ssbrepro.papers.ssb2018.residual_networks import (
     loss_and_accuracy,
     untrained,
 )
-from ssbrepro.contract import Context
+from ssbrepro.papers.ssb2018.stages.residual_training import (
+    Parameters as ResidualTrainingParameters,
+)
 from ssbrepro.seeding import torch_generator
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import ResidualNetworksParameters, ResidualTrainingParameters
-from ssbrepro.networks.flattening import load_weights
+from ssbrepro.training.descent import Schedule
 from tests.oracles.images import random_images
 from tests.oracles.progress import Interruption, Memory
 
@@ -198,7 +201,7 @@ def test_all_networks_are_stacked_and_finished_ones_are_not_trained_again():
 
 
 def test_the_stage_trains_through_the_cut(context):
-    result = STAGES["residual_training"].run(TRAINING, context)
+    result = stage("ssb2018/residual_training").run(TRAINING, context)
     arrays = result.arrays
     assert not result.missing
     assert arrays["epoch"].tolist() == [0, 1, 2, 3, 4]
@@ -228,11 +231,13 @@ def test_the_stage_trains_through_the_cut(context):
 
 
 def test_an_interrupted_stage_continues_with_the_same_bytes(context):
-    expected = STAGES["residual_training"].run(TRAINING, context)
+    expected = stage("ssb2018/residual_training").run(TRAINING, context)
     progress = Memory(saves_until_interrupted=1)
     with pytest.raises(Interruption):
-        STAGES["residual_training"].run(TRAINING, replace(context, progress=progress))
-    continued = STAGES["residual_training"].run(TRAINING, replace(context, progress=progress))
+        stage("ssb2018/residual_training").run(TRAINING, replace(context, progress=progress))
+    continued = stage("ssb2018/residual_training").run(
+        TRAINING, replace(context, progress=progress)
+    )
     assert continued.numbers == expected.numbers
     for name, values in expected.arrays.items():
         assert continued.arrays[name].tobytes() == values.tobytes(), name
@@ -248,10 +253,10 @@ def test_an_interrupted_stage_continues_with_the_same_bytes(context):
 )
 def test_a_cut_without_a_checkpoint_is_an_error(context, changes, message):
     with pytest.raises(ValueError, match=message):
-        STAGES["residual_training"].run(replace(TRAINING, **changes), context)
+        stage("ssb2018/residual_training").run(replace(TRAINING, **changes), context)
 
 
 def test_the_stage_trains_on_real_images(data_root):
     context = Context(seed=0, device="cpu", data_root=data_root)
-    result = STAGES["residual_training"].run(replace(TRAINING, num_examples=8), context)
+    result = stage("ssb2018/residual_training").run(replace(TRAINING, num_examples=8), context)
     assert 0 < result.numbers["final_loss_max"] < np.log(10)

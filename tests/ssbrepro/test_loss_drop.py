@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ssbrepro.contract import Context, Input
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import LossDropParameters
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018.stages.loss_drop import Parameters as LossDropParameters
 
 CUT = 3
 # Before the cut each epoch leaves 3/4 of the loss, or all of it; at the cut 1/2, 1/4 or 1.
@@ -31,7 +31,7 @@ def measure(loss=LOSS, drop_to=0.5, num_epochs_before=2):
     )
     context = Context(0, "cpu", Path("unused"), inputs={"residual_training": training})
     parameters = LossDropParameters(drop_to=drop_to, num_epochs_before=num_epochs_before)
-    return STAGES["loss_drop"].run(parameters, context)
+    return stage("ssb2018/loss_drop").run(parameters, context)
 
 
 def test_the_losses_on_both_sides_of_the_first_epoch_after_the_cut_are_compared():
@@ -78,7 +78,7 @@ def test_a_loss_of_zero_leaves_no_ratio():
     zero = LOSS.copy()
     zero[1, 3] = 0
     result = measure(zero)
-    assert set(result.missing) == set(STAGES["loss_drop"].numbers)
+    assert set(result.missing) == set(stage("ssb2018/loss_drop").numbers)
     assert all("a network's loss is 0 before the cut" in text for text in result.missing.values())
     assert np.isnan(result.arrays["ratio"]).tolist() == [False, True, False]
     # A loss of zero after the cut is the largest drop there is.

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
-from ssbrepro.training.losses import hinge
 from ssbrepro.networks import residual_net, vgg12
 from ssbrepro.networks.residual import ResidualUnit
 from ssbrepro.probes.operators import hessian_operator
 from ssbrepro.probes.operators.autograd import AutogradOperator
 from ssbrepro.probes.operators.cached import CachedOperator
+from ssbrepro.training.losses import hinge
 from tests.oracles.hessians import dense_derivatives
 from tests.oracles.nets import NETS, Problem, he_normal, problem
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ssbrepro.contract import Context, Input
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.li2022 import OrderParameterParameters
+from ssbrepro.papers import stage
+from ssbrepro.papers.li2022.stages.order_parameter import Parameters as OrderParameterParameters
 
 
 def measure(loss, order_parameter):
@@ -18,7 +18,7 @@ def measure(loss, order_parameter):
     }
     inputs = {"training": Input(None, arrays)}
     context = Context(seed=0, device="cpu", data_root=Path("unused"), inputs=inputs)
-    return STAGES["order_parameter"].run(OrderParameterParameters(loss_above=1e-3), context)
+    return stage("li2022/order_parameter").run(OrderParameterParameters(loss_above=1e-3), context)
 
 
 def test_a_tenth_of_the_loss_is_one_order_of_magnitude_below():

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from ssbrepro.probes.entries import examples, per_example, per_example_entries
-from ssbrepro.training.losses import hinge
 from ssbrepro.probes.operators import hessian_operator
+from ssbrepro.training.losses import hinge
 from tests.oracles.hessians import dense_derivatives
 from tests.oracles.nets import NETS, Problem, he_normal, problem
 

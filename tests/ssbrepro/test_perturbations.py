@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor, nn
 
+from ssbrepro.piecewise import PiecewiseLinear
 from ssbrepro.probes.circuits.perturbations import circuit_values
 from ssbrepro.training.losses import hinge
-from ssbrepro.piecewise import PiecewiseLinear
 from tests.oracles.circuits import (
     ARCHITECTURES,
     Case,

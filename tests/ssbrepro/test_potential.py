@@ -10,10 +10,11 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ssbrepro.fieldtheory import Potential, potential
 from ssbrepro.contract import Context
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import PotentialParameters
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018.potential import Potential
+from ssbrepro.papers.ssb2018.stages import potential as potential_stage
+from ssbrepro.papers.ssb2018.stages.potential import Parameters as PotentialParameters
 
 MU, COUPLING, STEP_SIZE = sympy.symbols("mu lambda eta", positive=True)
 MASS_SQUARED = -(MU**2) + COUPLING * STEP_SIZE**2 / 4
@@ -32,7 +33,7 @@ def measure(mu=1.3, coupling=0.7, symmetric_step_size=1.2, broken_step_size=0.4,
     parameters = PotentialParameters(
         mu, coupling, symmetric_step_size, broken_step_size, extent=1.5, num_points=num_points
     )
-    return STAGES["potential"].run(parameters, Context(0, "cpu", Path("unused")))
+    return stage("ssb2018/potential").run(parameters, Context(0, "cpu", Path("unused")))
 
 
 def point(dimension, seed=0):
@@ -202,14 +203,14 @@ def test_a_wrong_formula_is_told_apart(monkeypatch, name, wrong):
 
 
 def test_both_minima_on_one_side_are_told_apart(monkeypatch):
-    found = potential._minimum
+    found = potential_stage._minimum
     monkeypatch.setattr(
-        potential, "_minimum", lambda field, start, eta: found(field, abs(start), eta)
+        potential_stage, "_minimum", lambda field, start, eta: found(field, abs(start), eta)
     )
     assert measure().numbers["minimum_residual"] == pytest.approx(2)
 
 
 def test_a_descent_that_ends_nowhere_is_no_result(monkeypatch):
-    monkeypatch.setattr(potential, "_SLOPE", -1.0)
+    monkeypatch.setattr(potential_stage, "_SLOPE", -1.0)
     with pytest.raises(RuntimeError, match="no minimum found from"):
         measure()

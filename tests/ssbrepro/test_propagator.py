@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from sympy.calculus.euler import euler_equations
 
-from ssbrepro.fieldtheory import propagator
-from ssbrepro.fieldtheory.propagator import closed_form, inverse_transform
 from ssbrepro.contract import Context
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import PropagatorParameters
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018 import propagator
+from ssbrepro.papers.ssb2018.propagator import closed_form, inverse_transform
+from ssbrepro.papers.ssb2018.stages.propagator import Parameters as PropagatorParameters
 
 
 def measure(**changes):
@@ -29,7 +29,7 @@ def measure(**changes):
         "num_times": 5,
     }
     parameters = PropagatorParameters(**given | changes)
-    return STAGES["propagator"].run(parameters, Context(0, "cpu", Path("unused")))
+    return stage("ssb2018/propagator").run(parameters, Context(0, "cpu", Path("unused")))
 
 
 @given(

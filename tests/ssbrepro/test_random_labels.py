@@ -7,12 +7,13 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from ssbrepro.training.descent import Schedule
-from ssbrepro.learning import networks, random_labels
-from ssbrepro.papers.ssb2018.residual_networks import learn
 from ssbrepro.contract import Context
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import RandomLabelsParameters
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018 import residual_networks
+from ssbrepro.papers.ssb2018 import residual_networks as networks
+from ssbrepro.papers.ssb2018.residual_networks import learn
+from ssbrepro.papers.ssb2018.stages.random_labels import Parameters as RandomLabelsParameters
+from ssbrepro.training.descent import Schedule
 from tests.oracles.images import random_images
 
 PARAMETERS = RandomLabelsParameters(
@@ -48,14 +49,14 @@ def histories(monkeypatch):
         accuracy = np.array(accuracies[network])
         return {"accuracy": accuracy, "loss": 2 * (1 - accuracy)}
 
-    monkeypatch.setattr(random_labels, "learn", learn)
+    monkeypatch.setattr(residual_networks, "learn", learn)
     return given, accuracies
 
 
 def test_the_first_epoch_without_an_error_is_counted(context, histories):
     _, accuracies = histories
     accuracies.update({0: [0.0, 0.5, 1.0, 0.75, 1.0], 1: [0.0, 0.5, 0.5, 0.5, 0.5]})
-    result = STAGES["random_labels"].run(PARAMETERS, context)
+    result = stage("ssb2018/random_labels").run(PARAMETERS, context)
     assert result.arrays["error"].tolist() == [[1, 0.5, 0, 0.25, 0], [1, 0.5, 0.5, 0.5, 0.5]]
     assert result.numbers == {
         "error_max": 0.5,
@@ -71,12 +72,12 @@ def test_the_first_epoch_without_an_error_is_counted(context, histories):
 def test_no_network_without_an_error_leaves_no_epoch(context, histories):
     _, accuracies = histories
     accuracies.update({network: [0.0, 0.25, 0.5, 0.5, 0.75] for network in range(2)})
-    result = STAGES["random_labels"].run(PARAMETERS, context)
+    result = stage("ssb2018/random_labels").run(PARAMETERS, context)
     assert set(result.missing) == {"epochs_to_zero_median"}
     assert result.numbers["zero_error_share"] == 0
     # An error at the end counts, whatever was reached before.
     accuracies.update({network: [0.0, 1.0, 1.0, 1.0, 0.75] for network in range(2)})
-    result = STAGES["random_labels"].run(PARAMETERS, context)
+    result = stage("ssb2018/random_labels").run(PARAMETERS, context)
     assert result.numbers["error_max"] == 0.25
     assert result.numbers["zero_error_share"] == 0
     assert result.numbers["epochs_to_zero_median"] == 1
@@ -86,7 +87,7 @@ def test_labels_are_uniform_and_each_networks_own(context, histories):
     given, accuracies = histories
     accuracies.update({network: [1.0] * 5 for network in range(2)})
     many = replace(PARAMETERS, num_examples=2000)
-    result = STAGES["random_labels"].run(many, context)
+    result = stage("ssb2018/random_labels").run(many, context)
     for network, labels in enumerate(given):
         assert labels.dtype == np.int64
         assert np.array_equal(result.arrays["labels"][network], labels)
@@ -96,14 +97,14 @@ def test_labels_are_uniform_and_each_networks_own(context, histories):
         assert chisquare(counts).pvalue > 1e-3
     # Two independent sets of labels agree in a tenth of the examples, give or take 5 deviations.
     assert np.mean(given[0] == given[1]) == pytest.approx(0.1, abs=5 * 0.3 / 2000**0.5)
-    STAGES["random_labels"].run(many, context)
+    stage("ssb2018/random_labels").run(many, context)
     assert np.array_equal(given[2], given[0])
-    STAGES["random_labels"].run(many, replace(context, seed=1))
+    stage("ssb2018/random_labels").run(many, replace(context, seed=1))
     assert not np.array_equal(given[4], given[0])
 
 
 def test_a_network_is_trained_on_the_labels_it_was_dealt(context):
-    result = STAGES["random_labels"].run(PARAMETERS, context)
+    result = stage("ssb2018/random_labels").run(PARAMETERS, context)
     inputs, true_labels = networks.images(PARAMETERS, context)
     schedule = Schedule(0.05, (3,), 0.1)
     for network in range(2):
@@ -116,4 +117,4 @@ def test_a_network_is_trained_on_the_labels_it_was_dealt(context):
 
 def test_a_cut_after_the_end_is_an_error(context):
     with pytest.raises(ValueError, match="cut_epoch 4 must be below num_epochs 4"):
-        STAGES["random_labels"].run(replace(PARAMETERS, cut_epoch=4), context)
+        stage("ssb2018/random_labels").run(replace(PARAMETERS, cut_epoch=4), context)

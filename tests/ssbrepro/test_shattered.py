@@ -10,17 +10,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssbrepro.contract import Context
 from ssbrepro.data import cifar10
-from ssbrepro.learning import shattered
-from ssbrepro.learning.shattered import (
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018.stages import shattered
+from ssbrepro.papers.ssb2018.stages.shattered import Parameters as ShatteredParameters
+from ssbrepro.papers.ssb2018.stages.shattered import (
     along_line,
     autocorrelation,
     plain_output,
     residual_output,
 )
-from ssbrepro.contract import Context
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import ShatteredParameters
 
 BOTH = pytest.mark.parametrize("output", [plain_output, residual_output])
 
@@ -168,7 +168,7 @@ def images(monkeypatch):
 
 
 def run(parameters=PARAMETERS, seed=0):
-    return STAGES["shattered"].run(parameters, Context(seed, "cpu", Path("unused")))
+    return stage("ssb2018/shattered").run(parameters, Context(seed, "cpu", Path("unused")))
 
 
 def test_numbers_are_those_of_the_gradients():

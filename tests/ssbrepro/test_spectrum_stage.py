@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from ssbrepro.contract import Context, Input, NoProgress
 from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
+from ssbrepro.papers import stage
+from ssbrepro.papers.li2022.stages.spectrum import Parameters as SpectrumParameters
 from ssbrepro.probes.identities import IDENTITIES
-from ssbrepro.contract import Context, Input, NoProgress
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.li2022 import SpectrumParameters
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.trainings import TINY
 
@@ -47,7 +47,7 @@ def context(progress=None, inputs=None, root=Path("unused")):
 
 @pytest.fixture(scope="module")
 def trained(synthetic):
-    result = STAGES["training"].run(TRAINING, context())
+    result = stage("li2022/training").run(TRAINING, context())
     return {"training": Input(TRAINING, result.arrays)}
 
 
@@ -55,12 +55,12 @@ def trained(synthetic):
 def measured(trained):
     """A whole measurement: its result and what it reported and saved."""
     progress = Memory()
-    return STAGES["spectrum"].run(SPECTRUM, context(progress, trained)), progress
+    return stage("li2022/spectrum").run(SPECTRUM, context(progress, trained)), progress
 
 
 def test_the_stage_measures_every_checkpoint_and_accounts_for_every_number(measured):
     result, _ = measured
-    assert set(result.numbers) == set(STAGES["spectrum"].numbers)
+    assert set(result.numbers) == set(stage("li2022/spectrum").numbers)
     assert not result.missing
     assert result.numbers["num_checkpoints"] == 3
     assert result.numbers["num_empty"] == 0
@@ -78,7 +78,7 @@ def test_the_stage_measures_every_checkpoint_and_accounts_for_every_number(measu
 
 def test_the_densities_integrate_to_one_on_the_common_axis(trained):
     parameters = dataclasses.replace(SPECTRUM, num_grid_points=2001)
-    arrays = STAGES["spectrum"].run(parameters, context(inputs=trained)).arrays
+    arrays = stage("li2022/spectrum").run(parameters, context(inputs=trained)).arrays
     assert np.array_equal(arrays["grid"], -arrays["grid"][::-1])
     for density in arrays["density"]:
         # What lies beyond twice the largest node, and the trapezoid's error.
@@ -91,9 +91,9 @@ def test_an_interrupted_measurement_continues_with_the_same_bytes(trained, measu
     for saves in range(1, whole.num_saves + 1):
         progress = Memory(saves_until_interrupted=saves)
         with pytest.raises(Interruption):
-            STAGES["spectrum"].run(SPECTRUM, context(progress, trained))
+            stage("li2022/spectrum").run(SPECTRUM, context(progress, trained))
         progress.reports.clear()
-        continued = STAGES["spectrum"].run(SPECTRUM, context(progress, trained))
+        continued = stage("li2022/spectrum").run(SPECTRUM, context(progress, trained))
         assert continued.numbers == expected.numbers
         for name, values in expected.arrays.items():
             assert continued.arrays[name].tobytes() == values.tobytes(), name
@@ -114,7 +114,7 @@ def test_progress_counts_up_to_the_total(measured):
 def test_all_operators_measure_the_same(trained, measured, operator):
     one, _ = measured
     parameters = dataclasses.replace(SPECTRUM, operator=operator)
-    other = STAGES["spectrum"].run(parameters, context(inputs=trained))
+    other = stage("li2022/spectrum").run(parameters, context(inputs=trained))
     # float32 products, in Lanczos runs of four steps.
     for name in ("standard_deviation", "largest", "smallest"):
         np.testing.assert_allclose(one.arrays[name], other.arrays[name], rtol=1e-4)
@@ -126,7 +126,7 @@ def test_checkpoints_without_active_examples_are_empty_and_judged_by_nobody(trai
     dead = {
         "training": Input(TRAINING, {**trained["training"].arrays, "checkpoint_weights": weights})
     }
-    result = STAGES["spectrum"].run(SPECTRUM, context(inputs=dead))
+    result = stage("li2022/spectrum").run(SPECTRUM, context(inputs=dead))
     assert result.numbers["num_empty"] == 2
     assert np.isnan(result.arrays["asymmetry"]).tolist() == [False, True, True]
     assert result.numbers["asymmetry_max"] == result.arrays["asymmetry"][0]
@@ -139,22 +139,22 @@ def test_a_run_of_empty_spectra_has_no_symmetry_and_says_why(trained):
     dead = {
         "training": Input(TRAINING, {**trained["training"].arrays, "checkpoint_weights": weights})
     }
-    result = STAGES["spectrum"].run(SPECTRUM, context(inputs=dead))
+    result = stage("li2022/spectrum").run(SPECTRUM, context(inputs=dead))
     assert result.numbers["num_empty"] == 3
     assert "asymmetry_max" in result.missing
     assert "zero" in result.missing["asymmetry_max"]
-    assert {*result.numbers, *result.missing} == set(STAGES["spectrum"].numbers)
+    assert {*result.numbers, *result.missing} == set(stage("li2022/spectrum").numbers)
 
 
 def test_the_weights_of_the_training_are_left_as_they_were(trained):
     before = trained["training"].arrays["checkpoint_weights"].copy()
-    STAGES["spectrum"].run(SPECTRUM, context(inputs=trained))
+    stage("li2022/spectrum").run(SPECTRUM, context(inputs=trained))
     assert np.array_equal(trained["training"].arrays["checkpoint_weights"], before)
 
 
 def test_real_images_have_a_spectrum(data_root):
-    training = STAGES["training"].run(TRAINING, context(root=data_root))
+    training = stage("li2022/training").run(TRAINING, context(root=data_root))
     inputs = {"training": Input(TRAINING, training.arrays)}
-    result = STAGES["spectrum"].run(SPECTRUM, context(inputs=inputs, root=data_root))
+    result = stage("li2022/spectrum").run(SPECTRUM, context(inputs=inputs, root=data_root))
     assert result.numbers["num_empty"] == 0
     assert result.numbers["euler_residual_max"] < 1e-4

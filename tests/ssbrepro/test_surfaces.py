@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
+from ssbrepro.surfaces import landscape, saddle
 from torch.func import grad, vmap
 
-from ssbrepro import surfaces
 from ssbrepro.contract import Context
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.li2022 import SurfacesParameters
-from ssbrepro.surfaces import landscape, saddle
+from ssbrepro.papers import stage
+from ssbrepro.papers.li2022.stages import surfaces
+from ssbrepro.papers.li2022.stages.surfaces import Parameters as SurfacesParameters
 
 BALANCE = 0.25
 
 
 def measure(balance=BALANCE, num_points=5):
     parameters = SurfacesParameters(balance=balance, extent=2.0, num_points=num_points)
-    return STAGES["surfaces"].run(parameters, Context(0, "cpu", Path("unused")))
+    return stage("li2022/surfaces").run(parameters, Context(0, "cpu", Path("unused")))
 
 
 def test_the_marked_points_have_the_derivatives_computed_by_hand():

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from ssbrepro.fieldtheory import layers as layers_module
-from ssbrepro.fieldtheory import theorems
+from ssbrepro.contract import Context
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018 import layers as layers_module
 from ssbrepro.papers.ssb2018.layers import (
     affine,
     affine_defect,
@@ -22,10 +23,10 @@ from ssbrepro.papers.ssb2018.layers import (
     stacked,
     transformed,
 )
-from ssbrepro.contract import Context
+from ssbrepro.papers.ssb2018.stages.theorem1 import Parameters as Theorem1Parameters
+from ssbrepro.papers.ssb2018.stages.theorem2 import Parameters as Theorem2Parameters
+from ssbrepro.papers.ssb2018.stages.theorem3 import Parameters as Theorem3Parameters
 from ssbrepro.seeding import numpy_generator
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import Theorem1Parameters, Theorem2Parameters, Theorem3Parameters
 
 # Sums of some ten products of numbers of order one, a few times in a row.
 ROUNDING = 1e-13
@@ -35,8 +36,8 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def measure(parameters, seed=0):
-    name = type(parameters).__name__.removesuffix("Parameters").lower()
-    return STAGES[name].run(parameters, Context(seed, "cpu", Path("unused")))
+    name = type(parameters).__module__.rpartition(".")[2]
+    return stage(f"ssb2018/{name}").run(parameters, Context(seed, "cpu", Path("unused")))
 
 
 def theorem1():
@@ -185,7 +186,7 @@ def test_affine_stacks_are_affine_and_relu_stacks_are_not():
 
 
 def test_a_nonlinearity_that_does_nothing_is_told(monkeypatch):
-    monkeypatch.setattr(theorems, "relu", lambda values: values)
+    monkeypatch.setattr(layers_module, "relu", lambda values: values)
     assert theorem1().numbers["relu_defect_min"] <= 1e-12
 
 
@@ -253,7 +254,7 @@ def test_rotations_keep_the_norm_before_the_relu_and_affine_maps_do_not():
 )
 def test_another_nonlinearity_is_told(monkeypatch, changed, number):
     right = theorem2().numbers[number]
-    monkeypatch.setattr(theorems, "relu", changed)
+    monkeypatch.setattr(layers_module, "relu", changed)
     wrong = theorem2().numbers[number]
     assert (right == 0 and wrong > 0) or (right > BROKEN and wrong < 1e-12)
 
@@ -272,7 +273,7 @@ def test_the_remnant_symmetry_carries_through_layers_and_rotations_do_not():
 
 
 def test_without_a_relu_rotations_carry_through_as_well(monkeypatch):
-    monkeypatch.setattr(theorems, "relu", lambda values: values)
+    monkeypatch.setattr(layers_module, "relu", lambda values: values)
     assert theorem3().numbers["rotation_defect_min"] <= 1e-12
 
 
@@ -282,7 +283,7 @@ def test_a_negative_scaling_is_told(monkeypatch):
         matrix[0] *= -1
         return matrix
 
-    monkeypatch.setattr(theorems, "remnant", reflected)
+    monkeypatch.setattr(layers_module, "remnant", reflected)
     numbers = theorem3().numbers
     for name in ("commutator_max", "covariance_defect_max", "pair_defect_max"):
         assert numbers[name] > BROKEN

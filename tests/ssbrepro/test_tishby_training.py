@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ssbrepro.information import training
+from ssbrepro.contract import Context, NoProgress
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018 import tanh_networks
+from ssbrepro.papers.ssb2018.stages.tishby_training import Parameters as TishbyTrainingParameters
+from ssbrepro.papers.ssb2018.stages.tishby_training import draw_samples, logarithmic_epochs
 from ssbrepro.papers.ssb2018.tanh_networks import TanhNetworks, network_inputs
 from ssbrepro.papers.ssb2018.twelve_bit_task import twelve_bit_task
-from ssbrepro.information.training import draw_samples, logarithmic_epochs
-from ssbrepro.contract import Context, NoProgress
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import TishbyTrainingParameters
 from tests.oracles.progress import Interruption, Memory
 
 SIZES = (12, 4, 3, 2)
@@ -36,7 +36,7 @@ def run(progress=None, seed=0, **changes):
     }
     parameters = TishbyTrainingParameters(**(given | changes))
     context = Context(seed, "cpu", Path("unused"), progress=progress or NoProgress())
-    return STAGES["tishby_training"].run(parameters, context)
+    return stage("ssb2018/tishby_training").run(parameters, context)
 
 
 def alone(networks, number):
@@ -226,6 +226,6 @@ def test_a_loss_that_is_not_finite_ends_the_run(monkeypatch):
             super().__init__(*args)
             self.weights.data[1, 0] = float("nan")
 
-    monkeypatch.setattr(training, "TanhNetworks", Broken)
+    monkeypatch.setattr(tanh_networks, "TanhNetworks", Broken)
     with pytest.raises(ArithmeticError, match="network 1 is nan after epoch 0"):
         run()

@@ -7,24 +7,24 @@ import pytest
 import torch
 from torch import nn
 
-from ssbrepro.training import hinge as training
+from ssbrepro.contract import Context
 from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
-from ssbrepro.training.losses import hinge, within_margin
 from ssbrepro.networks import vgg12
-from ssbrepro.contract import Context
+from ssbrepro.networks.flattening import load_weights
+from ssbrepro.papers import stage
+from ssbrepro.papers.li2022.experiment import images_and_network
+from ssbrepro.papers.li2022.stages.training import Parameters as TrainingParameters
 from ssbrepro.seeding import torch_generator
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.li2022 import TrainingParameters
+from ssbrepro.training import hinge as training
 from ssbrepro.training.hinge import (
     HISTORY,
     Schedule,
-    experiment,
     risk_within_margin,
     state_of_training,
     train,
 )
-from ssbrepro.networks.flattening import load_weights
+from ssbrepro.training.losses import hinge, within_margin
 from tests.oracles.nets import problem
 from tests.oracles.progress import Interruption, Memory
 
@@ -433,9 +433,9 @@ def synthetic(monkeypatch, tmp_path):
 
 def test_the_stage_trains_the_declared_experiment(synthetic):
     asked, root = synthetic
-    result = STAGES["training"].run(PARAMETERS, context(root))
+    result = stage("li2022/training").run(PARAMETERS, context(root))
     assert asked == [(root, (0, 1), (2,), 12)]
-    assert set(result.numbers) == set(STAGES["training"].numbers)
+    assert set(result.numbers) == set(stage("li2022/training").numbers)
     assert not result.missing
     assert result.arrays["epoch"].tolist() == [0, 1, 2]
     assert result.arrays["step_size"].tolist() == pytest.approx([0.02, 0.02, 0.002], rel=1e-15)
@@ -452,13 +452,14 @@ def test_the_stage_trains_the_declared_experiment(synthetic):
 def test_the_seed_of_the_stage_determines_its_weights(synthetic):
     _, root = synthetic
     first, again, other = (
-        next(experiment(PARAMETERS, context(root, seed))[1].parameters()) for seed in (1, 1, 2)
+        next(images_and_network(PARAMETERS, context(root, seed))[1].parameters())
+        for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
 def test_the_stage_trains_on_real_images(data_root):
-    result = STAGES["training"].run(PARAMETERS, context(data_root))
+    result = stage("li2022/training").run(PARAMETERS, context(data_root))
     assert 0 < result.numbers["final_loss"] < 10
     assert result.arrays["loss"][0] != result.arrays["loss"][-1]

@@ -8,20 +8,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssbrepro.fieldtheory import Potential, vacua
-from ssbrepro.fieldtheory.vacua import (
+from ssbrepro.contract import Context
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018 import rotations
+from ssbrepro.papers.ssb2018.potential import Potential
+from ssbrepro.papers.ssb2018.rotations import (
     orthogonal_group_dimension,
     random_directions,
     rotation_generators,
 )
-from ssbrepro.contract import Context
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import VacuaParameters
+from ssbrepro.papers.ssb2018.stages.vacua import Parameters as VacuaParameters
 
 
 def measure(mu=1.0, coupling=0.25, step_size=0.5, seed=0, num_points=7):
     parameters = VacuaParameters(mu, coupling, step_size, 5, extent=1.5, num_points=num_points)
-    return STAGES["vacua"].run(parameters, Context(seed, "cpu", Path("unused")))
+    return stage("ssb2018/vacua").run(parameters, Context(seed, "cpu", Path("unused")))
 
 
 @given(st.integers(2, 12))
@@ -133,5 +134,5 @@ def test_a_term_that_singles_out_a_weight_is_told_apart(monkeypatch):
 
 def test_a_generator_left_out_is_told_apart(monkeypatch):
     complete = rotation_generators
-    monkeypatch.setattr(vacua, "rotation_generators", lambda dimension: complete(dimension)[:1])
+    monkeypatch.setattr(rotations, "rotation_generators", lambda dimension: complete(dimension)[:1])
     assert measure().numbers["num_wrong_generators"] == 3  # for O(2) one is all

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import skew
 
-from ssbrepro.networks import vgg12
 from ssbrepro.contract import Context, Input
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.li2022 import WeightsParameters
+from ssbrepro.networks import vgg12
+from ssbrepro.papers import stage
+from ssbrepro.papers.li2022.stages.weights import Parameters as WeightsParameters
 from ssbrepro.statistics.symmetry import reflection_asymmetry, sign_flip_test
 from tests.oracles.trainings import TINY
 
@@ -27,7 +27,7 @@ def measure(weights, parameters=WEIGHTS):
     }
     inputs = {"training": Input(TRAINING, arrays)}
     context = Context(seed=0, device="cpu", data_root=Path("unused"), inputs=inputs)
-    return STAGES["weights"].run(parameters, context)
+    return stage("li2022/weights").run(parameters, context)
 
 
 def mirrored():
@@ -145,7 +145,7 @@ def test_a_layer_of_zeros_leaves_every_number_missing_and_says_where():
     layer(weights, 3)[1] = 0
     result = measure(weights)
     assert not result.numbers
-    assert set(result.missing) == set(STAGES["weights"].numbers)
+    assert set(result.missing) == set(stage("li2022/weights").numbers)
     assert set(result.missing.values()) == {"the weights of layer 4 are all zero at epoch 4"}
     for name in (*LAWS, "noise_95"):
         assert np.argwhere(np.isnan(result.arrays[name])).tolist() == [[3, 1]]

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from ssbrepro.learning import zero_modes
-from ssbrepro.papers.ssb2018.residual_networks import untrained
-from ssbrepro.learning.zero_modes import zero_shares
-from ssbrepro.probes.spectra import Quadrature, lanczos
-from ssbrepro.stages import STAGES
-from ssbrepro.stages.ssb2018 import ZeroModesParameters
 from ssbrepro.networks.flattening import load_weights
+from ssbrepro.papers import stage
+from ssbrepro.papers.ssb2018 import residual_networks
+from ssbrepro.papers.ssb2018.residual_networks import untrained
+from ssbrepro.papers.ssb2018.stages import zero_modes
+from ssbrepro.papers.ssb2018.stages.zero_modes import Parameters as ZeroModesParameters
+from ssbrepro.papers.ssb2018.stages.zero_modes import zero_shares
+from ssbrepro.probes.spectra import Quadrature, lanczos
 from tests.oracles.hessians import dense_derivatives
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.residual_family import TINY, context_of, random_paths, tiny_images
@@ -128,8 +129,8 @@ def test_the_noise_is_undercut_by_chance_in_one_of_forty_cases():
 def run(parameters=PARAMETERS, paths=None, progress=None):
     paths = random_paths() if paths is None else paths
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(zero_modes, "images", tiny_images)
-        return STAGES["zero_modes"].run(parameters, context_of(paths, progress))
+        patch.setattr(residual_networks, "images", tiny_images)
+        return stage("ssb2018/zero_modes").run(parameters, context_of(paths, progress))
 
 
 @pytest.fixture(scope="module")
