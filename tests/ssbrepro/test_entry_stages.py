@@ -159,8 +159,8 @@ def test_the_values_are_those_of_the_examples_inside_the_margin(images, trained,
 
 
 def test_the_stage_finds_its_own_residual(measured, trained, monkeypatch):
-    # Float32 products of twelve layers.
-    assert measured[0].numbers["hessian_residual_max"] < 1e-5
+    # Float32 products of twelve layers: some hundred roundings of 6e-8.
+    assert measured[0].numbers["hessian_residual_max"] < 5e-5
     right = stage.per_example_entries
     monkeypatch.setattr(stage, "per_example_entries", lambda *given: 1.01 * right(*given))
     wrong = entries_of(trained).numbers["hessian_residual_max"]
