@@ -1,10 +1,15 @@
-"""What all tests share: how hypothesis draws, and the real data where there is any."""
+"""What all tests share: a terminal, hypothesis's draws, skips, and the real data where there is any."""
 
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# What is printed is laid out for a terminal as wide as this, whatever the tests are started from.
+os.environ["COLUMNS"] = "80"
+for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(variable, None)
 
 # No deadline: how long an example takes is the machine's business. Derandomised: a failure on one
 # machine is a failure on all of them.
@@ -16,6 +21,26 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ssbrepro")
+
+
+def without_skips(report):
+    """A failure in the place of a skip where SSBREPRO_NO_SKIPS says that nothing may be missing."""
+    skipped = report.skipped and not hasattr(report, "wasxfail")
+    if skipped and os.environ.get("SSBREPRO_NO_SKIPS"):
+        _, _, reason = report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{reason}, and SSBREPRO_NO_SKIPS is set"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    return without_skips((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    return without_skips((yield))
 
 
 @pytest.fixture(scope="session")

@@ -106,6 +106,7 @@ def run_compose(*arguments: str, **environment: str) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.container
 @pytest.mark.skipif(
     not shutil.which("docker") or run_compose("version").returncode != 0,
     reason="needs docker compose (the command; no engine)",

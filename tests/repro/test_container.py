@@ -383,9 +383,10 @@ def test_removed_when_the_output_breaks(client: FakeClient, folders: dict[str, P
 def send_when_started(fake: FakeContainer, *numbers: int) -> None:
     def send() -> None:
         assert fake.started.wait(30)
-        for number in numbers:
+        for sent, number in enumerate(numbers, 1):
             os.kill(os.getpid(), number)
-            time.sleep(0.05)
+            while len(fake.received) < sent and not fake.ended.is_set():
+                time.sleep(0.005)  # two that wait at once would be one
 
     threading.Thread(target=send, daemon=True).start()
 
@@ -406,7 +407,7 @@ def test_signals_are_forwarded_and_handlers_put_back(
 def test_a_container_deaf_to_signals_is_killed(
     client: FakeClient, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container, "_SIGNAL_GRACE", 0.2)
+    monkeypatch.setattr(container, "_SIGNAL_GRACE", 1.0)  # the second is sent within it
     client.container = FakeContainer(obeys=False)
     send_when_started(client.container, signal.SIGINT, signal.SIGINT)
     assert run(folders)[0] == 130

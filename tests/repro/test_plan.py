@@ -95,10 +95,11 @@ def test_the_processor_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_so_are_its_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    for variable in (planning.kernels.VARIABLE, "ATEN_CPU_CAPABILITY"):
+        monkeypatch.delenv(variable, raising=False)
     before = step()
-    with monkeypatch.context() as patch:
-        patch.setattr(planning.kernels, "instructions", lambda: "avx99")
+    with monkeypatch.context() as patched:
+        patched.setattr(planning.kernels, "instructions", lambda: "avx99")
         (change,) = changed_parts(step().parts, before.parts)
     assert change.startswith("instructions: ")
     assert change.endswith(" → avx99")

@@ -164,7 +164,8 @@ def test_values_are_those_of_the_same_circuits_given_from_outside(name, active, 
             sample.layers_removed,
             with_input,
         )
-        assert torch.equal(log_abs, sample.log_abs)
+        # In other parts, which may be rounded otherwise: a few logarithms of order 10.
+        torch.testing.assert_close(log_abs, sample.log_abs, rtol=0, atol=1e-13)
         assert torch.equal(sign, sample.sign)
 
 

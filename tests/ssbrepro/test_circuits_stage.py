@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ssbrepro.figures import li2022_fig3b
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
@@ -17,6 +16,7 @@ from ssbrepro.data import cifar10
 from ssbrepro.data.cifar10 import BinaryImages
 from ssbrepro.networks import vgg12
 from ssbrepro.papers import stage
+from ssbrepro.papers.li2022.figures import fig3b
 from ssbrepro.papers.li2022.stages.circuits import Parameters as CircuitsParameters
 from ssbrepro.probes.circuits import count_circuits, sample_circuits, sampling
 from ssbrepro.seeding import torch_generator
@@ -179,7 +179,7 @@ def test_too_few_examples_make_all_numbers_missing_with_the_reason(
     assert set(result.missing) == set(stage("li2022/circuits").numbers)
     reason = f"only {found} examples inside the margin have circuits to draw"
     assert set(result.missing.values()) == {reason}
-    li2022_fig3b.draw({"circuits": result.arrays}).savefig(tmp_path / "fig3b.png")
+    fig3b.draw({"circuits": result.arrays}).savefig(tmp_path / "fig3b.png")
 
 
 def test_the_scale_of_the_weights_changes_the_unit_alone(images):
@@ -206,6 +206,6 @@ def test_values_beyond_float64_do_not_underflow(measured, monkeypatch):
 
 
 def test_the_figure_can_be_drawn(measured, tmp_path):
-    figure = li2022_fig3b.draw({"circuits": measured[0].arrays})
+    figure = fig3b.draw({"circuits": measured[0].arrays})
     figure.savefig(tmp_path / "fig3b.png")
     assert len(figure.axes) == 3  # orders 0, 1 and 2

@@ -157,8 +157,8 @@ def test_the_values_are_those_of_the_examples_inside_the_margin(images, trained,
 
 
 def test_the_stage_finds_its_own_residual(measured, trained, monkeypatch):
-    # Float32 products of twelve layers.
-    assert measured[0].numbers["hessian_residual_max"] < 1e-5
+    # Float32 products of twelve layers: some hundred roundings of 6e-8.
+    assert measured[0].numbers["hessian_residual_max"] < 5e-5
     right = per_example.per_example_entries
     monkeypatch.setattr(per_example, "per_example_entries", lambda *given: 1.01 * right(*given))
     wrong = entries_of(trained).numbers["hessian_residual_max"]
@@ -248,7 +248,7 @@ def drawn(entries, results):
     """Draw every figure of them."""
     arrays = {"entries": entries} | {name: result.arrays for name, result in results.items()}
     for figure in ("6a", "6b", "6c", "7a", "7b", "7c"):
-        importlib.import_module(f"ssbrepro.figures.li2022_fig{figure}").draw(arrays)
+        importlib.import_module(f"ssbrepro.papers.li2022.figures.fig{figure}").draw(arrays)
 
 
 def without_numbers(results, known=("num_shown", "log10_num_entries")):

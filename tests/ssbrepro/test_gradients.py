@@ -75,11 +75,11 @@ ALIVE = [untrained(seed) for seed in (0, 1, 2)]
 DEAD = np.zeros_like(ALIVE[0])
 
 
-def true_gradient(weights, images):
+def true_gradient(weights, images, dtype=torch.float64):
     model = vgg12(1 / 32)
     load_weights(model, weights)
-    model = model.double()
-    loss = hinge(model(images.inputs.double()), images.targets.double())
+    model = model.to(dtype)
+    loss = hinge(model(images.inputs.to(dtype)), images.targets.to(dtype))
     parts = torch.autograd.grad(loss, list(model.parameters()))
     return torch.cat([part.reshape(-1) for part in parts]).numpy()
 
@@ -101,8 +101,8 @@ def test_each_checkpoint_is_judged_by_its_full_gradient(images, measured):
         # float32 products of twelve layers.
         assert received["asymmetry"] == pytest.approx(reflection_asymmetry(truth), abs=1e-4)
         assert received["median"] == pytest.approx(np.median(np.abs(truth)), rel=1e-4)
-        # Shut gates give zeros exactly in any precision.
-        assert received["zero_share"] == (truth == 0).mean()
+        # Shut gates give zeros exactly. In float32, since which gates are shut hangs on rounding.
+        assert received["zero_share"] == (true_gradient(weights, images, torch.float32) == 0).mean()
         within = images.targets * outputs(weights, images.inputs) < 1
         assert received["num_active"] == int(within.sum()) > 0
         assert 0 < received["noise_95"] < 2

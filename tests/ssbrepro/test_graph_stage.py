@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ssbrepro.figures import li2022_fig2
 from torch import nn
 
 from ssbrepro.contract import Context
 from ssbrepro.papers import stage
+from ssbrepro.papers.li2022.figures import fig2
 from ssbrepro.papers.li2022.stages import graph
 from ssbrepro.papers.li2022.stages.graph import Parameters as GraphParameters
+from ssbrepro.probes.circuits import perturbations
 from tests.oracles.circuits import enumerate_circuits, linear
 
 PARAMETERS = GraphParameters(layer_sizes=(4, 5, 5, 4, 1))
@@ -73,9 +74,11 @@ def test_residuals_are_rounding_for_every_seed(seed):
 
 
 def test_a_wrong_value_and_a_missing_circuit_show_in_the_residuals(monkeypatch):
-    right = graph.circuit_values
+    right = perturbations.circuit_values
     monkeypatch.setattr(
-        graph, "circuit_values", lambda *arguments: (right(*arguments)[0], -right(*arguments)[1])
+        perturbations,
+        "circuit_values",
+        lambda *arguments: (right(*arguments)[0], -right(*arguments)[1]),
     )
     assert run().numbers["value_residual"] == pytest.approx(2)
     monkeypatch.undo()
@@ -121,6 +124,6 @@ def test_networks_that_stay_dead_are_given_up(monkeypatch):
 @pytest.mark.parametrize("sizes", [(4, 5, 5, 4, 1), (1, 1, 1), (2, 9, 1)])
 def test_the_figure_can_be_drawn(sizes, tmp_path):
     arrays = run(GraphParameters(layer_sizes=sizes)).arrays
-    figure = li2022_fig2.draw({"graph": arrays})
+    figure = fig2.draw({"graph": arrays})
     figure.savefig(tmp_path / "fig2.png")
     assert len(figure.axes) == 3  # the circuit and its two perturbations

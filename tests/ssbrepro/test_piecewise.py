@@ -32,7 +32,8 @@ def assert_steps_replay_the_network(network: Case, num_examples: int = 3) -> Non
         elif step.selects:
             chosen = current.gather(-1, state)
             framed = torch.cat([current, torch.full_like(current[..., :1], -torch.inf)], dim=-1)
-            assert torch.equal(chosen, framed[..., step.sources].amax(-2))
+            # Of values that are equal but for rounding, either is the largest.
+            torch.testing.assert_close(chosen, framed[..., step.sources].amax(-2), **ROUNDING)
             current = chosen
         else:
             assert state is None

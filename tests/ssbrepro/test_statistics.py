@@ -72,8 +72,8 @@ def test_small_samples_have_the_asymmetry_computed_by_hand(values, expected):
 )
 def test_small_weighted_laws_have_the_asymmetry_computed_by_hand(values, weights, expected):
     # The second: Q = -2 on (0, 1/3), 1 on (1/3, 1); |Q(u) + Q(1-u)| is 1, 2, 1 on the thirds;
-    # the integral 4/3 over E|s| = 4/3.
-    assert reflection_asymmetry(values, weights) == pytest.approx(expected, rel=1e-15, abs=1e-15)
+    # the integral 4/3 over E|s| = 4/3. Thirds and their sums are rounded some times.
+    assert reflection_asymmetry(values, weights) == pytest.approx(expected, rel=1e-14, abs=1e-14)
 
 
 @given(samples)

@@ -53,10 +53,19 @@ def test_a_wrong_caption_is_counted(monkeypatch):
     assert measure().numbers["num_wrong_signatures"] == 3
 
 
-def test_a_flat_direction_is_no_minimum(monkeypatch):
-    monkeypatch.setattr(surfaces, "landscape", lambda point, balance: (1 - point.prod()) ** 2)
-    numbers = measure().numbers  # without balance both minima lie on curves of minima
-    assert numbers["num_wrong_signatures"] == 2
+@pytest.mark.parametrize(
+    ("flat", "number"),
+    [
+        # Without balance both minima lie on curves of minima.
+        (lambda point, balance: (1 - point.prod()) ** 2, 2),
+        # A valley along x + 3y = 4, where the vanishing eigenvalues are roundings of either sign; the
+        # point in the middle is flat along it as well.
+        (lambda point, balance: ((0.1 * point[0] + 0.3 * point[1]) ** 2 - 0.16) ** 2, 3),
+    ],
+)
+def test_a_flat_direction_is_no_minimum(monkeypatch, flat, number):
+    monkeypatch.setattr(surfaces, "landscape", flat)
+    assert measure().numbers["num_wrong_signatures"] == number
 
 
 def test_a_point_beside_a_minimum_is_told(monkeypatch):

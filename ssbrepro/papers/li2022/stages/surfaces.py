@@ -33,6 +33,8 @@ NUMBERS = {
 
 Surface: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
 
+_ROUNDING = 1e-12  # an eigenvalue that much smaller than the other is zero
+
 
 class _Point(NamedTuple):
     """A marked point of a surface, and what it is captioned as."""
@@ -100,7 +102,9 @@ def run(parameters: Parameters, context: Context) -> Result:
         **{name: np.stack([row[name] for row in derived]) for name in derived[0]},
     }
     eigenvalues, num_descents = arrays["eigenvalues"], arrays["num_descents"]
-    captioned = ((eigenvalues < 0).sum(axis=1) == num_descents) & (eigenvalues != 0).all(axis=1)
+    sizes = np.abs(eigenvalues)
+    curved = (sizes > _ROUNDING * sizes.max(axis=1, keepdims=True)).all(axis=1)
+    captioned = ((eigenvalues < 0).sum(axis=1) == num_descents) & curved
     numbers = {
         "num_wrong_signatures": float((~captioned).sum()),
         "gradient_max": float(np.abs(arrays["gradient"]).max()),
