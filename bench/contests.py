@@ -25,10 +25,10 @@ from ssbrepro.entries.coupling import joint_cumulants
 from ssbrepro.entries.sampling import draw_pairs
 from ssbrepro.losses import hinge, within_margin
 from ssbrepro.models import vgg12
+from ssbrepro.models.tracing import PiecewiseLinear
 from ssbrepro.operators import hessian_operator
 from ssbrepro.operators.autograd import AutogradOperator
 from ssbrepro.operators.cached import CachedOperator
-from ssbrepro.piecewise import PiecewiseLinear
 from ssbrepro.results import Array
 from ssbrepro.risk import HingeRisk
 from ssbrepro.seeding import numpy_generator, torch_generator

@@ -25,8 +25,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ssbrepro.circuits.counting import path_counts
 from ssbrepro.losses import hinge
+from ssbrepro.models.reading import Gate, Layer
+from ssbrepro.models.tracing import PiecewiseLinear
 from ssbrepro.operators.autograd import AutogradOperator
-from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear
 from ssbrepro.results import Array
 
 _BATCH = 100

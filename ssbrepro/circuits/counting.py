@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssbrepro.piecewise import Layer, PiecewiseLinear, Pool, Step, Trace, read
+from ssbrepro.models.reading import Layer, Pool, Step, read
+from ssbrepro.models.tracing import PiecewiseLinear, Trace
 
 # Examples run through the network at once; bounds memory only.
 _CHUNK = 64

@@ -11,7 +11,7 @@ from torch.nn.utils import skip_init  # the default weights would come from the 
 from ssbrepro.circuits.counting import count_circuits
 from ssbrepro.circuits.perturbations import circuit_values
 from ssbrepro.circuits.sampling import sample_circuits
-from ssbrepro.piecewise import PiecewiseLinear
+from ssbrepro.models.tracing import PiecewiseLinear
 from ssbrepro.results import Array, Context, Result
 from ssbrepro.seeding import torch_generator
 from ssbrepro.stages.li2022 import GraphParameters

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ssbrepro.circuits.counting import finite_trace
-from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear, Pool
+from ssbrepro.models.reading import Gate, Layer, Pool
+from ssbrepro.models.tracing import PiecewiseLinear
 
 
 def circuit_values(

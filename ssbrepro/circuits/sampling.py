@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from ssbrepro.circuits.counting import finite_trace, path_counts
 from ssbrepro.circuits.perturbations import multiply_along, take
-from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear, Pool, read
+from ssbrepro.models.reading import Gate, Layer, Pool, read
+from ssbrepro.models.tracing import PiecewiseLinear
 
 # Circuits drawn at once: few enough for the cache, many enough to hide the cost of a call.
 _CHUNK = 2**16

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ssbrepro.losses import Loss
-from ssbrepro.piecewise import PiecewiseLinear, Trace
+from ssbrepro.models.tracing import PiecewiseLinear, Trace
 
 _ACTIVATIONS = 1 << 20  # of the widest layer, of the examples traced at once
 _OUTPUTS = 500  # examples a forward pass

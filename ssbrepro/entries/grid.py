@@ -24,7 +24,7 @@ from ssbrepro.entries.tangents import (
     width,
 )
 from ssbrepro.losses import Loss
-from ssbrepro.piecewise import PiecewiseLinear, Trace
+from ssbrepro.models.tracing import PiecewiseLinear, Trace
 
 
 class _Members(NamedTuple):

@@ -30,7 +30,8 @@ from ssbrepro.entries.tangents import (
     width,
 )
 from ssbrepro.losses import Loss
-from ssbrepro.piecewise import PiecewiseLinear, Trace, read
+from ssbrepro.models.reading import read
+from ssbrepro.models.tracing import PiecewiseLinear, Trace
 
 
 def per_example_entries(
@@ -47,7 +48,8 @@ def per_example_entries(
     the Hessian of ``loss``. For hinge loss l'' = 0, and examples with margin above 1 have exactly 0.
 
     Args:
-        model: Bias-free sequential network, (batch, ...) to (batch,); see :mod:`ssbrepro.piecewise`.
+        model: Bias-free sequential network, (batch, ...) to (batch,); see
+            :mod:`ssbrepro.models.reading`.
         loss: Mean over examples of a function of output and target.
         inputs: (examples, ...), of the type and on the device of the weights.
         targets: (examples,).

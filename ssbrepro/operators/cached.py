@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from ssbrepro.losses import Loss
+from ssbrepro.models.reading import Fork, Join, Layer, read_steps
 from ssbrepro.operators.linear_maps import Branches, Unweighted, Weighted, linear_map
-from ssbrepro.piecewise import Fork, Join, Layer, read_steps
 
 
 class _Record(NamedTuple):

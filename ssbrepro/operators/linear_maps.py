@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from ssbrepro.piecewise import Fork, Gate, Join, Layer, Pool, Step
+from ssbrepro.models.reading import Fork, Gate, Join, Layer, Pool, Step
 
 
 class FullyConnected:
@@ -190,7 +190,7 @@ class Branches:
 
 
 def linear_map(step: Step | Fork | Join) -> Weighted | Unweighted | Fork | Join:
-    """The map of a step, as :func:`ssbrepro.piecewise.read_steps` gives it; a branch's ends stay."""
+    """The map of a step that :func:`ssbrepro.models.reading.read_steps` gives; a branch's ends stay."""
     match step:
         case Fork() | Join():
             return step

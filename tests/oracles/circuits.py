@@ -159,6 +159,11 @@ def convolution(inputs: int, outputs: int, kernel=3, **options) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, bias=False, **options)
 
 
+def flattened(*modules: nn.Module, size: int) -> list[nn.Module]:
+    """Modules, and a linear layer from what they put out to one neuron."""
+    return [*modules, nn.Flatten(), *linear(size, 1)]
+
+
 # Modules and shape of an example; few enough circuits to write out.
 ARCHITECTURES = {
     "fully-connected": (lambda: linear(3, 4, 3, 1), (3,)),

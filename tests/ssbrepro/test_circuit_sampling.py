@@ -14,7 +14,7 @@ from torch import nn
 from ssbrepro.circuits import sample_circuits, sampling
 from ssbrepro.circuits.perturbations import circuit_values
 from ssbrepro.models import vgg12
-from ssbrepro.piecewise import PiecewiseLinear
+from ssbrepro.models.tracing import PiecewiseLinear
 from tests.oracles.circuits import (
     ARCHITECTURES,
     Case,

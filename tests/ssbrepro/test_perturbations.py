@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ssbrepro.circuits.perturbations import circuit_values
 from ssbrepro.losses import hinge
-from ssbrepro.piecewise import PiecewiseLinear
+from ssbrepro.models.tracing import PiecewiseLinear
 from tests.oracles.circuits import (
     ARCHITECTURES,
     Case,

@@ -10,9 +10,8 @@ numbered row by row; a unit's number is channel * cells + cell, its place in the
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from torch.nn import functional
 
 from ssbrepro.models.residual import ResidualUnit
 
-_SUPPORTED = (
+SUPPORTED = (
     "bias-free Conv2d and Linear, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, nested in "
     "Sequential"
 )
@@ -100,109 +99,6 @@ class Join:
     scale: float
 
 
-class Trace(NamedTuple):
-    """What examples leave behind on their way through a network.
-
-    ``states`` has one entry a step: the input of a layer, (channels, examples, cells); what a gate
-    lets through, booleans of that shape; the cells a max-pool selects, (channels, examples,
-    positions), and None for a mean-pool. ``signals`` are the derivatives of the output by the outputs
-    of each layer, (outputs, examples, positions), and ``outputs`` is (examples,).
-    """
-
-    states: list[Tensor | None]
-    signals: list[Tensor]
-    outputs: Tensor
-
-
-class PiecewiseLinear:
-    """A sequential network of supported layers with one output neuron.
-
-    Attributes:
-        steps: Layers, gates and pools in their order; flattening changes no cell and is none.
-        input_shape: Of one example.
-        input_cells: Cells of an input channel; 1 for a vector of features.
-    """
-
-    def __init__(self, model: nn.Module, input_shape: Sequence[int]) -> None:
-        """Take the network apart.
-
-        Raises:
-            ValueError: Naming the layer that is not supported, and what is.
-        """
-        self.input_shape = tuple(input_shape)
-        self.steps: list[Step] = []
-        steps, size = read_steps(model, self.input_shape)
-        for step in steps:
-            if isinstance(step, Fork | Join):
-                raise ValueError(f"{step.name} has a branch; supported: {_SUPPORTED}")
-            self.steps.append(step)
-        self.input_cells = math.prod(_input(self.input_shape)[1])
-        if size != 1 or not self.layers:
-            raise ValueError(f"the network has {size} outputs; circuits end in one output neuron")
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The steps that hold weights, in the order of the parameters."""
-        return [step for step in self.steps if isinstance(step, Layer)]
-
-    @property
-    def places(self) -> list[int]:
-        """Where the layers stand among the steps."""
-        return [place for place, step in enumerate(self.steps) if isinstance(step, Layer)]
-
-    def trace(self, inputs: Tensor) -> Trace:
-        """Run examples through the network.
-
-        Args:
-            inputs: (examples, *input_shape), of the weights' type.
-        """
-        if tuple(inputs.shape[1:]) != self.input_shape:
-            raise ValueError(f"examples of shape {tuple(inputs.shape[1:])}, not {self.input_shape}")
-        states: list[Tensor | None] = []
-        sums: list[Tensor] = []
-        # The output's derivatives by the layers' outputs need the way between them, nothing before.
-        current = inputs.detach()
-        with torch.enable_grad():
-            for step in self.steps:
-                current, state = self._advance(step, current)
-                states.append(state)
-                if isinstance(step, Layer):
-                    sums.append(current if sums else current.requires_grad_())
-            outputs = current.reshape(len(inputs))
-            signals = torch.autograd.grad(outputs.sum(), sums)
-        return Trace(
-            states,
-            [
-                _channel_first(signal, layer.outputs)
-                for signal, layer in zip(signals, self.layers, strict=True)
-            ],
-            outputs.detach(),
-        )
-
-    @staticmethod
-    def _advance(step: Step, current: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The step's output, and what is kept of it."""
-        if isinstance(step, Layer):
-            kept = _channel_first(current.detach(), step.channels)
-            if isinstance(step.module, nn.Linear):
-                current = current.flatten(1)
-            return step.module(current), kept
-        if isinstance(step, Gate):
-            return torch.relu(current), _channel_first(current.detach() > 0, step.channels)
-        pool = step.module
-        if isinstance(pool, nn.AvgPool2d):
-            return pool(current), None
-        current, selected = functional.max_pool2d(
-            current,
-            _pair(pool.kernel_size),
-            _pair(pool.stride),
-            _pair(pool.padding),
-            _pair(pool.dilation),
-            return_indices=True,
-        )
-        return current, _channel_first(selected, selected.shape[1])
-
-
 def read_steps(
     model: nn.Module, input_shape: tuple[int, ...]
 ) -> tuple[list[Step | Fork | Join], int]:
@@ -247,11 +143,6 @@ def read(values: Tensor, sources: Tensor) -> Tensor:
     return functional.pad(values, (0, 1))[..., sources]
 
 
-def _channel_first(values: Tensor, channels: int) -> Tensor:
-    """(examples, channels, ...) as (channels, examples, cells)."""
-    return values.reshape(len(values), channels, -1).transpose(0, 1).contiguous()
-
-
 def _input(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...], bool]:
     """Channels of an example, their shape, and whether it is flat."""
     if len(shape) == 1:
@@ -272,7 +163,7 @@ def _leaves(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module |
     """The modules of nested sequences, with their paths; residual units taken apart."""
     if not isinstance(model, nn.Sequential):
         kind = type(model).__name__
-        raise ValueError(f"a network of class {kind} is not supported; supported: {_SUPPORTED}")
+        raise ValueError(f"a network of class {kind} is not supported; supported: {SUPPORTED}")
     # Not named_children(), which passes over a module that is there a second time.
     for name, module in model._modules.items():
         assert module is not None
@@ -347,12 +238,12 @@ def _step(
         _require(module.output_size in (1, (1, 1)), label, "has more than one output a channel")
         whole = nn.AvgPool2d((spatial[0], spatial[1]))
         return _step(label, whole, channels, spatial, flat)
-    raise ValueError(f"{label} is not supported; supported: {_SUPPORTED}")
+    raise ValueError(f"{label} is not supported; supported: {SUPPORTED}")
 
 
 def _require(condition: bool, label: str, problem: str) -> None:
     if not condition:
-        raise ValueError(f"{label} {problem}; supported: {_SUPPORTED}")
+        raise ValueError(f"{label} {problem}; supported: {SUPPORTED}")
 
 
 Pair = int | tuple[int, ...]
