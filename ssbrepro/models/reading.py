@@ -1,27 +1,42 @@
-"""Bias-free piecewise-linear networks, taken apart into layers, gates and pools.
+"""Bias-free piecewise-linear networks, taken apart into layers, gates, pools and branches.
 
 At fixed weights such a network is linear around every example: what a gate lets through and which
 unit a max-pool selects does not change. Counting circuits and differentiating twice are sums over the
 same tables: which cell of its input a kernel slot reads at each output position. Hessian products need
-no tables and take residual units too, between a :class:`Fork` and a :class:`Join`.
+no tables and take branches too, between a :class:`Fork` and a :class:`Join`.
 
 Activations are written channel first, (channels, examples, cells), with the cells of a feature map
 numbered row by row; a unit's number is channel * cells + cell, its place in the flattened map.
+
+To add a layer kind, give its module a method ``reads_as`` that names modules which do the same one
+after the other, in words that are known here: PyTorch's own, :class:`Branch`, modules that describe
+themselves in turn. ::
+
+    class MeanOfFour(nn.Module):
+        def forward(self, maps: Tensor) -> Tensor:
+            return maps.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).mean((3, 5))
+
+        def reads_as(self) -> list[nn.Module]:
+            return [nn.AvgPool2d(2)]
+
+No other file need know of it. Its weights are held to be the parts', in the same order; that the parts
+compute the same is for its author to test, as ``tests/ssbrepro/test_layer_kinds.py`` does. What these
+words cannot say needs a case in ``_step`` below; and if none of the steps fits, a new one, which
+``PiecewiseLinear`` and ``operators.linear_maps`` refuse by name until they are taught it.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssbrepro.models.residual import ResidualUnit
-
 SUPPORTED = (
     "bias-free Conv2d and Linear, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, nested in "
-    "Sequential"
+    "Sequential, and modules that say what they read as (see ssbrepro.models.reading)"
 )
 
 
@@ -86,17 +101,33 @@ Step = Layer | Gate | Pool
 
 @dataclass(frozen=True)
 class Fork:
-    """Where a residual unit begins: what is here goes on, and waits for the unit's :class:`Join`."""
+    """Where a branch begins: what is here goes on, and waits for the branch's :class:`Join`."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Join:
-    """Where a residual unit ends: ``scale`` times what comes is added to what waits."""
+    """Where a branch ends: ``scale`` times what comes is added to what waits."""
 
     name: str
     scale: float
+
+
+@dataclass(frozen=True)
+class Branch:
+    """x + ``scale`` F(x), where F are ``parts`` one after the other; they keep the shape."""
+
+    parts: "Sequence[nn.Module | Branch]"
+    scale: float
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A module of a kind that is not known here and says itself what it is."""
+
+    def reads_as(self) -> Sequence[nn.Module | Branch]:
+        """Known parts that compute the same one after the other, with the module's own weights."""
 
 
 def read_steps(
@@ -105,7 +136,7 @@ def read_steps(
     """A network's steps in their order, and the number of its outputs.
 
     Args:
-        model: Bias-free sequence of supported layers and residual units.
+        model: Bias-free sequence of supported layers, or a module that reads as one.
         input_shape: Of one example.
 
     Raises:
@@ -113,10 +144,18 @@ def read_steps(
     """
     steps: list[Step | Fork | Join] = []
     channels, spatial, flat = _input(input_shape)
+    waiting: list[tuple[int, tuple[int, ...], bool]] = []
     seen: set[int] = set()
-    for name, module in _leaves(model):
+    if not (type(model) is nn.Sequential or isinstance(model, Readable)):
+        kind = type(model).__name__
+        raise ValueError(f"a network of class {kind} is not supported; supported: {SUPPORTED}")
+    for name, module in _leaves(model, ""):
         if isinstance(module, Fork | Join):
             steps.append(module)
+            if isinstance(module, Fork):
+                waiting.append((channels, spatial, flat))
+            elif waiting.pop() != (channels, spatial, flat):
+                raise ValueError(f"{module.name} has a branch that changes the shape of its input")
             continue
         label = _label(name, module)
         if any(id(weight) in seen for weight in module.parameters()):
@@ -156,28 +195,53 @@ def _input(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...], bool]:
 
 
 def _label(name: str, module: nn.Module) -> str:
-    return f"layer {name} ({type(module).__name__})"
+    return " ".join(filter(None, ("layer", name, f"({type(module).__name__})")))
 
 
-def _leaves(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module | Fork | Join]]:
-    """The modules of nested sequences, with their paths; residual units taken apart."""
-    if not isinstance(model, nn.Sequential):
-        kind = type(model).__name__
-        raise ValueError(f"a network of class {kind} is not supported; supported: {SUPPORTED}")
-    # Not named_children(), which passes over a module that is there a second time.
-    for name, module in model._modules.items():
-        assert module is not None
-        if type(module) is nn.Sequential:
-            yield from _leaves(module, f"{path}{name}.")
-        elif isinstance(module, ResidualUnit):
-            label = _label(f"{path}{name}", module)
+_Leaf = tuple[str, nn.Module | Fork | Join]
+
+
+def _leaves(module: nn.Module, path: str) -> Iterator[_Leaf]:
+    """The modules of nested sequences, with their paths; those that describe themselves taken apart."""
+    if type(module) is nn.Sequential:
+        # Not named_children(), which passes over a module that is there a second time.
+        for name, child in module._modules.items():
+            assert child is not None
+            yield from _leaves(child, _within(path, name))
+    elif isinstance(module, Readable):
+        leaves = [*_described(module, module.reads_as(), path)]
+        weights = [
+            w for _, leaf in leaves if isinstance(leaf, nn.Module) for w in leaf.parameters()
+        ]
+        if [*map(id, weights)] != [*map(id, module.parameters())]:
+            raise ValueError(
+                f"{_label(path, module)} reads as parts that do not hold its own weights, each once "
+                "and in their order"
+            )
+        yield from leaves
+    else:
+        yield path, module
+
+
+def _described(
+    module: nn.Module, parts: Sequence[nn.Module | Branch], path: str
+) -> Iterator[_Leaf]:
+    """The leaves of a module's parts; a part that it does not hold itself goes by its path."""
+    label = _label(path, module)
+    names = {id(held): name for name, held in module.named_modules()}
+    for part in parts:
+        if isinstance(part, Branch):
             yield "", Fork(label)
-            for part in ("first", "second"):
-                yield f"{path}{name}.{part}", module.get_submodule(part)
-                yield f"{path}{name}", nn.ReLU()
-            yield "", Join(label, module.branch_scale)
+            yield from _described(module, part.parts, path)
+            yield "", Join(label, part.scale)
+        elif part is module:
+            raise ValueError(f"{label} reads as itself")
         else:
-            yield f"{path}{name}", module
+            yield from _leaves(part, _within(path, names.get(id(part), "")))
+
+
+def _within(path: str, name: str) -> str:
+    return ".".join(filter(None, (path, name)))
 
 
 def _flattens(module: nn.Flatten, label: str, size: int) -> bool:

@@ -57,6 +57,11 @@ class PiecewiseLinear:
         for step in steps:
             if isinstance(step, Fork | Join):
                 raise ValueError(f"{step.name} has a branch; supported: {SUPPORTED}")
+            if not isinstance(step, Step):
+                kind = type(step).__name__
+                raise ValueError(
+                    f"{step.name}: circuits and entries do not support the step {kind}"
+                )
             self.steps.append(step)
         self.input_cells = math.prod(self.input_shape[1:])
         if size != 1 or not self.layers:

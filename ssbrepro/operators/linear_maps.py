@@ -162,13 +162,13 @@ Unweighted = Gates | Selection | Mean
 
 
 class Branches:
-    """What waits, in one sweep through a network, while residual units are passed."""
+    """What waits, in one sweep through a network, while branches are passed."""
 
     def __init__(self) -> None:
         self._waiting: list[Tensor | None] = []
 
     def forward(self, step: Fork | Join, value: Tensor | None) -> Tensor | None:
-        """Through the beginning or the end of a unit; None stands for a tangent of zero."""
+        """Through the beginning or the end of a branch; None stands for a tangent of zero."""
         if isinstance(step, Fork):
             self._waiting.append(value)
             return value
@@ -180,7 +180,7 @@ class Branches:
         return skipped + step.scale * value  # in the module's own order of rounding
 
     def backward(self, step: Fork | Join, signal: Tensor) -> Tensor:
-        """The transpose, from the end of a unit to its beginning."""
+        """The transpose, from the end of a branch to its beginning."""
         if isinstance(step, Join):
             self._waiting.append(signal)
             return step.scale * signal
@@ -190,7 +190,11 @@ class Branches:
 
 
 def linear_map(step: Step | Fork | Join) -> Weighted | Unweighted | Fork | Join:
-    """The map of a step that :func:`ssbrepro.models.reading.read_steps` gives; a branch's ends stay."""
+    """The map of a step that :func:`ssbrepro.models.reading.read_steps` gives; a branch's ends stay.
+
+    Raises:
+        ValueError: Naming the step if Hessian products do not support its kind.
+    """
     match step:
         case Fork() | Join():
             return step
@@ -204,7 +208,7 @@ def linear_map(step: Step | Fork | Join) -> Weighted | Unweighted | Fork | Join:
             return Selection(module)
         case Pool(module=nn.AvgPool2d() as module):
             return Mean(module)
-    raise TypeError(f"no step: {step!r}")
+    raise ValueError(f"{step.name}: Hessian products do not support the step {type(step).__name__}")
 
 
 def _padding(

@@ -1,11 +1,16 @@
 """Networks taken apart: which steps they have, and what is refused by name."""
 
+import copy
+from dataclasses import dataclass
+
 import pytest
 from torch import nn
 
-from ssbrepro.models.reading import Gate, Layer, Pool
+from ssbrepro.models import tracing
+from ssbrepro.models.reading import Branch, Fork, Gate, Join, Layer, Pool, read_steps
 from ssbrepro.models.residual import ResidualUnit
 from ssbrepro.models.tracing import PiecewiseLinear
+from ssbrepro.operators.linear_maps import linear_map
 from tests.oracles.circuits import case, convolution, flattened, linear
 
 
@@ -15,6 +20,88 @@ def test_steps_are_named_and_typed_in_their_order():
     assert names[:3] == ["layer 0 (Conv2d)", "layer 1 (ReLU)", "layer 2 (MaxPool2d)"]
     assert [type(step) for step in taken.steps[:3]] == [Layer, Gate, Pool]
     assert [layer.outputs for layer in taken.layers] == [2, 2, 2, 1]
+
+
+def test_a_residual_unit_is_a_branch_of_two_gated_layers():
+    steps, outputs = read_steps(nn.Sequential(nn.ReLU(), ResidualUnit(2, 0.5)), (2, 3, 3))
+    assert [(type(step), step.name) for step in steps] == [
+        (Gate, "layer 0 (ReLU)"),
+        (Fork, "layer 1 (ResidualUnit)"),
+        (Layer, "layer 1.first (Conv2d)"),
+        (Gate, "layer 1 (ReLU)"),
+        (Layer, "layer 1.second (Conv2d)"),
+        (Gate, "layer 1 (ReLU)"),
+        (Join, "layer 1 (ResidualUnit)"),
+    ]
+    assert steps[-1].scale == 0.5
+    assert outputs == 2 * 3 * 3
+
+
+class Described(nn.Module):
+    """Modules in sequence that read as what a function makes of them."""
+
+    def __init__(self, description, *held):
+        super().__init__()
+        self.held = nn.Sequential(*held)
+        self._description = description
+
+    def forward(self, inputs):
+        return self.held(inputs)
+
+    def reads_as(self):
+        return self._description(self)
+
+
+def test_a_whole_network_may_describe_itself():
+    network = Described(lambda own: [own.held], *linear(3, 2, 1))
+    assert [step.name for step in PiecewiseLinear(network, (3,)).steps] == [
+        "layer held.0 (Linear)",
+        "layer held.1 (ReLU)",
+        "layer held.2 (Linear)",
+    ]
+
+
+MISDESCRIBED = {
+    "another order": (
+        lambda own: [own.held[1], own.held[0]],
+        r"layer 0 \(Described\).*their order",
+    ),
+    "copies": (lambda own: [copy.deepcopy(own.held)], "do not hold its own weights"),
+    "too few": (lambda own: [own.held[0]], "do not hold its own weights"),
+    "twice": (lambda own: [own.held, own.held[1]], "its own weights, each once"),
+    "itself": (lambda own: [own], r"layer 0 \(Described\) reads as itself"),
+    "an unknown part": (lambda own: [own.held, nn.Tanh()], r"layer 0 \(Tanh\) is not supported"),
+    "a branch that widens": (
+        lambda own: [Branch([own.held[0]], 1.0), own.held[1]],
+        r"layer 0 \(Described\) has a branch that changes the shape",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISDESCRIBED)
+def test_a_description_that_cannot_be_is_refused_by_name(name):
+    description, message = MISDESCRIBED[name]
+    with pytest.raises(ValueError, match=message):
+        read_steps(nn.Sequential(Described(description, *linear(3, 4, 3)[::2])), (3,))
+
+
+def test_a_part_goes_by_its_own_name():
+    kind = Described(lambda own: [own.held], nn.Linear(3, 1))
+    with pytest.raises(ValueError, match=r"layer 0.held.0 \(Linear\) has a bias"):
+        PiecewiseLinear(nn.Sequential(kind), (3,))
+
+
+def test_a_step_that_the_probes_have_not_been_taught_is_refused_by_name(monkeypatch):
+    @dataclass
+    class Fold:
+        name: str
+
+    fold = Fold("layer 4 (Origami)")
+    with pytest.raises(ValueError, match=r"4 \(Origami\): Hessian products do not .* step Fold"):
+        linear_map(fold)
+    monkeypatch.setattr(tracing, "read_steps", lambda *_: ([fold], 1))
+    with pytest.raises(ValueError, match=r"4 \(Origami\): circuits and entries do not .* Fold"):
+        PiecewiseLinear(nn.Sequential(), (3,))
 
 
 shared = nn.Linear(3, 3, bias=False)
