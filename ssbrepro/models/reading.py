@@ -35,8 +35,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SUPPORTED = (
-    "bias-free Conv2d and Linear, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, nested in "
-    "Sequential, and modules that say what they read as (see ssbrepro.models.reading)"
+    "bias-free Conv2d and Linear, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), LeakyReLU, Flatten, "
+    "nested in Sequential, and modules that say what they read as (see ssbrepro.models.reading)"
 )
 
 
@@ -75,10 +75,11 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """A ReLU."""
+    """A ReLU, or a leaky one: what is not positive is multiplied by ``leak``, 0 where it is shut."""
 
     name: str
     channels: int
+    leak: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,6 +263,8 @@ def _step(
     cells = math.prod(spatial)
     if type(module) is nn.ReLU:
         return Gate(label, channels), channels, spatial, flat
+    if type(module) is nn.LeakyReLU:
+        return Gate(label, channels, module.negative_slope), channels, spatial, flat
     if type(module) is nn.Linear:
         _require(module.bias is None, label, "has a bias")
         _require(flat, label, "acts on a feature map; put a Flatten before it")

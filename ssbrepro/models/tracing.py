@@ -26,9 +26,9 @@ class Trace(NamedTuple):
     """What examples leave behind on their way through a network.
 
     ``states`` has one entry a step: the input of a layer, (channels, examples, cells); what a gate
-    lets through, booleans of that shape; the cells a max-pool selects, (channels, examples,
-    positions), and None for a mean-pool. ``signals`` are the derivatives of the output by the outputs
-    of each layer, (outputs, examples, positions), and ``outputs`` is (examples,).
+    multiplies by, of that shape, booleans where it does not leak; the cells a max-pool selects,
+    (channels, examples, positions), and None for a mean-pool. ``signals`` are the derivatives of the
+    output by the outputs of each layer, (outputs, examples, positions), and ``outputs`` is (examples,).
     """
 
     states: list[Tensor | None]
@@ -115,7 +115,11 @@ class PiecewiseLinear:
                 current = current.flatten(1)
             return step.module(current), kept
         if isinstance(step, Gate):
-            return torch.relu(current), _channel_first(current.detach() > 0, step.channels)
+            opened = current.detach() > 0
+            if not step.leak:
+                return torch.relu(current), _channel_first(opened, step.channels)
+            factors = torch.ones_like(current).masked_fill_(~opened, step.leak)
+            return current * factors, _channel_first(factors, step.channels)
         pool = step.module
         if isinstance(pool, nn.AvgPool2d):
             return pool(current), None

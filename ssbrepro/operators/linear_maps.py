@@ -99,6 +99,26 @@ class Gates:
         return self.outputs(signal, state)
 
 
+class LeakyGates:
+    """A leaky ReLU; its state are its inputs. Methods as those of :class:`Gates`."""
+
+    def __init__(self, leak: float) -> None:
+        self._leak = leak
+
+    def run(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs, and the state for the other two methods."""
+        return functional.leaky_relu(inputs, self._leak), inputs
+
+    def outputs(self, tangents: Tensor, state: Tensor) -> Tensor:
+        """Tangents at the inputs carried to the outputs."""
+        carried: Tensor = torch.ops.aten.leaky_relu_backward(tangents, state, self._leak, False)
+        return carried
+
+    def to_inputs(self, signal: Tensor, state: Tensor, shape: torch.Size) -> Tensor:
+        """A signal at the outputs carried back to inputs of that shape."""
+        return self.outputs(signal, state)
+
+
 class Selection:
     """A max-pool; its state are the cells it selects. Methods as those of :class:`Gates`."""
 
@@ -158,7 +178,7 @@ class Mean:
         return carried
 
 
-Unweighted = Gates | Selection | Mean
+Unweighted = Gates | LeakyGates | Selection | Mean
 
 
 class Branches:
@@ -202,8 +222,10 @@ def linear_map(step: Step | Fork | Join) -> Weighted | Unweighted | Fork | Join:
             return Convolution(module)
         case Layer():
             return FullyConnected()
-        case Gate():
+        case Gate(leak=0):
             return Gates()
+        case Gate(leak=leak):
+            return LeakyGates(leak)
         case Pool(module=nn.MaxPool2d() as module):
             return Selection(module)
         case Pool(module=nn.AvgPool2d() as module):

@@ -35,7 +35,8 @@ def assert_steps_replay_the_network(network: Case, num_examples: int = 3) -> Non
             torch.testing.assert_close(state, current, **ROUNDING)
             current = torch.einsum("ock,cnkp->onp", step.weight, read(current, step.sources))
         elif isinstance(step, Gate):
-            assert torch.equal(state, current > 0)
+            factors = torch.where(current > 0, torch.ones_like(current), step.leak)
+            assert torch.equal(state.to(current), factors)
             current = current * state
         elif step.selects:
             chosen = current.gather(-1, state)
