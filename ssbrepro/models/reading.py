@@ -8,8 +8,8 @@ no tables and take branches too, between a :class:`Fork` and a :class:`Join`.
 Activations are written channel first, (channels, examples, cells), with the cells of a feature map
 numbered row by row; a unit's number is channel * cells + cell, its place in the flattened map.
 
-To add a layer kind, give its module a method ``reads_as`` that names modules which do the same one
-after the other, in words that are known here: PyTorch's own, :class:`Branch`, modules that describe
+To add a layer kind, give its module a method ``reads_as``: known parts that compute the same, one after
+the other. Known are the modules of PyTorch in ``SUPPORTED``, :class:`Branch`, and modules that describe
 themselves in turn. ::
 
     class MeanOfFour(nn.Module):
@@ -19,15 +19,17 @@ themselves in turn. ::
         def reads_as(self) -> list[nn.Module]:
             return [nn.AvgPool2d(2)]
 
-No other file need know of it. Its weights are held to be the parts', in the same order; that the parts
-compute the same is for its author to test, as ``tests/ssbrepro/test_layer_kinds.py`` does. What these
-words cannot say needs a case in ``_step`` below; and if none of the steps fits, a new one, which
-``PiecewiseLinear`` and ``operators.linear_maps`` refuse by name until they are taught it.
+No other file needs to know of it: probes see layers, gates, pools and branches only. Its weights must be
+those of its parts, in the same order, which is checked; that the parts compute the same is for a test to
+show, as ``tests/ssbrepro/test_layer_kinds.py`` does. What known parts cannot express needs a case in
+``_step`` below; and where none of the steps fits, a new one, which ``PiecewiseLinear`` (for circuits and
+entries) and ``operators.linear_maps`` (for Hessian products) refuse by name until they are taught it.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -128,7 +130,10 @@ class Readable(Protocol):
     """A module of a kind that is not known here and says itself what it is."""
 
     def reads_as(self) -> Sequence[nn.Module | Branch]:
-        """Known parts that compute the same one after the other, with the module's own weights."""
+        """Known parts that compute the same one after the other, with the module's own weights.
+
+        A float32 product decides each gate as the module does only if their roundings agree too.
+        """
 
 
 def read_steps(
@@ -147,7 +152,7 @@ def read_steps(
     channels, spatial, flat = _input(input_shape)
     waiting: list[tuple[int, tuple[int, ...], bool]] = []
     seen: set[int] = set()
-    if not (type(model) is nn.Sequential or isinstance(model, Readable)):
+    if not isinstance(model, nn.Sequential | Readable):
         kind = type(model).__name__
         raise ValueError(f"a network of class {kind} is not supported; supported: {SUPPORTED}")
     for name, module in _leaves(model, ""):
@@ -204,22 +209,20 @@ _Leaf = tuple[str, nn.Module | Fork | Join]
 
 def _leaves(module: nn.Module, path: str) -> Iterator[_Leaf]:
     """The modules of nested sequences, with their paths; those that describe themselves taken apart."""
-    if type(module) is nn.Sequential:
-        # Not named_children(), which passes over a module that is there a second time.
-        for name, child in module._modules.items():
-            assert child is not None
-            yield from _leaves(child, _within(path, name))
-    elif isinstance(module, Readable):
+    if isinstance(module, Readable):
         leaves = [*_described(module, module.reads_as(), path)]
-        weights = [
-            w for _, leaf in leaves if isinstance(leaf, nn.Module) for w in leaf.parameters()
-        ]
-        if [*map(id, weights)] != [*map(id, module.parameters())]:
+        held = [leaf.parameters() for _, leaf in leaves if isinstance(leaf, nn.Module)]
+        if [*map(id, chain(*held))] != [*map(id, module.parameters())]:
             raise ValueError(
                 f"{_label(path, module)} reads as parts that do not hold its own weights, each once "
                 "and in their order"
             )
         yield from leaves
+    elif type(module) is nn.Sequential or (isinstance(module, nn.Sequential) and not path):
+        # Not named_children(), which passes over a module that is there a second time.
+        for name, child in module._modules.items():
+            assert child is not None
+            yield from _leaves(child, _within(path, name))
     else:
         yield path, module
 

@@ -61,6 +61,15 @@ def test_a_whole_network_may_describe_itself():
     ]
 
 
+def test_a_network_may_be_a_class_of_sequences_but_not_a_part_of_it():
+    class Chain(nn.Sequential):
+        pass
+
+    assert len(PiecewiseLinear(Chain(*linear(3, 2, 1)), (3,)).steps) == 3
+    with pytest.raises(ValueError, match=r"layer 0 \(Chain\) is not supported"):
+        PiecewiseLinear(nn.Sequential(Chain(*linear(3, 1))), (3,))
+
+
 MISDESCRIBED = {
     "another order": (
         lambda own: [own.held[1], own.held[0]],
