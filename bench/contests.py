@@ -19,7 +19,7 @@ from bench.peers import Problem
 from bench.timing import Rates, Work, side_by_side
 from ssbrepro.contract import Array
 from ssbrepro.networks import vgg12
-from ssbrepro.piecewise import PiecewiseLinear
+from ssbrepro.networks.tracing import PiecewiseLinear
 from ssbrepro.probes.circuits import sample_circuits
 from ssbrepro.probes.entries import entry_grid, per_example_entries
 from ssbrepro.probes.entries.bootstrap import bootstrap_means

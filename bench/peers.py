@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ssbrepro.contract import Array
-from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear
+from ssbrepro.networks.reading import Gate, Layer
+from ssbrepro.networks.tracing import PiecewiseLinear
 from ssbrepro.probes.circuits.counting import path_counts
 from ssbrepro.probes.operators.autograd import AutogradOperator
 from ssbrepro.training.losses import hinge

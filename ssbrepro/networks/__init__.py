@@ -1,4 +1,4 @@
-"""Bias-free networks on CIFAR-10 images."""
+"""Bias-free networks on images, and what reads and traces any such network."""
 
 from ssbrepro.networks.residual import ResidualUnit, residual_net
 from ssbrepro.networks.vgg import vgg12

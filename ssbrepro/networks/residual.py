@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init  # the default weights would be drawn from the global generator
 
 from ssbrepro.networks.initialisation import he_normal_
+from ssbrepro.networks.reading import Branch
 
 _NUM_GROUPS = 3
 
@@ -30,6 +31,10 @@ class ResidualUnit(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """The input plus its branch, (batch, channels, height, width)."""
         return inputs + self.branch(inputs)
+
+    def reads_as(self) -> list[Branch]:
+        """Its parts, for :mod:`ssbrepro.networks.reading`."""
+        return [Branch([self.first, nn.ReLU(), self.second, nn.ReLU()], self.branch_scale)]
 
 
 def residual_net(

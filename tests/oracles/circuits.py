@@ -44,15 +44,16 @@ class _Edge(NamedTuple):
 
 
 def enumerate_circuits(model: nn.Module, example: Tensor) -> list[Circuit]:
-    """All circuits of a network of Conv2d, Linear, ReLU, pools and Flatten, for one example."""
+    """All circuits of a network of Conv2d, Linear, ReLUs, pools and Flatten, for one example."""
     values = example.flatten().tolist()
     shape = tuple(example.shape)
     paths = {unit: [Circuit((unit,), value, (), (), 1.0)] for unit, value in enumerate(values)}
     first_parameter = 0
     for module in model.modules():
-        if isinstance(module, nn.ReLU):
+        if isinstance(module, nn.ReLU | nn.LeakyReLU):
+            leak = module.negative_slope if isinstance(module, nn.LeakyReLU) else 0.0
             for unit, value in enumerate(values):
-                gate = 1.0 if value > 0 else 0.0
+                gate = 1.0 if value > 0 else leak
                 paths[unit] = [path._replace(factor=path.factor * gate) for path in paths[unit]]
                 values[unit] = value * gate
         elif isinstance(module, nn.Flatten):
@@ -159,6 +160,11 @@ def convolution(inputs: int, outputs: int, kernel=3, **options) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, bias=False, **options)
 
 
+def flattened(*modules: nn.Module, size: int) -> list[nn.Module]:
+    """Modules, and a linear layer from what they put out to one neuron."""
+    return [*modules, nn.Flatten(), *linear(size, 1)]
+
+
 # Modules and shape of an example; few enough circuits to write out.
 ARCHITECTURES = {
     "fully-connected": (lambda: linear(3, 4, 3, 1), (3,)),
@@ -211,6 +217,18 @@ ARCHITECTURES = {
         ],
         (2, 4, 4),
     ),
+    "leaky": (
+        lambda: [
+            convolution(1, 2, 2),
+            nn.LeakyReLU(0.1),
+            nn.MaxPool2d(2, stride=1),
+            nn.Flatten(),
+            *linear(8, 3, 2),
+            nn.LeakyReLU(-0.3),
+            *linear(2, 1),
+        ],
+        (1, 4, 4),
+    ),
 }
 
 
@@ -233,12 +251,17 @@ def cases(draw: st.DrawFn) -> Case:
     channels, height, width = draw(few), draw(st.integers(1, 5)), draw(st.integers(1, 5))
     shape = (channels, height, width)
     modules: list[nn.Module] = []
-    for kind in draw(st.lists(st.sampled_from(["conv", "relu", "max", "mean"]), max_size=4)):
+    for kind in draw(
+        st.lists(st.sampled_from(["conv", "relu", "leaky", "max", "mean"]), max_size=4)
+    ):
         kernel = (draw(st.integers(1, min(2, height))), draw(st.integers(1, min(2, width))))
         padding = tuple(draw(st.integers(0, size // 2)) for size in kernel)
         options = {"stride": draw(st.integers(1, 2)), "padding": padding}
         if kind == "relu":
             modules.append(nn.ReLU())
+            continue
+        if kind == "leaky":
+            modules.append(nn.LeakyReLU(draw(st.sampled_from([-1.0, 0.0, 0.1, 1.5]))))
             continue
         if kind == "conv":
             outputs = draw(few)

@@ -112,6 +112,22 @@ def avg_pooled() -> nn.Sequential:
     )
 
 
+def leaky() -> nn.Sequential:
+    """Leaky gates of either sign, before a max-pool and after a linear layer."""
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, bias=False),
+        nn.LeakyReLU(0.1),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, 5, bias=False),
+        nn.LeakyReLU(-0.3),
+        nn.Linear(5, 4, bias=False),
+        nn.ReLU(),
+        nn.Linear(4, 1, bias=False),
+        nn.Flatten(0),
+    )
+
+
 # Name to builder and the shape of one example.
 NETS: dict[str, tuple[Callable[[], nn.Sequential], tuple[int, ...]]] = {
     "two-layer": (two_layer, (12,)),
@@ -119,6 +135,7 @@ NETS: dict[str, tuple[Callable[[], nn.Sequential], tuple[int, ...]]] = {
     "convolutional": (convolutional, (3, 5, 5)),
     "max-pooled": (max_pooled, (3, 5, 5)),
     "avg-pooled": (avg_pooled, (3, 4, 4)),
+    "leaky": (leaky, (3, 4, 4)),
 }
 
 

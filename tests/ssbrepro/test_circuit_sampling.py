@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 from torch import nn
 
 from ssbrepro.networks import vgg12
-from ssbrepro.piecewise import PiecewiseLinear
+from ssbrepro.networks.tracing import PiecewiseLinear
 from ssbrepro.probes.circuits import sample_circuits, sampling
 from ssbrepro.probes.circuits.perturbations import circuit_values
 from tests.oracles.circuits import (

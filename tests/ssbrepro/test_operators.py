@@ -292,7 +292,7 @@ def shut(dead: Problem) -> Problem:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", sorted({*NETS} - {"leaky"}))  # which no weights shut
 def test_a_network_with_all_gates_shut_has_zero_gradient_and_products(name, backend):
     model, inputs, targets = shut(problem(name))
     assert not model(inputs).any()

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor, nn
 
-from ssbrepro.piecewise import PiecewiseLinear
+from ssbrepro.networks.tracing import PiecewiseLinear
 from ssbrepro.probes.circuits.perturbations import circuit_values
 from ssbrepro.training.losses import hinge
 from tests.oracles.circuits import (

@@ -1,9 +1,9 @@
 """How many circuits a network has, and how many of them are active for an example.
 
 A circuit is a path through one unit a layer; a unit of a feature map is (channel, row, column), and
-paths through padding do not exist. It is active where every ReLU on its way is open and every max-pool
-is passed through the unit it selects. The circuits that end in a unit are those that end in the units
-it reads: one pass through the network counts them all.
+paths through padding do not exist. It is active where every gate on its way is open or leaks and
+every max-pool is passed through the unit it selects. The circuits that end in a unit are those that
+end in the units it reads: one pass through the network counts them all.
 """
 
 import math
@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssbrepro.piecewise import Layer, PiecewiseLinear, Pool, Step, Trace, read
+from ssbrepro.networks.reading import Layer, Pool, Step, read
+from ssbrepro.networks.tracing import PiecewiseLinear, Trace
 
 # Examples run through the network at once; bounds memory only.
 _CHUNK = 64
@@ -111,7 +112,7 @@ def _through(step: Step, counts: Tensor, state: Tensor | None) -> Tensor:
         if step.selects and state is not None:
             return counts.gather(-1, state)
         return read(counts, step.sources).sum(-2)
-    return counts if state is None else counts * state
+    return counts if state is None else counts * (state != 0)
 
 
 def _scaled(counts: Tensor) -> tuple[Tensor, Tensor]:

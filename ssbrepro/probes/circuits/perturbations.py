@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear, Pool
+from ssbrepro.networks.reading import Gate, Layer, Pool
+from ssbrepro.networks.tracing import PiecewiseLinear
 from ssbrepro.probes.circuits.counting import finite_trace
 
 

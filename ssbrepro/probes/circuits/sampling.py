@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear, Pool, read
+from ssbrepro.networks.reading import Gate, Layer, Pool, read
+from ssbrepro.networks.tracing import PiecewiseLinear
 from ssbrepro.probes.circuits.counting import finite_trace, path_counts
 from ssbrepro.probes.circuits.perturbations import multiply_along, take
 
@@ -79,8 +80,12 @@ def sample_circuits(
         )
     states: Sequence[Tensor | None] = finite_trace(network, input[None]).states
     anything: Sequence[Tensor | None] = [None] * len(states)
-    # Gates that draws go by are open for certain; the others are factors.
-    allowed, unknown = (states, anything) if active else (anything, states)
+    # Gates that draws go by are open for certain; the others are factors, and so is what leaks.
+    leaks = [
+        state if isinstance(step, Gate) and step.leak else None
+        for step, state in zip(network.steps, states, strict=True)
+    ]
+    allowed, unknown = (states, leaks) if active else (anything, states)
     tables = _tables(network, allowed)
     choices = torch.tensor([*itertools.combinations(range(num_layers), order)], dtype=torch.int64)
     drawn = _uniform(num_samples, input.device, generator) * len(choices)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssbrepro.piecewise import PiecewiseLinear, Trace
+from ssbrepro.networks.tracing import PiecewiseLinear, Trace
 from ssbrepro.training.losses import Loss
 
 _ACTIVATIONS = 1 << 20  # of the widest layer, of the examples traced at once

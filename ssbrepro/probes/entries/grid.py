@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssbrepro.piecewise import PiecewiseLinear, Trace
+from ssbrepro.networks.tracing import PiecewiseLinear, Trace
 from ssbrepro.probes.entries.examples import contributions
 from ssbrepro.probes.entries.tangents import (
     BUDGET_BYTES,
@@ -24,7 +24,7 @@ from ssbrepro.probes.entries.tangents import (
     tangents_of,
     width,
 )
-from ssbrepro.training.losses import Loss
+from ssbrepro.training.hinge.losses import Loss
 
 
 class _Members(NamedTuple):

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssbrepro.piecewise import PiecewiseLinear, Trace, read
+from ssbrepro.networks.reading import read
+from ssbrepro.networks.tracing import PiecewiseLinear, Trace
 from ssbrepro.probes.entries.examples import contributions
 from ssbrepro.probes.entries.tangents import (
     BUDGET_BYTES,
@@ -30,7 +31,7 @@ from ssbrepro.probes.entries.tangents import (
     tangents_of,
     width,
 )
-from ssbrepro.training.losses import Loss
+from ssbrepro.training.hinge.losses import Loss
 
 
 def per_example_entries(
@@ -47,7 +48,8 @@ def per_example_entries(
     the Hessian of ``loss``. For hinge loss l'' = 0, and examples with margin above 1 have exactly 0.
 
     Args:
-        model: Bias-free sequential network, (batch, ...) to (batch,); see :mod:`ssbrepro.piecewise`.
+        model: Bias-free sequential network, (batch, ...) to (batch,); see
+            :mod:`ssbrepro.networks.reading`.
         loss: Mean over examples of a function of output and target.
         inputs: (examples, ...), of the type and on the device of the weights.
         targets: (examples,).

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssbrepro.piecewise import Gate, Layer, PiecewiseLinear, Pool, Trace, read
+from ssbrepro.networks.reading import Gate, Layer, Pool, read
+from ssbrepro.networks.tracing import PiecewiseLinear, Trace
 
 # Small pieces stay in the processor's cache; a GPU would want them larger.
 BUDGET_BYTES = 1 << 23  # bytes of the largest intermediate; several of them are held at once

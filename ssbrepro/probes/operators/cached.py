@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from ssbrepro.piecewise import Fork, Join, Layer, read_steps
+from ssbrepro.networks.reading import Fork, Join, Layer, read_steps
 from ssbrepro.probes.operators.linear_maps import Branches, Unweighted, Weighted, linear_map
 from ssbrepro.training.losses import Loss
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from ssbrepro.piecewise import Fork, Gate, Join, Layer, Pool, Step
+from ssbrepro.networks.reading import Fork, Gate, Join, Layer, Pool, Step
 
 
 class FullyConnected:
@@ -99,6 +99,26 @@ class Gates:
         return self.outputs(signal, state)
 
 
+class LeakyGates:
+    """A leaky ReLU; its state are its inputs. Methods as those of :class:`Gates`."""
+
+    def __init__(self, leak: float) -> None:
+        self._leak = leak
+
+    def run(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs, and the state for the other two methods."""
+        return functional.leaky_relu(inputs, self._leak), inputs
+
+    def outputs(self, tangents: Tensor, state: Tensor) -> Tensor:
+        """Tangents at the inputs carried to the outputs."""
+        carried: Tensor = torch.ops.aten.leaky_relu_backward(tangents, state, self._leak, False)
+        return carried
+
+    def to_inputs(self, signal: Tensor, state: Tensor, shape: torch.Size) -> Tensor:
+        """A signal at the outputs carried back to inputs of that shape."""
+        return self.outputs(signal, state)
+
+
 class Selection:
     """A max-pool; its state are the cells it selects. Methods as those of :class:`Gates`."""
 
@@ -158,17 +178,17 @@ class Mean:
         return carried
 
 
-Unweighted = Gates | Selection | Mean
+Unweighted = Gates | LeakyGates | Selection | Mean
 
 
 class Branches:
-    """What waits, in one sweep through a network, while residual units are passed."""
+    """What waits, in one sweep through a network, while branches are passed."""
 
     def __init__(self) -> None:
         self._waiting: list[Tensor | None] = []
 
     def forward(self, step: Fork | Join, value: Tensor | None) -> Tensor | None:
-        """Through the beginning or the end of a unit; None stands for a tangent of zero."""
+        """Through the beginning or the end of a branch; None stands for a tangent of zero."""
         if isinstance(step, Fork):
             self._waiting.append(value)
             return value
@@ -180,7 +200,7 @@ class Branches:
         return skipped + step.scale * value  # in the module's own order of rounding
 
     def backward(self, step: Fork | Join, signal: Tensor) -> Tensor:
-        """The transpose, from the end of a unit to its beginning."""
+        """The transpose, from the end of a branch to its beginning."""
         if isinstance(step, Join):
             self._waiting.append(signal)
             return step.scale * signal
@@ -190,7 +210,11 @@ class Branches:
 
 
 def linear_map(step: Step | Fork | Join) -> Weighted | Unweighted | Fork | Join:
-    """The map of a step, as :func:`ssbrepro.piecewise.read_steps` gives it; a branch's ends stay."""
+    """The map of a step that :func:`ssbrepro.networks.reading.read_steps` gives; a branch's ends stay.
+
+    Raises:
+        ValueError: Naming the step if Hessian products do not support its kind.
+    """
     match step:
         case Fork() | Join():
             return step
@@ -198,13 +222,15 @@ def linear_map(step: Step | Fork | Join) -> Weighted | Unweighted | Fork | Join:
             return Convolution(module)
         case Layer():
             return FullyConnected()
-        case Gate():
+        case Gate(leak=0):
             return Gates()
+        case Gate(leak=leak):
+            return LeakyGates(leak)
         case Pool(module=nn.MaxPool2d() as module):
             return Selection(module)
         case Pool(module=nn.AvgPool2d() as module):
             return Mean(module)
-    raise TypeError(f"no step: {step!r}")
+    raise ValueError(f"{step.name}: Hessian products do not support the step {type(step).__name__}")
 
 
 def _padding(

@@ -16,7 +16,8 @@ with lazily():
     import numpy as np
     import torch
 
-    from ssbrepro import piecewise, seeding
+    from ssbrepro import seeding
+    from ssbrepro.networks import tracing
     from ssbrepro.probes.circuits import counting, perturbations, sampling
 
 
@@ -63,7 +64,7 @@ def run(parameters: Parameters, context: Context) -> Result:
     model, example = _active_network(parameters.layer_sizes, context.seed)
     generator = seeding.torch_generator(context.seed, "graph", "circuit")
     circuit = sampling.sample_circuits(model, example, 1, order=2, generator=generator)
-    network = piecewise.PiecewiseLinear(model, example.shape)
+    network = tracing.PiecewiseLinear(model, example.shape)
     values = []
     for order in range(3):
         removed = circuit.layers_removed[:, :order]

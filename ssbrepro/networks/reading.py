@@ -1,28 +1,44 @@
-"""Bias-free piecewise-linear networks, taken apart into layers, gates and pools.
+"""Bias-free piecewise-linear networks, taken apart into layers, gates, pools and branches.
 
 At fixed weights such a network is linear around every example: what a gate lets through and which
 unit a max-pool selects does not change. Counting circuits and differentiating twice are sums over the
 same tables: which cell of its input a kernel slot reads at each output position. Hessian products need
-no tables and take residual units too, between a :class:`Fork` and a :class:`Join`.
+no tables and take branches too, between a :class:`Fork` and a :class:`Join`.
 
 Activations are written channel first, (channels, examples, cells), with the cells of a feature map
 numbered row by row; a unit's number is channel * cells + cell, its place in the flattened map.
+
+To add a layer kind, give its module a method ``reads_as``: known parts that compute the same, one after
+the other. Known are the modules of PyTorch in ``SUPPORTED``, :class:`Branch`, and modules that describe
+themselves in turn. ::
+
+    class MeanOfFour(nn.Module):
+        def forward(self, maps: Tensor) -> Tensor:
+            return maps.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).mean((3, 5))
+
+        def reads_as(self) -> list[nn.Module]:
+            return [nn.AvgPool2d(2)]
+
+No other file needs to know of it: probes see layers, gates, pools and branches only. Its weights must be
+those of its parts, in the same order, which is checked; that the parts compute the same is for a test to
+show, as ``tests/ssbrepro/test_layer_kinds.py`` does. What known parts cannot express needs a case in
+``_step`` below; and where none of the steps fits, a new one, which ``PiecewiseLinear`` (for circuits and
+entries) and ``operators.linear_maps`` (for Hessian products) refuse by name until they are taught it.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import chain
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssbrepro.networks.residual import ResidualUnit
-
-_SUPPORTED = (
-    "bias-free Conv2d and Linear, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, nested in "
-    "Sequential"
+SUPPORTED = (
+    "bias-free Conv2d and Linear, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), LeakyReLU, Flatten, "
+    "nested in Sequential, and modules that say what they read as (see ssbrepro.networks.reading)"
 )
 
 
@@ -61,10 +77,11 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """A ReLU."""
+    """A ReLU, or a leaky one: what is not positive is multiplied by ``leak``, 0 where it is shut."""
 
     name: str
     channels: int
+    leak: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,120 +104,36 @@ Step = Layer | Gate | Pool
 
 @dataclass(frozen=True)
 class Fork:
-    """Where a residual unit begins: what is here goes on, and waits for the unit's :class:`Join`."""
+    """Where a branch begins: what is here goes on, and waits for the branch's :class:`Join`."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Join:
-    """Where a residual unit ends: ``scale`` times what comes is added to what waits."""
+    """Where a branch ends: ``scale`` times what comes is added to what waits."""
 
     name: str
     scale: float
 
 
-class Trace(NamedTuple):
-    """What examples leave behind on their way through a network.
+@dataclass(frozen=True)
+class Branch:
+    """x + ``scale`` F(x), where F are ``parts`` one after the other; they keep the shape."""
 
-    ``states`` has one entry a step: the input of a layer, (channels, examples, cells); what a gate
-    lets through, booleans of that shape; the cells a max-pool selects, (channels, examples,
-    positions), and None for a mean-pool. ``signals`` are the derivatives of the output by the outputs
-    of each layer, (outputs, examples, positions), and ``outputs`` is (examples,).
-    """
-
-    states: list[Tensor | None]
-    signals: list[Tensor]
-    outputs: Tensor
+    parts: "Sequence[nn.Module | Branch]"
+    scale: float
 
 
-class PiecewiseLinear:
-    """A sequential network of supported layers with one output neuron.
+@runtime_checkable
+class Readable(Protocol):
+    """A module of a kind that is not known here and says itself what it is."""
 
-    Attributes:
-        steps: Layers, gates and pools in their order; flattening changes no cell and is none.
-        input_shape: Of one example.
-        input_cells: Cells of an input channel; 1 for a vector of features.
-    """
+    def reads_as(self) -> Sequence[nn.Module | Branch]:
+        """Known parts that compute the same one after the other, with the module's own weights.
 
-    def __init__(self, model: nn.Module, input_shape: Sequence[int]) -> None:
-        """Take the network apart.
-
-        Raises:
-            ValueError: Naming the layer that is not supported, and what is.
+        A float32 product decides each gate as the module does only if their roundings agree too.
         """
-        self.input_shape = tuple(input_shape)
-        self.steps: list[Step] = []
-        steps, size = read_steps(model, self.input_shape)
-        for step in steps:
-            if isinstance(step, Fork | Join):
-                raise ValueError(f"{step.name} has a branch; supported: {_SUPPORTED}")
-            self.steps.append(step)
-        self.input_cells = math.prod(_input(self.input_shape)[1])
-        if size != 1 or not self.layers:
-            raise ValueError(f"the network has {size} outputs; circuits end in one output neuron")
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The steps that hold weights, in the order of the parameters."""
-        return [step for step in self.steps if isinstance(step, Layer)]
-
-    @property
-    def places(self) -> list[int]:
-        """Where the layers stand among the steps."""
-        return [place for place, step in enumerate(self.steps) if isinstance(step, Layer)]
-
-    def trace(self, inputs: Tensor) -> Trace:
-        """Run examples through the network.
-
-        Args:
-            inputs: (examples, *input_shape), of the weights' type.
-        """
-        if tuple(inputs.shape[1:]) != self.input_shape:
-            raise ValueError(f"examples of shape {tuple(inputs.shape[1:])}, not {self.input_shape}")
-        states: list[Tensor | None] = []
-        sums: list[Tensor] = []
-        # The output's derivatives by the layers' outputs need the way between them, nothing before.
-        current = inputs.detach()
-        with torch.enable_grad():
-            for step in self.steps:
-                current, state = self._advance(step, current)
-                states.append(state)
-                if isinstance(step, Layer):
-                    sums.append(current if sums else current.requires_grad_())
-            outputs = current.reshape(len(inputs))
-            signals = torch.autograd.grad(outputs.sum(), sums)
-        return Trace(
-            states,
-            [
-                _channel_first(signal, layer.outputs)
-                for signal, layer in zip(signals, self.layers, strict=True)
-            ],
-            outputs.detach(),
-        )
-
-    @staticmethod
-    def _advance(step: Step, current: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The step's output, and what is kept of it."""
-        if isinstance(step, Layer):
-            kept = _channel_first(current.detach(), step.channels)
-            if isinstance(step.module, nn.Linear):
-                current = current.flatten(1)
-            return step.module(current), kept
-        if isinstance(step, Gate):
-            return torch.relu(current), _channel_first(current.detach() > 0, step.channels)
-        pool = step.module
-        if isinstance(pool, nn.AvgPool2d):
-            return pool(current), None
-        current, selected = functional.max_pool2d(
-            current,
-            _pair(pool.kernel_size),
-            _pair(pool.stride),
-            _pair(pool.padding),
-            _pair(pool.dilation),
-            return_indices=True,
-        )
-        return current, _channel_first(selected, selected.shape[1])
 
 
 def read_steps(
@@ -209,7 +142,7 @@ def read_steps(
     """A network's steps in their order, and the number of its outputs.
 
     Args:
-        model: Bias-free sequence of supported layers and residual units.
+        model: Bias-free sequence of supported layers, or a module that reads as one.
         input_shape: Of one example.
 
     Raises:
@@ -217,10 +150,18 @@ def read_steps(
     """
     steps: list[Step | Fork | Join] = []
     channels, spatial, flat = _input(input_shape)
+    waiting: list[tuple[int, tuple[int, ...], bool]] = []
     seen: set[int] = set()
-    for name, module in _leaves(model):
+    if not isinstance(model, nn.Sequential | Readable):
+        kind = type(model).__name__
+        raise ValueError(f"a network of class {kind} is not supported; supported: {SUPPORTED}")
+    for name, module in _leaves(model, ""):
         if isinstance(module, Fork | Join):
             steps.append(module)
+            if isinstance(module, Fork):
+                waiting.append((channels, spatial, flat))
+            elif waiting.pop() != (channels, spatial, flat):
+                raise ValueError(f"{module.name} has a branch that changes the shape of its input")
             continue
         label = _label(name, module)
         if any(id(weight) in seen for weight in module.parameters()):
@@ -247,11 +188,6 @@ def read(values: Tensor, sources: Tensor) -> Tensor:
     return functional.pad(values, (0, 1))[..., sources]
 
 
-def _channel_first(values: Tensor, channels: int) -> Tensor:
-    """(examples, channels, ...) as (channels, examples, cells)."""
-    return values.reshape(len(values), channels, -1).transpose(0, 1).contiguous()
-
-
 def _input(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...], bool]:
     """Channels of an example, their shape, and whether it is flat."""
     if len(shape) == 1:
@@ -265,28 +201,51 @@ def _input(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...], bool]:
 
 
 def _label(name: str, module: nn.Module) -> str:
-    return f"layer {name} ({type(module).__name__})"
+    return " ".join(filter(None, ("layer", name, f"({type(module).__name__})")))
 
 
-def _leaves(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module | Fork | Join]]:
-    """The modules of nested sequences, with their paths; residual units taken apart."""
-    if not isinstance(model, nn.Sequential):
-        kind = type(model).__name__
-        raise ValueError(f"a network of class {kind} is not supported; supported: {_SUPPORTED}")
-    # Not named_children(), which passes over a module that is there a second time.
-    for name, module in model._modules.items():
-        assert module is not None
-        if type(module) is nn.Sequential:
-            yield from _leaves(module, f"{path}{name}.")
-        elif isinstance(module, ResidualUnit):
-            label = _label(f"{path}{name}", module)
+_Leaf = tuple[str, nn.Module | Fork | Join]
+
+
+def _leaves(module: nn.Module, path: str) -> Iterator[_Leaf]:
+    """The modules of nested sequences, with their paths; those that describe themselves taken apart."""
+    if isinstance(module, Readable):
+        leaves = [*_described(module, module.reads_as(), path)]
+        held = [leaf.parameters() for _, leaf in leaves if isinstance(leaf, nn.Module)]
+        if [*map(id, chain(*held))] != [*map(id, module.parameters())]:
+            raise ValueError(
+                f"{_label(path, module)} reads as parts that do not hold its own weights, each once "
+                "and in their order"
+            )
+        yield from leaves
+    elif type(module) is nn.Sequential or (isinstance(module, nn.Sequential) and not path):
+        # Not named_children(), which passes over a module that is there a second time.
+        for name, child in module._modules.items():
+            assert child is not None
+            yield from _leaves(child, _within(path, name))
+    else:
+        yield path, module
+
+
+def _described(
+    module: nn.Module, parts: Sequence[nn.Module | Branch], path: str
+) -> Iterator[_Leaf]:
+    """The leaves of a module's parts; a part that it does not hold itself goes by its path."""
+    label = _label(path, module)
+    names = {id(held): name for name, held in module.named_modules()}
+    for part in parts:
+        if isinstance(part, Branch):
             yield "", Fork(label)
-            for part in ("first", "second"):
-                yield f"{path}{name}.{part}", module.get_submodule(part)
-                yield f"{path}{name}", nn.ReLU()
-            yield "", Join(label, module.branch_scale)
+            yield from _described(module, part.parts, path)
+            yield "", Join(label, part.scale)
+        elif part is module:
+            raise ValueError(f"{label} reads as itself")
         else:
-            yield f"{path}{name}", module
+            yield from _leaves(part, _within(path, names.get(id(part), "")))
+
+
+def _within(path: str, name: str) -> str:
+    return ".".join(filter(None, (path, name)))
 
 
 def _flattens(module: nn.Flatten, label: str, size: int) -> bool:
@@ -307,6 +266,8 @@ def _step(
     cells = math.prod(spatial)
     if type(module) is nn.ReLU:
         return Gate(label, channels), channels, spatial, flat
+    if type(module) is nn.LeakyReLU:
+        return Gate(label, channels, module.negative_slope), channels, spatial, flat
     if type(module) is nn.Linear:
         _require(module.bias is None, label, "has a bias")
         _require(flat, label, "acts on a feature map; put a Flatten before it")
@@ -347,12 +308,12 @@ def _step(
         _require(module.output_size in (1, (1, 1)), label, "has more than one output a channel")
         whole = nn.AvgPool2d((spatial[0], spatial[1]))
         return _step(label, whole, channels, spatial, flat)
-    raise ValueError(f"{label} is not supported; supported: {_SUPPORTED}")
+    raise ValueError(f"{label} is not supported; supported: {SUPPORTED}")
 
 
 def _require(condition: bool, label: str, problem: str) -> None:
     if not condition:
-        raise ValueError(f"{label} {problem}; supported: {_SUPPORTED}")
+        raise ValueError(f"{label} {problem}; supported: {SUPPORTED}")
 
 
 Pair = int | tuple[int, ...]
