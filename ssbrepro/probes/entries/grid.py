@@ -24,7 +24,7 @@ from ssbrepro.probes.entries.tangents import (
     tangents_of,
     width,
 )
-from ssbrepro.training.hinge.losses import Loss
+from ssbrepro.training.losses import Loss
 
 
 class _Members(NamedTuple):

@@ -31,7 +31,7 @@ from ssbrepro.probes.entries.tangents import (
     tangents_of,
     width,
 )
-from ssbrepro.training.hinge.losses import Loss
+from ssbrepro.training.losses import Loss
 
 
 def per_example_entries(
