@@ -16,17 +16,18 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from repro import completion, output, selection, wording
-from repro.checks import AS_RECORDED, MIN_RUNS, tally
-from repro.console import say, show_not_computable, show_table
+from repro import completion, output, selection
 from repro.errors import Interrupted, ReproError, UsageError
 from repro.execution import LocalProcesses
 from repro.explain import StoredParts
 from repro.library import Library, NotComputableManifest
 from repro.names import NOT_COMPUTABLE, PROFILES, nearest
+from repro.outcome import wording
+from repro.outcome.checks import AS_RECORDED, MIN_RUNS, tally
+from repro.outcome.console import say, show_not_computable, show_table
+from repro.outcome.record import all_runs
+from repro.outcome.references import recorded_runs, recorded_steps, write_references
 from repro.plan import NoPlan, Plan, changed_parts, make_plan
-from repro.record import all_runs
-from repro.references import recorded_runs, recorded_steps, write_references
 from repro.running import Runner, announce, fetch
 from repro.selection import Selected
 from repro.settings import NO_TRACKING, Settings
@@ -290,7 +291,7 @@ def report(
     ] = Path("report.html"),
 ) -> None:
     """Write one self-contained page with the latest run of each figure and profile."""
-    from repro.report import write_report
+    from repro.outcome.report import write_report
 
     settings = Settings.from_environment()
     library = Library(settings.manifests)

@@ -10,16 +10,17 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from repro import files, kernels, wording
-from repro.checks import FAILED, changed_claims, tally
-from repro.console import Screen, say, show_alternative, show_not_computable, show_run
+from repro import files, kernels
 from repro.errors import ReproError, TrackingError
 from repro.execution import Executor, run_plan
 from repro.explain import StoredParts
 from repro.forecast import Forecast
+from repro.outcome import wording
+from repro.outcome.checks import FAILED, changed_claims, tally
+from repro.outcome.console import Screen, say, show_alternative, show_not_computable, show_run
+from repro.outcome.record import Run, all_runs, record_run
+from repro.outcome.references import recorded_steps
 from repro.plan import NoPlan, Plan
-from repro.record import Run, all_runs, record_run
-from repro.references import recorded_steps
 from repro.settings import NO_TRACKING, Settings
 from repro.store import Store
 from repro.transfer import Transfer
@@ -128,7 +129,7 @@ class Runner:
         Raises:
             TrackingError: If MLflow cannot be reached or refuses.
         """
-        from repro.tracking import track
+        from repro.outcome.tracking import track
 
         if self.settings.tracking_uri == NO_TRACKING:
             return

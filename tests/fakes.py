@@ -12,8 +12,8 @@ import pytest
 
 from repro.execution import Report, Task, run_plan
 from repro.library import Library
+from repro.outcome.record import Run, record_run
 from repro.plan import Plan, Step, make_plan
-from repro.record import Run, record_run
 from repro.settings import NO_TRACKING, Settings
 from repro.worker import write_arrays
 from ssbrepro.stages import STAGES
@@ -206,7 +206,7 @@ def recorded(
     plan = plan if alternative is None else plan.with_alternative(alternative)
     outcomes = run_plan(plan, settings, FakeExecutor(), Listener())
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("repro.record.draw", draw_a_pixel)
+        patched.setattr("repro.outcome.record.draw", draw_a_pixel)
         return record_run(plan, outcomes, settings)
 
 

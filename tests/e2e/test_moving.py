@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.record import Run
+from repro.outcome.record import Run
 from tests.e2e.conftest import LIMIT, Workplace, until
 from tests.fakes import BOTH_STAGES, FIGURE, copy_manifests, recorded, settings_below
 

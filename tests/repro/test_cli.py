@@ -68,7 +68,7 @@ def repro(
     monkeypatch.setenv("SSBREPRO_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("repro.record.draw", draw_a_pixel)
+    monkeypatch.setattr("repro.outcome.record.draw", draw_a_pixel)
     monkeypatch.setattr("repro.selection.has_cuda", lambda: False)
     executor = FakeExecutor()
     monkeypatch.setattr(cli, "LocalProcesses", lambda: executor)
@@ -880,7 +880,7 @@ class TestTracking:
             raise TrackingError("MLflow at http://[::1]:1: [/api] is not there")
 
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://[::1]:1")
-        monkeypatch.setattr("repro.tracking.track", dead)
+        monkeypatch.setattr("repro.outcome.tracking.track", dead)
         outcome = repro.call("fig8b", "--profile", "smoke")
         assert outcome.status == 0
         assert "MLflow at http://[::1]:1: [/api] is not there" in outcome.err
@@ -896,7 +896,7 @@ class TestTracking:
         repro.call("fig8b", "--profile", "smoke", "--seed", "1")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
         monkeypatch.setattr(
-            "repro.tracking.track", lambda run, settings: sent.append(run.folder.name)
+            "repro.outcome.tracking.track", lambda run, settings: sent.append(run.folder.name)
         )
         outcome = repro.call("track")
         assert outcome.status == 0

@@ -8,7 +8,7 @@ import pytest
 
 from repro.errors import StoreError
 from repro.library import FigureManifest, Library
-from repro.references import recorded_runs, write_references
+from repro.outcome.references import recorded_runs, write_references
 from tests.fakes import FIGURE, MANIFESTS, copy_manifests
 
 

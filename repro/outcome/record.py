@@ -12,14 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import __version__, files, wording
-from repro.checks import FAILED, NOT_RECORDED, Verdicts, judge, tally
+from repro import __version__, files
 from repro.code import module_digests
-from repro.drawing import draw, plot_module
 from repro.errors import StoreError
 from repro.execution import StepOutcome
+from repro.outcome import wording
+from repro.outcome.checks import FAILED, NOT_RECORDED, Verdicts, judge, tally
+from repro.outcome.drawing import draw, plot_module
+from repro.outcome.references import recorded_runs
 from repro.plan import Plan, library_versions
-from repro.references import recorded_runs
 from repro.settings import Settings
 from repro.store import ARRAYS, Store
 
@@ -85,7 +86,7 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
         "steps": [outcome.step.key for outcome in outcomes],
         "references": references,
         "plot": module_digests(plot_module(plan.manifest.id)),
-        "harness": module_digests("repro.record"),
+        "harness": module_digests("repro.outcome.record"),
     }
     digest = files.canonical_digest(identity)
     name = f"{plan.profile}-seed{plan.seed}-{digest[:12]}"

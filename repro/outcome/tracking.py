@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from repro import files, wording
-from repro.checks import tally
+from repro import files
 from repro.errors import StoreError, TrackingError
-from repro.record import TRACKED, Run
+from repro.outcome import wording
+from repro.outcome.checks import tally
+from repro.outcome.record import TRACKED, Run
 from repro.settings import Settings
 from repro.store import ARRAYS, RESULT
 

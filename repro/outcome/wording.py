@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from repro.checks import MIN_RUNS
+from repro.outcome.checks import MIN_RUNS
 
 
 def number(value: float | None) -> str:

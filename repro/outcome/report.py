@@ -6,10 +6,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from repro import files, wording
-from repro.checks import changed_claims, tally
+from repro import files
 from repro.library import NotComputableManifest
-from repro.record import Run
+from repro.outcome import wording
+from repro.outcome.checks import changed_claims, tally
+from repro.outcome.record import Run
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro.checks import (
+from repro.manifest import Claim, Figure, Identity, Reference
+from repro.outcome.checks import (
     MIN_RUNS,
     ClaimVerdict,
     IdentityVerdict,
@@ -18,7 +19,6 @@ from repro.checks import (
     prediction_interval,
     tally,
 )
-from repro.manifest import Claim, Figure, Identity, Reference
 
 ASYMMETRY, NOISE = "spectrum.asymmetry_max", "spectrum.asymmetry_noise"
 EULER = "spectrum.euler_residual_max"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from repro import record as recording
 from repro.errors import StoreError
 from repro.execution import StepOutcome, run_plan
 from repro.library import Library
+from repro.outcome import record as recording
+from repro.outcome.record import RECORD, TRACKED, VERDICTS, Run, all_runs, record_run
+from repro.outcome.references import write_references
 from repro.plan import Plan, make_plan
-from repro.record import RECORD, TRACKED, VERDICTS, Run, all_runs, record_run
-from repro.references import write_references
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,

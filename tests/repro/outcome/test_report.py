@@ -11,8 +11,8 @@ import pytest
 
 from repro.execution import run_plan
 from repro.library import Library
-from repro.record import Run, record_run
-from repro.report import write_report
+from repro.outcome.record import Run, record_run
+from repro.outcome.report import write_report
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,
@@ -39,7 +39,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def runs(settings: Settings) -> list[Run]:
     runs = []
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("repro.record.draw", draw_a_pixel)
+        patched.setattr("repro.outcome.record.draw", draw_a_pixel)
         for figure_id, seed in ((BOTH_STAGES, 0), (FIGURE, 0), (FIGURE, 1)):
             plan = plan_of(figure_id, seed, manifests=settings.manifests)
             outcomes = run_plan(plan, settings, FakeExecutor(), Listener())
@@ -52,7 +52,7 @@ def alternative(settings: Settings) -> Run:
     plan = plan_of(FIGURE, 1, manifests=settings.manifests).with_alternative("cut_factor=1.0")
     outcomes = run_plan(plan, settings, FakeExecutor(), Listener())
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("repro.record.draw", draw_a_pixel)
+        patched.setattr("repro.outcome.record.draw", draw_a_pixel)
         return record_run(plan, outcomes, settings)
 
 

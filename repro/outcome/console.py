@@ -14,8 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from repro import wording
 from repro.forecast import Forecast
+from repro.outcome import wording
 
 if TYPE_CHECKING:
     from repro.library import NotComputableManifest

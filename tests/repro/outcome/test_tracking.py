@@ -14,9 +14,9 @@ import pytest
 
 from repro import files
 from repro.errors import Interrupted, TrackingError
-from repro.record import TRACKED, Run
+from repro.outcome.record import TRACKED, Run
+from repro.outcome.tracking import track
 from repro.settings import Settings
-from repro.tracking import track
 from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
@@ -169,7 +169,7 @@ def test_what_broke_off_half_way_is_completed(
         raise ConnectionError("gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr("repro.tracking._log_step", breaks)
+        patched.setattr("repro.outcome.tracking._log_step", breaks)
         with pytest.raises(TrackingError, match="gone"):
             track(run, tracked.settings)
     assert not (run.folder / TRACKED).exists()
@@ -219,7 +219,7 @@ def test_ctrl_c_while_sending_is_no_matter_of_tracking(
         raise ending
 
     run = recorded(tracked.settings, FIGURE, seed=7)
-    monkeypatch.setattr("repro.tracking._send", interrupted)
+    monkeypatch.setattr("repro.outcome.tracking._send", interrupted)
     with pytest.raises(type(ending)):
         track(run, tracked.settings)
 
@@ -252,7 +252,7 @@ class TestMoving:
     def test_what_was_sent_is_known_in_a_copy(
         self, moved: Tracked, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("repro.tracking._send", None)
+        monkeypatch.setattr("repro.outcome.tracking._send", None)
         assert track(moved.run, moved.settings) == moved.run_id
 
     def test_a_copy_leaves_the_original_alone(self, tracked: Tracked, moved: Tracked) -> None:
@@ -274,7 +274,7 @@ class TestMoving:
         assert track(moved.run, moved.settings) == moved.run_id
         # As is every record where the database has been deleted.
         (moved.settings.home / "mlflow.db").unlink()
-        monkeypatch.setattr("repro.tracking._send", lambda run, settings: "anew")
+        monkeypatch.setattr("repro.outcome.tracking._send", lambda run, settings: "anew")
         assert track(moved.run, moved.settings) == "anew"
 
     def test_a_home_of_version_0_1_becomes_movable(self, moved: Tracked) -> None:

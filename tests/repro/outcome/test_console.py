@@ -7,11 +7,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from repro.console import Screen, show_alternative, show_not_computable, show_run, show_table
 from repro.forecast import Forecast
 from repro.library import FigureManifest, Library
+from repro.outcome.console import (
+    Screen,
+    show_alternative,
+    show_not_computable,
+    show_run,
+    show_table,
+)
+from repro.outcome.wording import about, dependence, without_end, without_middle
 from repro.plan import Step
-from repro.wording import about, dependence, without_end, without_middle
 from tests.fakes import MANIFESTS, plan_of
 
 LONG = "/a/path/" + "that/is/much/longer/than/eighty/columns/" * 4 + "file"
@@ -66,7 +72,7 @@ def test_lines_say_how_far_the_whole_command_is(
     step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr("repro.console.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("repro.outcome.console.time.monotonic", lambda: clock[0])
     shown, text = console()
     message = {"done": 1, "total": 2, "activity": "learning"}
     with Screen(shown, Forecast({step.key: 200.0, "another": 200.0})) as screen:
