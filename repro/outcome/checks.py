@@ -9,138 +9,32 @@ two answers to two questions; a missing value is never a yes.
 
 import math
 import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
+from repro.outcome.verdicts import (
+    ClaimVerdict,
+    ClaimWord,
+    IdentityVerdict,
+    ReferenceVerdict,
+    ReferenceWord,
+    Verdicts,
+)
 from ssbrepro.stages import STAGES
 
 if TYPE_CHECKING:
     from repro.manifest import Claim, Figure, Identity, Reference
+    from repro.outcome.references import RecordedRun
 
 MIN_RUNS = 3  # below, a spread says next to nothing: the t factor for two runs is 12.7
 _LEVEL = 0.95
-
-# What the paper says of the world, as far as this run can tell.
-CLAIM_VERDICTS = ("supported", "not supported", "inconclusive")
-# What the artifact does, against its recorded runs. A run whose exact identities do not hold counts as
-# no measurement.
-AS_RECORDED, CHANGED, NOT_RECORDED, FAILED = "as recorded", "changed", "not recorded", "failed"
-
-
-@dataclass(frozen=True)
-class IdentityVerdict:
-    """Whether an exact identity held: ``holds`` or ``violated``."""
-
-    id: str
-    metric: str
-    value: float | None
-    bound: float
-    verdict: str
-
-
-@dataclass(frozen=True)
-class ClaimVerdict:
-    """What became of a claim, and which verdicts the recorded runs gave."""
-
-    id: str
-    statement: str
-    metric: str
-    value: float | None
-    relation: str  # "at_most" or "at_least"
-    bound: float
-    verdict: str
-    reason: str
-    recorded: tuple[str, ...]
-
-    @property
-    def changed(self) -> bool:
-        """Whether there are recorded runs and none came to this; to measure nothing is a change."""
-        return bool(self.recorded) and (self.value is None or self.verdict not in self.recorded)
-
-
-@dataclass(frozen=True)
-class ReferenceVerdict:
-    """Where a number stands against the recorded runs."""
-
-    metric: str
-    value: float | None
-    low: float | None
-    high: float | None
-    runs: int
-    verdict: str
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """All verdicts of one figure."""
-
-    identities: tuple[IdentityVerdict, ...]
-    claims: tuple[ClaimVerdict, ...]
-    references: tuple[ReferenceVerdict, ...]
-
-    @property
-    def violations(self) -> list[str]:
-        """The exact identities that do not hold, one line each."""
-        return [
-            f"identity {one.id}: {one.verdict}" for one in self.identities if one.verdict != "holds"
-        ]
-
-    @property
-    def failures(self) -> list[str]:
-        """Every check that failed, one line each: these make the exit status 1.
-
-        A claim whose verdict recorded runs share is none, whatever the verdict; without any, one that
-        is not supported is.
-        """
-        claims = []
-        for one in self.claims:
-            if one.value is None:
-                claims.append(f"claim {one.id}: {one.reason}")
-            elif one.changed:
-                claims.append(
-                    f"claim {one.id}: {one.verdict}, recorded: {' or '.join(one.recorded)}"
-                )
-            elif not one.recorded and one.verdict == "not supported":
-                claims.append(f"claim {one.id}: not supported, and nothing is recorded")
-        references = [
-            f"{one.metric}: {one.verdict}" if one.verdict == "missing"
-            else f"{one.metric}: {one.verdict} what recorded runs make expect"
-            for one in self.references
-            if one.verdict in ("outside", "missing")
-        ]  # fmt: skip
-        return [*self.violations, *claims, *references]
-
-    @property
-    def status(self) -> str:
-        """What the artifact does: ``as recorded``, ``changed``, ``not recorded`` or ``failed``."""
-        if self.violations:
-            return FAILED
-        compared = [one for one in self.references if one.runs]
-        if any(one.verdict in ("outside", "missing") for one in compared) or any(
-            one.changed for one in self.claims
-        ):
-            return CHANGED
-        known = all(one.verdict == "within" for one in self.references) and all(
-            one.recorded for one in self.claims
-        )
-        return AS_RECORDED if known else NOT_RECORDED
-
-    def as_data(self) -> dict[str, list[dict[str, Any]]]:
-        """Plain data for the record and ``--json``."""
-        return {
-            "identities": [asdict(verdict) for verdict in self.identities],
-            "claims": [asdict(verdict) for verdict in self.claims],
-            "references": [asdict(verdict) for verdict in self.references],
-        }
 
 
 def judge(
     figure: "Figure",
     metrics: Mapping[str, float],
     missing: Mapping[str, str],
-    recorded_runs: Sequence[Mapping[str, Any]],
+    recorded_runs: Sequence["RecordedRun"],
 ) -> Verdicts:
     """All verdicts of a run.
 
@@ -148,7 +42,7 @@ def judge(
         figure: The manifest with the bounds.
         metrics: Measured numbers, "stage.number".
         missing: Why others could not be measured.
-        recorded_runs: Recorded runs of this figure and profile, each with ``metrics`` and ``claims``.
+        recorded_runs: Recorded runs of this figure and profile.
     """
     identities = tuple(_identity(identity, metrics) for identity in figure.identities)
     sound = all(identity.verdict == "holds" for identity in identities)
@@ -163,20 +57,6 @@ def judge(
             for reference in figure.references
         ),
     )
-
-
-def tally(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """How many claims came to each verdict."""
-    counts = Counter(claim["verdict"] for claim in claims)
-    return {verdict: counts[verdict] for verdict in CLAIM_VERDICTS}
-
-
-def changed_claims(
-    declared: Sequence[Mapping[str, Any]], alternative: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    """Ids of the claims whose verdict is another one in a second run of the same figure."""
-    pairs = zip(declared, alternative, strict=True)
-    return [one["id"] for one, other in pairs if one["verdict"] != other["verdict"]]
 
 
 def prediction_interval(
@@ -211,8 +91,9 @@ def _identity(identity: "Identity", metrics: Mapping[str, float]) -> IdentityVer
     value = metrics.get(identity.metric)
     # With H zero at every checkpoint there is nothing to violate; the claims then go missing.
     holds = value is not None and value <= identity.at_most
-    verdict = "holds" if holds else "violated"
-    return IdentityVerdict(identity.id, identity.metric, value, identity.at_most, verdict)
+    return IdentityVerdict(
+        identity.id, identity.metric, value, identity.at_most, "holds" if holds else "violated"
+    )
 
 
 def _claim(
@@ -220,13 +101,16 @@ def _claim(
     metrics: Mapping[str, float],
     missing: Mapping[str, str],
     sound: bool,
-    recorded: tuple[str, ...],
+    recorded: tuple[ClaimWord, ...],
 ) -> ClaimVerdict:
     value = metrics.get(claim.metric)
-    relation = "at_most" if claim.at_most is not None else "at_least"
+    relation: Literal["at_most", "at_least"] = (
+        "at_most" if claim.at_most is not None else "at_least"
+    )
     bound = claim.at_most if claim.at_most is not None else claim.at_least
     assert bound is not None
     noise = None if claim.noise is None else metrics.get(claim.noise)
+    verdict: ClaimWord
     reason = ""
     if value is None:
         verdict = "inconclusive"
@@ -246,24 +130,23 @@ def _claim(
     )
 
 
-def _recorded_verdicts(claim_id: str, runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    verdicts = {run["claims"][claim_id] for run in runs if claim_id in run["claims"]}
+def _recorded_verdicts(claim_id: str, runs: Sequence["RecordedRun"]) -> tuple[ClaimWord, ...]:
+    verdicts = {run.claims[claim_id] for run in runs if claim_id in run.claims}
     return tuple(sorted(verdicts))
 
 
 def _reference(
     reference: "Reference",
     metrics: Mapping[str, float],
-    runs: Sequence[Mapping[str, Any]],
+    runs: Sequence["RecordedRun"],
     together: int,
 ) -> ReferenceVerdict:
     value = metrics.get(reference.metric)
-    recorded = [
-        run["metrics"][reference.metric] for run in runs if reference.metric in run["metrics"]
-    ]
+    recorded = [run.metrics[reference.metric] for run in runs if reference.metric in run.metrics]
     low = high = None
     if len(recorded) >= MIN_RUNS:
         low, high = prediction_interval(recorded, reference.resolution, together)
+    verdict: ReferenceWord
     if value is None:
         verdict = "missing"
     elif low is None or high is None:
@@ -273,5 +156,5 @@ def _reference(
         # The interval is as symmetric as t; the number need not be.
         stage, _, number = reference.metric.partition(".")
         domain = STAGES[stage].numbers[number]
-        low, high = max(low, domain.low), min(high, domain.high)
+        low, high = max(low, float(domain.low)), min(high, float(domain.high))
     return ReferenceVerdict(reference.metric, value, low, high, len(recorded), verdict)

@@ -22,8 +22,8 @@ from filelock import FileLock
 from repro import files
 from repro.errors import StoreError, TrackingError
 from repro.outcome import wording
-from repro.outcome.checks import tally
-from repro.outcome.record import TRACKED, Run
+from repro.outcome.record import TRACKED, Curve, RanStep, Record, Run
+from repro.outcome.verdicts import tally
 from repro.settings import Settings
 from repro.store import ARRAYS, RESULT
 
@@ -159,48 +159,44 @@ def _make_movable(database: Path) -> None:
 
 def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
     record = run.record
-    found = client.get_experiment_by_name(record["id"])
+    found = client.get_experiment_by_name(record.id)
     if found is not None:
         experiment = found.experiment_id
     else:
-        location = None if artifact_root is None else f"{artifact_root}{record['id']}"
+        location = None if artifact_root is None else f"{artifact_root}{record.id}"
         experiment = client.create_experiment(
-            record["id"], artifact_location=location, tags={"mlflow.experimentKind": _TRAINING}
+            record.id, artifact_location=location, tags={"mlflow.experimentKind": _TRAINING}
         )
-    changed = "" if run.alternative is None else f", {run.alternative}"
+    changed = "" if record.alternative is None else f", {record.alternative}"
     parent = _run(
         client,
         experiment,
-        record["digest"],
-        f"{record['profile']} seed {record['seed']}{changed}",
-        _milliseconds(record) - int(1000 * sum(step["seconds"] for step in record["steps"])),
+        record.digest,
+        f"{record.profile} seed {record.seed}{changed}",
+        _milliseconds(record) - int(1000 * sum(step.seconds for step in record.steps)),
     )
     _describe(
         client,
         parent,
         record,
-        parameters={
-            "profile": record["profile"],
-            "seed": record["seed"],
-            "device": record["device"],
-        },
-        metrics={name.replace("/", "."): value for name, value in record["metrics"].items()},
+        parameters={"profile": record.profile, "seed": record.seed, "device": record.device},
+        metrics={name.replace("/", "."): value for name, value in record.metrics.items()},
         tags={
-            "figure": record["id"],
-            "profile": record["profile"],
-            "alternative": run.alternative or "none",
-            "verdict": wording.claims(tally(record["claims"])),
-            "status": record["status"],
-            "manifest_sha256": files.canonical_digest(record["manifest"]),
-            "image_digest": record["machine"]["image"] or "none",
+            "figure": record.id,
+            "profile": record.profile,
+            "alternative": record.alternative or "none",
+            "verdict": wording.claims(tally(record.claims)),
+            "status": record.status,
+            "manifest_sha256": files.canonical_digest(record.manifest),
+            "image_digest": record.machine.image or "none",
             "mlflow.note.content": _note(record),
-            **{f"claim.{claim['id']}": claim["verdict"] for claim in record["claims"]},
+            **{f"claim.{claim.id}": claim.verdict for claim in record.claims},
         },
     )
-    for name in record["files"]:
+    for name in record.files:
         client.log_artifact(parent.info.run_id, str(run.folder / name))
-    client.log_dict(parent.info.run_id, record["manifest"], "manifest.json")
-    for step in record["steps"]:
+    client.log_dict(parent.info.run_id, dict(record.manifest), "manifest.json")
+    for step in record.steps:
         _log_step(client, experiment, parent.info.run_id, run, step)
     client.set_terminated(parent.info.run_id, "FINISHED", _milliseconds(record))
     return str(parent.info.run_id)
@@ -211,36 +207,36 @@ def _log_step(
     experiment: str,
     parent_id: str,
     run: Run,
-    step: Mapping[str, Any],
+    step: RanStep,
 ) -> None:
-    record, stage = run.record, step["stage"]
-    started = _milliseconds(record) - int(1000 * step["seconds"])
-    child = _run(client, experiment, f"{record['digest']}/{stage}", stage, started, parent_id)
-    origins = record["manifest"]["stages"][stage]
+    record, stage = run.record, step.stage
+    started = _milliseconds(record) - int(1000 * step.seconds)
+    child = _run(client, experiment, f"{record.digest}/{stage}", stage, started, parent_id)
+    origins = record.declared().stages[stage]
     own = f"{stage}."
     _describe(
         client,
         child,
         record,
-        parameters={name: json.dumps(origin["value"]) for name, origin in origins.items()},
+        parameters={name: json.dumps(origin.value) for name, origin in origins.items()},
         metrics={
             name.removeprefix(own): value
-            for name, value in record["metrics"].items()
+            for name, value in record.metrics.items()
             if name.startswith(own)
         }
-        | {"seconds": step["seconds"], "peak_memory_bytes": step["peak_memory_bytes"]},
+        | {"seconds": step.seconds, "peak_memory_bytes": step.peak_memory_bytes},
         tags={
-            "figure": record["id"],
-            "profile": record["profile"],
-            "key": step["key"],
+            "figure": record.id,
+            "profile": record.profile,
+            "key": step.key,
             **{
-                f"origin.{name}": f"{origin['provenance']}: {origin.get('where') or origin['why']}"
+                f"origin.{name}": f"{origin.provenance}: {origin.reason}"
                 for name, origin in origins.items()
             },
         },
         series={
             name.removeprefix(own): curve
-            for name, curve in record["series"].items()
+            for name, curve in record.series.items()
             if name.startswith(own)
         },
     )
@@ -249,7 +245,7 @@ def _log_step(
     if (folder / ARRAYS).stat().st_size <= _MAX_UPLOAD_BYTES:
         client.log_artifact(run_id, str(folder / ARRAYS))
     else:
-        pointer = {"key": step["key"], "sha256": step["digests"][ARRAYS]}
+        pointer = {"key": step.key, "sha256": step.digests[ARRAYS]}
         client.log_dict(run_id, pointer, "arrays.pointer.json")
     client.set_terminated(run_id, "FINISHED", _milliseconds(record))
 
@@ -275,11 +271,11 @@ def _run(
 def _describe(
     client: "MlflowClient",
     run: "MlflowRun",
-    record: Mapping[str, Any],
+    record: Record,
     parameters: Mapping[str, Any],
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
-    series: Mapping[str, Mapping[str, list[float]]] | None = None,
+    series: Mapping[str, Curve] | None = None,
 ) -> None:
     """Parameters, tags, metrics and curves, in requests within MLflow's limits."""
     from mlflow.entities import Metric, Param, RunTag
@@ -292,31 +288,26 @@ def _describe(
         tags=[RunTag(name, text) for name, text in tags.items()],
     )
     for name, curve in (series or {}).items():  # at most some 300 points each
-        points = zip(curve["epochs"], curve["values"], strict=True)
+        points = zip(curve.epochs, curve.values, strict=True)
         client.log_batch(
             run.info.run_id,
             metrics=[Metric(name, value, when, int(epoch)) for epoch, value in points],
         )
 
 
-def _note(record: Mapping[str, Any]) -> str:
+def _note(record: Record) -> str:
     """What MLflow's page of the run says first: the title and a table of the claims."""
     rows = [
-        f"**{record['title']}**",
+        f"**{record.title}**",
         "",
         "| claim | measured | bound | verdict |",
         "|---|---|---|---|",
     ]
-    for claim in record["claims"]:
-        cells = (
-            claim["id"],
-            wording.number(claim["value"]),
-            wording.bound(claim),
-            claim["verdict"],
-        )
+    for claim in record.claims:
+        cells = (claim.id, wording.number(claim.value), wording.bound(claim), claim.verdict)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def _milliseconds(record: Mapping[str, Any]) -> int:
-    return int(datetime.datetime.fromisoformat(record["recorded_at"]).timestamp() * 1000)
+def _milliseconds(record: Record) -> int:
+    return int(datetime.datetime.fromisoformat(record.recorded_at).timestamp() * 1000)

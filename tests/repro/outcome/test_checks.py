@@ -2,21 +2,25 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from repro.manifest import Claim, Figure, Identity, Reference
-from repro.outcome.checks import (
-    MIN_RUNS,
+from repro.outcome import verdicts as words
+from repro.outcome.checks import MIN_RUNS, judge, prediction_interval
+from repro.outcome.record import Machine
+from repro.outcome.references import RecordedRun
+from repro.outcome.verdicts import (
     ClaimVerdict,
     IdentityVerdict,
     ReferenceVerdict,
+    Severity,
     Verdicts,
     changed_claims,
-    judge,
-    prediction_interval,
+    severity,
     tally,
 )
 
@@ -36,8 +40,21 @@ def figure(**parts: Any) -> Figure:
     return Figure(schema_version=1, kind="figure", title="t", caption="c", **parts)
 
 
-def runs(*values: float, claims: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    return [{"metrics": {ASYMMETRY: value}, "claims": dict(claims or {})} for value in values]
+def run(metrics: Mapping[str, float], claims: Mapping[str, Any] | None = None) -> RecordedRun:
+    return RecordedRun(
+        seed=0,
+        recorded_at="2026-01-02T03:04:05+00:00",
+        device="cpu",
+        versions={},
+        machine=Machine("x86_64", "Linux", 2, None),
+        metrics=metrics,
+        claims=claims or {},
+        steps=(),
+    )
+
+
+def runs(*values: float, claims: Mapping[str, Any] | None = None) -> list[RecordedRun]:
+    return [run({ASYMMETRY: value}, claims) for value in values]
 
 
 def claim_verdict(claim: Claim, metrics: Mapping[str, float], **parts: Any) -> ClaimVerdict:
@@ -45,7 +62,7 @@ def claim_verdict(claim: Claim, metrics: Mapping[str, float], **parts: Any) -> C
     return verdict
 
 
-def reference_verdict(metrics: Mapping[str, float], recorded: list[dict[str, Any]]) -> str:
+def reference_verdict(metrics: Mapping[str, float], recorded: list[RecordedRun]) -> str:
     (verdict,) = judge(figure(references=(REFERENCE,)), metrics, {}, recorded).references
     return verdict.verdict
 
@@ -150,7 +167,7 @@ def test_references() -> None:
     for few in range(MIN_RUNS):
         assert reference_verdict({ASYMMETRY: 1.0}, runs(*[1.0] * few)) == "no tolerance"
     # Runs that could not measure it say nothing about its spread.
-    without = [{"metrics": {}, "claims": {}}, *runs(1.0, 1.0)]
+    without = [run({}), *runs(1.0, 1.0)]
     assert reference_verdict({ASYMMETRY: 1.0}, without) == "no tolerance"
 
 
@@ -247,18 +264,19 @@ def test_status(parts: dict[str, Any], status: str, failures: int) -> None:
 
 
 def test_claims_are_counted_by_verdict() -> None:
-    claims = [{"verdict": verdict} for verdict in ("inconclusive", "supported", "inconclusive")]
+    claims = [verdicts(claim).claims[0] for claim in ("inconclusive", "supported", "inconclusive")]
     assert tally(claims) == {"supported": 1, "not supported": 0, "inconclusive": 2}
 
 
 def test_an_interval_stays_where_its_number_can_be() -> None:
     shares = [0.9, 1.0, 0.95, 0.99]
-    recorded = [{"metrics": {ACCURACY: share}, "claims": {}} for share in shares]
+    recorded = [run({ACCURACY: share}) for share in shares]
     reference = Reference(metric=ACCURACY, resolution=0.01, why="a hundredth")
     (verdict,) = judge(figure(references=(reference,)), {ACCURACY: 0.97}, {}, recorded).references
     low, high = prediction_interval(shares, 0.01)
     assert high > 1
     assert (verdict.low, verdict.high, verdict.verdict) == (low, 1.0, "within")
+    assert isinstance(verdict.high, float)  # as when it is read back
 
 
 def test_recorded_verdicts_are_collected_over_runs() -> None:
@@ -272,24 +290,31 @@ def test_recorded_verdicts_are_collected_over_runs() -> None:
     assert not claim.changed
 
 
-def test_verdicts_as_data_keep_everything() -> None:
-    data = verdicts().as_data()
-    assert {kind: [sorted(entry) for entry in entries] for kind, entries in data.items()} == {
-        "identities": [["bound", "id", "metric", "value", "verdict"]],
-        "claims": [
-            ["bound", "id", "metric", "reason", "recorded", "relation", "statement", "value",
-             "verdict"]
-        ],
-        "references": [["high", "low", "metric", "runs", "value", "verdict"]],
-    }  # fmt: skip
+@pytest.mark.parametrize(
+    "kind", [words.ClaimWord, words.IdentityWord, words.ReferenceWord, words.Status]
+)
+def test_every_word_says_how_grave_it_is(kind: Any) -> None:
+    for word in get_args(kind):
+        assert word in words._SEVERITIES
+
+
+def test_only_a_supported_paper_is_good_and_only_the_artifact_at_fault() -> None:
+    grave: dict[Severity, set[str]] = {}
+    for word in words._SEVERITIES:
+        grave.setdefault(severity(word), set()).add(word)
+    assert grave[Severity.SUPPORTS] == {"supported", "ok"}
+    assert grave[Severity.AGAINST] == {"not supported"}
+    assert grave[Severity.FAULT] == {"violated", "outside", "missing", "changed", "failed"}
+    assert severity("stored") is Severity.PLAIN
 
 
 def test_changed_claims_are_those_whose_verdict_is_another_one() -> None:
-    declared = [{"id": name, "verdict": "supported", "value": 1.0} for name in "abc"]
+    (claim,) = verdicts().claims
+    declared = [replace(claim, id=name) for name in "abc"]
     other = [
-        declared[0] | {"value": 2.0},
-        declared[1] | {"verdict": "inconclusive"},
-        declared[2] | {"verdict": "not supported"},
+        replace(declared[0], value=2.0),
+        replace(declared[1], verdict="inconclusive"),
+        replace(declared[2], verdict="not supported"),
     ]
-    assert changed_claims(declared, other) == ["b", "c"]
-    assert changed_claims(declared, declared) == []
+    assert changed_claims(declared, other) == ("b", "c")
+    assert changed_claims(declared, declared) == ()

@@ -10,15 +10,17 @@ from rich.console import Console
 from repro.forecast import Forecast
 from repro.library import FigureManifest, Library
 from repro.outcome.console import (
-    Screen,
     show_alternative,
     show_not_computable,
     show_run,
     show_table,
 )
+from repro.outcome.record import Record
+from repro.outcome.screen import Screen
+from repro.outcome.verdicts import ClaimWord, IdentityVerdict, ReferenceVerdict
 from repro.outcome.wording import about, dependence, without_end, without_middle
 from repro.plan import Step
-from tests.fakes import MANIFESTS, plan_of
+from tests.fakes import CLAIM, MANIFESTS, plan_of, record_of
 
 LONG = "/a/path/" + "that/is/much/longer/than/eighty/columns/" * 4 + "file"
 
@@ -72,7 +74,7 @@ def test_lines_say_how_far_the_whole_command_is(
     step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr("repro.outcome.console.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("repro.outcome.screen.time.monotonic", lambda: clock[0])
     shown, text = console()
     message = {"done": 1, "total": 2, "activity": "learning"}
     with Screen(shown, Forecast({step.key: 200.0, "another": 200.0})) as screen:
@@ -91,29 +93,26 @@ def test_what_is_said_is_not_markup_and_its_paths_stay_whole(step: Step) -> None
     assert text.getvalue() == f"  [bold]{LONG}[/nothing]\n"
 
 
-def entry(**changes: Any) -> dict[str, Any]:
-    claim = {
-        "id": "zero-loss", "value": 0.5, "relation": "at_most", "bound": 0.1,
-        "verdict": "not supported", "reason": "", "recorded": ("supported",),
-    }  # fmt: skip
-    return {
-        "id": "li2022/fig8b",
-        "profile": "smoke",
+EULER = IdentityVerdict("euler", "spectrum.euler_residual_max", 1e-7, 1e-4, "holds")
+VIOLATED = replace(EULER, value=1e-2, verdict="violated")
+AGAINST = replace(CLAIM, verdict="not supported")
+
+
+def shown_record(**changes: Any) -> Record:
+    """A figure that changed: a claim that is not supported, and a number that is missing."""
+    changed: dict[str, Any] = {
         "status": "changed",
-        "failures": ["claim zero-loss: not supported, recorded: supported"],
-        "verdicts": {"supported": 0, "not supported": 1, "inconclusive": 0},
-        "claims": [claim],
-        "identities": [{"id": "euler", "value": 1e-7, "bound": 1e-4, "verdict": "holds"}],
-        "references": [
-            {"metric": "training.final_loss", "value": None, "low": 0.1, "high": 0.2, "runs": 3,
-             "verdict": "missing"}
-        ],
-    } | changes  # fmt: skip
+        "failures": ("claim zero-loss: not supported, recorded: supported",),
+        "claims": (AGAINST,),
+        "identities": (EULER,),
+        "references": (ReferenceVerdict("training.final_loss", None, 0.1, 0.2, 3, "missing"),),
+    }
+    return record_of(**changed | changes)
 
 
 def test_verdicts_are_shown_with_their_reasons() -> None:
     shown, text = console()
-    show_run(shown, entry())
+    show_run(shown, shown_record())
     words = " ".join(text.getvalue().split())
     assert "li2022/fig8b at smoke: 1 not supported; changed" in words
     assert "check failed: claim zero-loss: not supported, recorded: supported" in words
@@ -124,26 +123,22 @@ def test_verdicts_are_shown_with_their_reasons() -> None:
 
 def test_violated_and_unmeasured_identities_are_shown() -> None:
     shown, text = console()
-    identities = [
-        {"id": "euler", "value": 1e-2, "bound": 1e-4, "verdict": "violated"},
-        {"id": "symmetry", "value": None, "bound": 1e-4, "verdict": "violated"},
-    ]
-    show_run(shown, entry(identities=identities, claims=[], references=[]))
+    identities = (VIOLATED, replace(VIOLATED, id="symmetry", value=None))
+    show_run(shown, shown_record(identities=identities, claims=(), references=()))
     words = " ".join(text.getvalue().split())
     assert "euler 0.01 ≤ 0.0001 violated" in words
     assert "symmetry missing ≤ 0.0001 violated" in words
     assert "identities hold" not in words
 
 
-def alternative(verdict: str, **changes: Any) -> dict[str, Any]:
-    claim = entry()["claims"][0] | {"verdict": verdict, "value": 0.05}
-    changed = [] if verdict == "not supported" else ["zero-loss"]
-    return entry(alternative="name=[a/b]", changed=changed, claims=[claim]) | changes
+def alternative(verdict: ClaimWord, **changes: Any) -> Record:
+    claim = replace(AGAINST, verdict=verdict, value=0.05)
+    return shown_record(alternative="name=[a/b]", claims=(claim,), **changes)
 
 
 def test_an_alternative_stands_beside_what_is_declared() -> None:
     shown, text = console()
-    show_alternative(shown, entry(), alternative("supported"))
+    show_alternative(shown, shown_record(), alternative("supported"))
     words = " ".join(text.getvalue().split())
     assert "claim as declared with name=[a/b]" in words
     assert "zero-loss not supported: 0.5 supported: 0.05" in words
@@ -152,8 +147,7 @@ def test_an_alternative_stands_beside_what_is_declared() -> None:
 
 def test_an_alternative_that_changes_nothing_says_so_and_shows_what_is_violated() -> None:
     shown, text = console()
-    violated = [{"id": "euler", "value": 1e-2, "bound": 1e-4, "verdict": "violated"}]
-    show_alternative(shown, entry(), alternative("not supported", identities=violated))
+    show_alternative(shown, shown_record(), alternative("not supported", identities=(VIOLATED,)))
     words = " ".join(text.getvalue().split())
     assert "the verdicts do not depend on name=[a/b]" in words
     assert "euler 0.01 ≤ 0.0001 violated" in words
@@ -173,8 +167,7 @@ def test_a_figure_nothing_computes_is_shown_with_its_reason() -> None:
 
 def test_a_reason_in_brackets_is_shown_as_it_is() -> None:
     shown, text = console()
-    claim = entry()["claims"][0] | {"reason": "[red]x[/nothing]", "recorded": ()}
-    show_run(shown, entry(claims=[claim]))
+    show_run(shown, shown_record(claims=(replace(CLAIM, reason="[red]x[/nothing]"),)))
     assert "[red]x[/nothing]" in " ".join(text.getvalue().split())
 
 
@@ -196,23 +189,20 @@ def computable() -> list[FigureManifest]:
     return [manifest for manifest in manifests if isinstance(manifest, FigureManifest)]
 
 
-def widest(manifest: FigureManifest) -> dict[str, Any]:
-    """An entry of a figure whose numbers are as wide as they get."""
-    numbers = {"value": -1.234e-05, "low": -0.0001234, "high": -1.234e-05, "runs": 10}
-    return entry(
+def widest(manifest: FigureManifest) -> Record:
+    """The record of a figure whose numbers are as wide as they get."""
+    small = -1.234e-05
+    claim = replace(AGAINST, value=small, bound=0.000123)
+    return shown_record(
         id=manifest.id,
-        failures=[],
-        claims=[
-            {"id": claim.id, "value": -1.234e-05, "relation": "at_most", "bound": 0.000123,
-             "verdict": "not supported", "reason": ""}
-            for claim in manifest.figure.claims
-        ],
-        identities=[],
-        references=[
-            {"metric": reference.metric, "verdict": "no tolerance", **numbers}
-            for reference in manifest.figure.references
-        ],
-    )  # fmt: skip
+        failures=(),
+        claims=tuple(replace(claim, id=one.id) for one in manifest.figure.claims),
+        identities=(),
+        references=tuple(
+            ReferenceVerdict(one.metric, small, -0.0001234, small, 10, "no tolerance")
+            for one in manifest.figure.references
+        ),
+    )
 
 
 @pytest.mark.parametrize("manifest", computable(), ids=lambda manifest: manifest.id)

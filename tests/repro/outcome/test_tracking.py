@@ -43,7 +43,7 @@ class Tracked:
 
     def rows(self) -> list[Any]:
         """All MLflow runs of the figure."""
-        experiment = self.client.get_experiment_by_name(self.run.record["id"])
+        experiment = self.client.get_experiment_by_name(self.run.record.id)
         return list(self.client.search_runs([experiment.experiment_id]))
 
     def children(self) -> dict[str, Any]:
@@ -99,14 +99,14 @@ def test_a_figure_is_an_experiment_and_a_step_a_child(tracked: Tracked) -> None:
 def test_the_parent_holds_verdicts_and_numbers(tracked: Tracked) -> None:
     parent, record = tracked.client.get_run(tracked.run_id), tracked.run.record
     assert parent.data.params == {"profile": "smoke", "seed": "0", "device": "cpu"}
-    assert parent.data.metrics == pytest.approx(dict(record["metrics"]), rel=0, abs=0)
+    assert parent.data.metrics == pytest.approx(dict(record.metrics), rel=0, abs=0)
     tags = parent.data.tags
     assert tags["figure"] == BOTH_STAGES
     assert (tags["verdict"], tags["status"]) == ("3 supported", "not recorded")
     assert tags["alternative"] == "none"
-    assert tags["ssbrepro.digest"] == record["digest"]
-    for claim in record["claims"]:
-        assert tags[f"claim.{claim['id']}"] == claim["verdict"]
+    assert tags["ssbrepro.digest"] == record.digest
+    for claim in record.claims:
+        assert tags[f"claim.{claim.id}"] == claim.verdict
     assert "| symmetric-spectrum | 0.05 | ≤ 0.25 | supported |" in tags["mlflow.note.content"]
 
 
@@ -116,7 +116,7 @@ def test_a_child_holds_parameters_with_their_origin(tracked: Tracked) -> None:
     assert training.data.params["cut_epochs"] == "[3]"
     assert training.data.tags["origin.num_examples"] == ("profile: sized for tests of the harness")
     assert training.data.tags["origin.momentum"].startswith("assumed: the usual value")
-    assert training.data.tags["key"] == tracked.run.record["steps"][0]["key"]
+    assert training.data.tags["key"] == tracked.run.record.steps[0].key
     assert training.data.metrics["final_accuracy"] == 1.0
     assert training.data.metrics["seconds"] == 0.25
 
@@ -139,13 +139,13 @@ def test_artifacts_are_the_files_of_the_run(tracked: Tracked) -> None:
 
     sent = artifacts(tracked.run_id)
     manifest = json.loads(sent.pop("manifest.json"))
-    assert manifest == json.loads(json.dumps(tracked.run.record["manifest"]))
+    assert manifest == json.loads(json.dumps(tracked.run.record.manifest))
     assert set(sent) == {"fig8a.png", "fig8a.svg", "verdicts.json", "record.json"}
     for name, content in sent.items():
         assert content == (tracked.run.folder / name).read_bytes()
-    for step in tracked.run.record["steps"]:
+    for step in tracked.run.record.steps:
         folder = tracked.run.step_folder(step)
-        assert artifacts(tracked.children()[step["stage"]].info.run_id) == {
+        assert artifacts(tracked.children()[step.stage].info.run_id) == {
             name: (folder / name).read_bytes() for name in ("arrays.npz", "result.json")
         }
 
@@ -177,7 +177,7 @@ def test_what_broke_off_half_way_is_completed(
     sent = [
         row
         for row in tracked.rows()
-        if row.data.tags["ssbrepro.digest"].startswith(run.record["digest"])
+        if row.data.tags["ssbrepro.digest"].startswith(run.record.digest)
     ]
     assert len(sent) == 3
     assert {row.info.status for row in sent} == {"FINISHED"}
