@@ -3,8 +3,7 @@
 An *identity* must hold for the run to count. A *claim* is the paper's, with a bound fixed in its
 manifest: ``supported``, ``not supported`` or ``inconclusive``. A *reference* is what our own recorded
 runs gave, with a tolerance computed from them: ``within``, ``outside``, ``no tolerance`` (fewer than
-three recorded runs) or ``missing``. What the paper says and whether the artifact does as recorded are
-two answers to two questions; a missing value is never a yes.
+three recorded runs) or ``missing``.
 """
 
 import math

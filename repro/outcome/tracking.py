@@ -3,16 +3,11 @@
 A figure is an experiment; a run of it a parent run, with a child run for each step. Everything is
 read from the record with its recorded time, and a run is found again by its record's digest, so
 sending twice leaves the same rows.
-
-The home's own database can be moved with it: locations in it are below ``mlflow-artifacts:/``, which
-is wherever the server that shows them (``repro ui``) is told that artifacts are.
 """
 
-import contextlib
 import datetime
 import json
 import os
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +17,7 @@ from filelock import FileLock
 from repro import files
 from repro.errors import StoreError, TrackingError
 from repro.outcome import wording
+from repro.outcome.database import ROOT, holds, make_movable
 from repro.outcome.record import TRACKED, Curve, RanStep, Record, Run
 from repro.outcome.verdicts import tally
 from repro.settings import Settings
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
 
-_ROOT = "mlflow-artifacts:/"
 _DIGEST_TAG = "ssbrepro.digest"
 _MAX_UPLOAD_BYTES = 64 * 2**20  # more is named by key and digest instead; uploads are slow
 _MAX_PARAM = 500
@@ -48,7 +43,7 @@ def track(run: Run, settings: Settings) -> str:
     place = settings.tracking_uri if own is None else own.name
     path = run.folder / TRACKED
     sent = _noted(path, place)
-    if place not in sent or (own is not None and not _holds(own, sent[place])):
+    if place not in sent or (own is not None and not holds(own, sent[place])):
         try:
             sent[place] = _send(run, settings)
         except Exception as error:
@@ -75,20 +70,6 @@ def _noted(path: Path, place: str) -> dict[str, Any]:
     }
 
 
-def _holds(database: Path, run_id: object) -> bool:
-    """Whether a run is in the home's own database, as its note says.
-
-    The note may be of another home that the record was copied from, or of a database since deleted.
-    MLflow itself would take seconds to answer, for each figure that is only shown again.
-    """
-    address, query = f"{database.as_uri()}?mode=ro", "SELECT 1 FROM runs WHERE run_uuid = ?"
-    try:
-        with contextlib.closing(sqlite3.connect(address, uri=True)) as opened:
-            return opened.execute(query, (run_id,)).fetchone() is not None
-    except sqlite3.Error:  # no such file, or it will be MLflow's to say what is wrong with it
-        return False
-
-
 def _send(run: Run, settings: Settings) -> str:
     # A run must not hang for minutes on a server that is not there.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -106,14 +87,14 @@ def _send(run: Run, settings: Settings) -> str:
     with FileLock(settings.home / "mlflow.lock"):
         client = _local_client(settings)
         if settings.own_database is not None:
-            _make_movable(settings.own_database)
-        return _log(client, run, _ROOT)
+            make_movable(settings.own_database)
+        return _log(client, run, ROOT)
 
 
 def _local_client(settings: Settings) -> "MlflowClient":
     """A client of an SQLite file that writes artifacts to where ``repro ui`` serves them from.
 
-    MLflow's own client would hand artifacts located below ``_ROOT`` to a server, and none need run.
+    MLflow's own client would hand artifacts located below ``ROOT`` to a server, and none need run.
     """
     from mlflow import MlflowClient
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -123,38 +104,10 @@ def _local_client(settings: Settings) -> "MlflowClient":
             self, run_id: str, local_path: str, artifact_path: str | None = None
         ) -> None:
             location = self.get_run(run_id).info.artifact_uri
-            folder = location.replace(_ROOT, f"{settings.artifacts.as_uri()}/")
+            folder = location.replace(ROOT, f"{settings.artifacts.as_uri()}/")
             get_artifact_repository(folder).log_artifact(local_path, artifact_path)
 
     return LocalClient(settings.tracking_uri)
-
-
-def _make_movable(database: Path) -> None:
-    """Put below ``_ROOT`` what MLflow, or version 0.1, located by a path of the disk.
-
-    That is the experiment that MLflow makes with the database, and all that version 0.1 sent: its files
-    already lie where they would be written now.
-    """
-    absolute = """
-        SELECT experiment_id, artifact_location, name FROM experiments
-        WHERE artifact_location LIKE 'file:%/artifacts/' || name
-    """
-    with contextlib.closing(sqlite3.connect(database, timeout=20)) as opened, opened:
-        opened.execute("PRAGMA secure_delete = ON")  # nor does an unused byte keep the path
-        for experiment, location, name in opened.execute(absolute).fetchall():
-            opened.execute(
-                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
-                (_ROOT + name, experiment),
-            )
-            opened.execute(
-                "UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?) WHERE experiment_id = ?",
-                (location, _ROOT + name, experiment),
-            )
-        opened.execute(
-            "UPDATE experiments SET artifact_location = ?"
-            " WHERE experiment_id = 0 AND artifact_location NOT LIKE ?",
-            (_ROOT + "0", _ROOT + "%"),
-        )
 
 
 def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:

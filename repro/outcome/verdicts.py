@@ -32,11 +32,11 @@ FAILED: Status = "failed"
 class Severity(enum.Enum):
     """What a verdict means to a reader; screen and page each give it a colour."""
 
-    SUPPORTS = enum.auto()  # the paper; to be as recorded is no such thing
-    AGAINST = enum.auto()  # the paper; to be as recorded it may have to be so
+    SUPPORTS = enum.auto()  # the paper holds, as far as this run can tell
+    AGAINST = enum.auto()  # it does not
     OPEN = enum.auto()  # nothing can be said
     PLAIN = enum.auto()  # as it should be, which says nothing of the paper
-    FAULT = enum.auto()  # of the artifact
+    FAULT = enum.auto()  # the artifact is not as it should be
 
 
 _SEVERITIES: dict[str, Severity] = {
