@@ -1,4 +1,4 @@
-"""What a person sees while a figure runs and afterwards."""
+"""What a person sees of a figure that has been run."""
 
 import io
 from dataclasses import replace
@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from repro.forecast import Forecast
 from repro.library import FigureManifest, Library
 from repro.outcome.console import (
     show_alternative,
@@ -16,81 +15,16 @@ from repro.outcome.console import (
     show_table,
 )
 from repro.outcome.record import Record
-from repro.outcome.screen import Screen
 from repro.outcome.verdicts import ClaimWord, IdentityVerdict, ReferenceVerdict
-from repro.outcome.wording import about, dependence, without_end, without_middle
-from repro.plan import Step
-from tests.fakes import CLAIM, MANIFESTS, plan_of, record_of
+from repro.outcome.wording import without_end
+from tests.fakes import CLAIM, MANIFESTS, record_of
 
 LONG = "/a/path/" + "that/is/much/longer/than/eighty/columns/" * 4 + "file"
 
 
-@pytest.fixture
-def step(monkeypatch: pytest.MonkeyPatch) -> Step:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return plan_of().steps[0]
-
-
-def console(terminal: bool = False) -> tuple[Console, io.StringIO]:
+def console() -> tuple[Console, io.StringIO]:
     text = io.StringIO()
-    return Console(file=text, force_terminal=terminal, width=80, color_system=None), text
-
-
-def test_steps_are_lines_where_there_is_no_terminal(step: Step) -> None:
-    shown, text = console()
-    with Screen(shown, Forecast({})) as screen:
-        screen.step(step, "continued")
-        screen.progress(step, {"done": 1, "total": 2, "activity": "training"})
-        screen.step(step, "ran")
-        screen.step(step, "stored")
-    first, ran, stored = text.getvalue().splitlines()
-    assert first == "  training: running on cpu, 1 thread, continuing where it stopped"
-    assert ran.startswith("  training: ran in ")
-    assert stored == f"  training: stored ({step.key[:12]})"
-
-
-def test_a_terminal_shows_a_bar_and_cleans_up(step: Step) -> None:
-    shown, text = console(terminal=True)
-    with Screen(shown, Forecast({})) as screen:
-        screen.step(step, "running")
-        screen.progress(step, {"done": 1, "total": 4, "activity": "training, loss 0.5"})
-        screen.step(step, "ran")
-    assert "training: running on cpu" in text.getvalue()
-    assert "━" in text.getvalue()
-    hide, show = "\x1b[?25l", "\x1b[?25h"  # the cursor
-    assert text.getvalue().rindex(hide) < text.getvalue().rindex(show)
-
-
-def test_a_screen_closes_after_a_failure(step: Step) -> None:
-    shown, _ = console(terminal=True)
-    with pytest.raises(RuntimeError), Screen(shown, Forecast({})) as screen:  # noqa: PT012
-        screen.step(step, "running")
-        raise RuntimeError
-    with Screen(shown, Forecast({})):  # a second live display is refused while one is open
-        pass
-
-
-def test_lines_say_how_far_the_whole_command_is(
-    step: Step, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [0.0]
-    monkeypatch.setattr("repro.outcome.screen.time.monotonic", lambda: clock[0])
-    shown, text = console()
-    message = {"done": 1, "total": 2, "activity": "learning"}
-    with Screen(shown, Forecast({step.key: 200.0, "another": 200.0})) as screen:
-        screen.step(step, "running")
-        for clock[0] in (10.0, 100.0, 110.0):
-            screen.progress(step, message)
-    assert text.getvalue().splitlines()[1:] == [
-        "  training: learning, 1 of 2; 25 % of all, about 5 min left"
-    ]
-
-
-def test_what_is_said_is_not_markup_and_its_paths_stay_whole(step: Step) -> None:
-    shown, text = console()
-    with Screen(shown, Forecast({})) as screen:
-        screen.say(f"[bold]{LONG}[/nothing]")
-    assert text.getvalue() == f"  [bold]{LONG}[/nothing]\n"
+    return Console(file=text, width=80, color_system=None), text
 
 
 EULER = IdentityVerdict("euler", "spectrum.euler_residual_max", 1e-7, 1e-4, "holds")
@@ -119,6 +53,22 @@ def test_verdicts_are_shown_with_their_reasons() -> None:
     assert "zero-loss 0.5 ≤ 0.1 not supported" in words
     assert "exact identities hold to 1.0e-07: euler" in words
     assert "training.final_loss missing 0.1 to 0.2 missing" in words
+
+
+def test_verdicts_have_their_colours() -> None:
+    text = io.StringIO()
+    terminal = Console(file=text, force_terminal=True, width=80, color_system="standard")
+    show_run(
+        terminal, shown_record(claims=(AGAINST, CLAIM, replace(CLAIM, verdict="inconclusive")))
+    )
+    show_run(terminal, shown_record(status="as recorded"))
+    green, magenta, yellow, red = (f"\x1b[{code}m" for code in (32, 35, 33, 31))
+    for coloured in (
+        f"{green}1 supported", f"{magenta}1 not supported", f"{yellow}1 inconclusive",
+        f"{magenta}not supported", f"{green}supported", f"{red}changed", f"{red}missing",
+        "; as recorded\n",
+    ):  # fmt: skip
+        assert coloured in text.getvalue(), coloured
 
 
 def test_violated_and_unmeasured_identities_are_shown() -> None:
@@ -151,10 +101,6 @@ def test_an_alternative_that_changes_nothing_says_so_and_shows_what_is_violated(
     words = " ".join(text.getvalue().split())
     assert "the verdicts do not depend on name=[a/b]" in words
     assert "euler 0.01 ≤ 0.0001 violated" in words
-
-
-def test_several_claims_that_change_are_all_named() -> None:
-    assert dependence("a=1", ["b", "c"]) == "the answer depends on a=1: claims b, c"
 
 
 def test_a_figure_nothing_computes_is_shown_with_its_reason() -> None:
@@ -226,19 +172,3 @@ def test_only_what_may_be_is_shortened_and_only_where_it_must() -> None:
         show_table(shown, ("id", "title", "last"), rows, shorten={"title": without_end})
         assert title in shown.file.getvalue()
         assert "a-long-id" in shown.file.getvalue()
-
-
-def test_names_lose_their_middle_and_prose_its_end() -> None:
-    assert without_middle("spectrum.standard_deviation_max", 20) == "spect…_deviation_max"
-    assert without_end("Training loss and accuracy", 14) == "Training loss…"
-    for shorten in (without_end, without_middle):
-        assert shorten("as it is", 8) == "as it is"
-        assert len(shorten("x" * 50, 20)) == 20
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.001, "1 s"), (89.4, "89 s"), (90, "2 min"), (40 * 60, "40 min"), (2 * 3600, "2.0 h")],
-)
-def test_times_that_are_estimated(seconds: float, said: str) -> None:
-    assert about(seconds) == f"about {said}"
