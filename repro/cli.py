@@ -4,7 +4,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -16,17 +16,20 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from repro import completion, output, selection, wording
-from repro.checks import AS_RECORDED, MIN_RUNS, tally
-from repro.console import say, show_not_computable, show_table
+from repro import completion, output, selection
 from repro.errors import Interrupted, ReproError, UsageError
 from repro.execution import LocalProcesses
 from repro.explain import StoredParts
 from repro.library import Library, NotComputableManifest
 from repro.names import NOT_COMPUTABLE, PROFILES, nearest
+from repro.outcome import wording
+from repro.outcome.checks import MIN_RUNS
+from repro.outcome.console import say, show_not_computable, show_table
+from repro.outcome.entries import FigureEntry, ListEntry, as_data, list_entry
+from repro.outcome.record import all_runs
+from repro.outcome.references import recorded_runs, recorded_steps, write_references
+from repro.outcome.verdicts import AS_RECORDED
 from repro.plan import NoPlan, Plan, changed_parts, make_plan
-from repro.record import all_runs
-from repro.references import recorded_runs, recorded_steps, write_references
 from repro.running import Runner, announce, fetch
 from repro.selection import Selected
 from repro.settings import NO_TRACKING, Settings
@@ -140,8 +143,8 @@ def run(
         raise typer.Exit(status)
     selected = _select(ids, profile, device, seed, alternative)
     runner = _runner(words, _plans(selected), fresh)
-    entries = [runner.run(figure, others) for figure, others in selected]
-    _finish(entries, json_file, failed=any(entry["failures"] for entry in entries))
+    figures = [runner.run(figure, others) for figure, others in selected]
+    _finish(figures, json_file, failed=any(entry.failures for entry in figures))
 
 
 @app.command()
@@ -163,7 +166,7 @@ def verify(
         if isinstance(figure, Plan) and not recorded_runs(figure.manifest, figure.profile):
             words.print(f"  nothing is recorded: repro record {figure.manifest.id} --seeds 0-9")
     told = (AS_RECORDED, NOT_COMPUTABLE)
-    _finish(entries, json_file, failed=any(entry["status"] not in told for entry in entries))
+    _finish(entries, json_file, failed=any(entry.status not in told for entry in entries))
 
 
 @app.command()
@@ -185,7 +188,7 @@ def record(
     }
     runner = _runner(out, itertools.chain(*seeded.values()))
     for plan in _each_plan(selected):
-        runs = [runner.record(one)[0].record for one in seeded[plan.manifest.id]]
+        runs = [runner.record(one).run.record for one in seeded[plan.manifest.id]]
         write_references(plan.manifest, plan.profile, runs)
         say(out, f"{plan.manifest.references_path(plan.profile)}: {len(runs)} runs")
         if len(runs) < MIN_RUNS:
@@ -197,33 +200,19 @@ def list_figures(json_file: JsonOption = None) -> None:
     """Show every manifest and what its last run on this machine came to."""
     settings = Settings.from_environment()
     library = Library(settings.manifests)
-    latest = {run.record["id"]: run.record for run in all_runs(settings) if not run.alternative}
-    rows: list[dict[str, Any]] = []
-    for figure_id in library.ids():
-        manifest = library.load(figure_id)
-        last = latest.get(figure_id, {"status": None, "profile": None, "claims": None})
-        if isinstance(manifest, NotComputableManifest):
-            last = {"status": manifest.figure.kind, "profile": None, "claims": None}
-        counts = None if last["claims"] is None else tally(last["claims"])
-        rows.append(
-            {
-                "id": figure_id,
-                "title": manifest.figure.title,
-                "kind": manifest.figure.kind,
-                "status": last["status"],
-                "profile": last["profile"],
-                "verdict": None if counts is None else wording.claims(counts),
-                "verdicts": counts,
-            }
-        )
+    records = [run.record for run in all_runs(settings)]
+    latest = {record.id: record for record in records if record.alternative is None}
+    entries = [
+        list_entry(library.load(figure_id), latest.get(figure_id)) for figure_id in library.ids()
+    ]
     show_table(
         _words(json_file),
         ("id", "title", "supported", "last run"),
-        [(row["id"], row["title"], *_last_run(row)) for row in rows],
+        [(entry.id, entry.title, *_last_run(entry)) for entry in entries],
         shorten={"title": wording.without_end},
     )
     if json_file:
-        output.write_json(json_file, {"figures": rows})
+        output.write_json(json_file, as_data(entries))
 
 
 @app.command()
@@ -245,8 +234,8 @@ def plan(
             (
                 step.stage,
                 step.key[:12],
-                _usual([s["seconds"] for s in past.get(step.stage, ())], 1, "s"),
-                _usual([s["peak_memory_bytes"] for s in past.get(step.stage, ())], 2**20, "MiB"),
+                _usual([s.seconds for s in past.get(step.stage, ())], 1, "s"),
+                _usual([s.peak_memory_bytes for s in past.get(step.stage, ())], 2**20, "MiB"),
                 "stored" if store.has(step.key) else "to run",
             )
             for step in figure_plan.steps
@@ -290,12 +279,12 @@ def report(
     ] = Path("report.html"),
 ) -> None:
     """Write one self-contained page with the latest run of each figure and profile."""
-    from repro.report import write_report
+    from repro.outcome.report import write_report
 
     settings = Settings.from_environment()
     library = Library(settings.manifests)
     wanted = [library.resolve(name) for name in _chosen(ids, all_figures or not ids)]
-    runs = [run for run in all_runs(settings) if run.record["id"] in wanted]
+    runs = [run for run in all_runs(settings) if run.record.id in wanted]
     manifests = [library.load(figure_id) for figure_id in wanted]
     others = [one for one in manifests if isinstance(one, NotComputableManifest)]
     if not runs and len(others) < len(wanted):
@@ -444,9 +433,9 @@ def _each_plan(selected: Selected) -> Iterator[Plan]:
             yield from (figure, *others)
 
 
-def _finish(entries: list[dict[str, Any]], json_file: Path | None, failed: bool) -> None:
+def _finish(entries: list[FigureEntry], json_file: Path | None, failed: bool) -> None:
     if json_file:
-        output.write_json(json_file, {"figures": entries})
+        output.write_json(json_file, as_data(entries))
     if failed:
         raise typer.Exit(1)
 
@@ -463,13 +452,13 @@ def _usual(values: Sequence[float], unit: float, name: str) -> str:
     return f"{median(values) / unit:,.0f} {name}" if values else "not recorded"
 
 
-def _last_run(row: Mapping[str, Any]) -> tuple[str, str]:
+def _last_run(entry: ListEntry) -> tuple[str, str]:
     """How many of the paper's claims the last run on this machine supported, and what it was."""
-    counts = row["verdicts"]
+    counts = entry.verdicts
     if counts is None:
-        return "", row["status"] or "not run here"
+        return "", entry.status or "not run here"
     supported = f"{counts['supported']} of {sum(counts.values())}"
-    return supported, f"{row['status']} ({row['profile']})"
+    return supported, f"{entry.status} ({entry.profile})"
 
 
 if __name__ == "__main__":

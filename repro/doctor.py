@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.library import Library
+from repro.outcome.wording import counted
 from repro.settings import Settings, has_cuda, num_threads
-from repro.wording import counted
 
 _DESK_BYTES = 2 * 10**9  # results and MLflow's database of many desk runs
 _ARCHIVE_BYTES = 400 * 10**6  # CIFAR-10's archive and its unpacked files

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.code import source
-from repro.drawing import plot_module
 from repro.errors import ManifestError, UsageError
 from repro.loading import Document, flow_text, flow_value, load
 from repro.names import nearest_names
+from repro.outcome.drawing import plot_module
 from ssbrepro.contract import Domain, Stage
 from ssbrepro.papers import stages as stages_of
 

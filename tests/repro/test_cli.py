@@ -68,7 +68,7 @@ def repro(
     monkeypatch.setenv("SSBREPRO_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("repro.record.draw", draw_a_pixel)
+    monkeypatch.setattr("repro.outcome.recording.draw", draw_a_pixel)
     monkeypatch.setattr("repro.selection.has_cuda", lambda: False)
     executor = FakeExecutor()
     monkeypatch.setattr(cli, "LocalProcesses", lambda: executor)
@@ -208,8 +208,9 @@ class TestRunning:
     def test_the_outcome_as_json(self, repro: Cli) -> None:
         status, (entry,) = repro.json("fig8a", "--profile", "smoke")
         assert status == 0
-        assert set(entry) >= {
-            "id", "profile", "status", "metrics", "claims", "references", "steps", "artifacts"
+        assert set(entry) == {
+            "id", "profile", "seed", "status", "failures", "metrics", "verdicts", "identities",
+            "claims", "references", "steps", "artifacts", "alternatives"
         }  # fmt: skip
         assert (entry["id"], entry["profile"], entry["status"]) == (
             BOTH_STAGES,
@@ -218,13 +219,18 @@ class TestRunning:
         )
         assert all(isinstance(value, float) for value in entry["metrics"].values())
         for claim in entry["claims"]:
-            assert set(claim) >= {"id", "metric", "value", "bound", "verdict"}
+            assert set(claim) == {
+                "id", "statement", "metric", "value", "relation", "bound", "verdict", "reason",
+                "recorded"
+            }  # fmt: skip
             assert claim["value"] == entry["metrics"][claim["metric"]]
             assert claim["verdict"] in ("supported", "not supported", "inconclusive")
         for reference in entry["references"]:
-            assert set(reference) >= {"metric", "value", "low", "high", "verdict"}
+            assert set(reference) == {"metric", "value", "low", "high", "runs", "verdict"}
             assert reference["verdict"] == "no tolerance"
         assert [step["stage"] for step in entry["steps"]] == ["training", "spectrum"]
+        for identity in entry["identities"]:
+            assert set(identity) == {"id", "metric", "value", "bound", "verdict"}
         for step in entry["steps"]:
             assert set(step) == {"stage", "key", "status", "seconds"}
             assert step["status"] == "ran"
@@ -880,7 +886,7 @@ class TestTracking:
             raise TrackingError("MLflow at http://[::1]:1: [/api] is not there")
 
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://[::1]:1")
-        monkeypatch.setattr("repro.tracking.track", dead)
+        monkeypatch.setattr("repro.outcome.tracking.track", dead)
         outcome = repro.call("fig8b", "--profile", "smoke")
         assert outcome.status == 0
         assert "MLflow at http://[::1]:1: [/api] is not there" in outcome.err
@@ -896,7 +902,7 @@ class TestTracking:
         repro.call("fig8b", "--profile", "smoke", "--seed", "1")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
         monkeypatch.setattr(
-            "repro.tracking.track", lambda run, settings: sent.append(run.folder.name)
+            "repro.outcome.tracking.track", lambda run, settings: sent.append(run.folder.name)
         )
         outcome = repro.call("track")
         assert outcome.status == 0

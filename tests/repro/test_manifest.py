@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from repro.drawing import plot_module
 from repro.errors import ManifestError, UsageError
 from repro.library import FigureManifest, Library, NotComputableManifest
 from repro.loading import load
 from repro.manifest import Figure, Paper, declared_stages, json_schema, models_of
 from repro.names import PROFILES
+from repro.outcome.drawing import plot_module
 from ssbrepro.papers import stages as stages_of
 from tests.fakes import MANIFESTS, copy_manifests
 
