@@ -74,7 +74,7 @@ lock: install ## Resolve the requirements anew (needs `uv`)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/bench.in --constraint requirements/dev.lock --output-file requirements/bench.lock
 
 schema: install ## Write manifests/schema.json from the models
-	$(VENV)/bin/python -c 'from repro.manifest import json_schema; print(json_schema(), end="")' > manifests/schema.json
+	$(VENV)/bin/python -c 'from repro.manifests.models import json_schema; print(json_schema(), end="")' > manifests/schema.json
 
 clean: ## Remove .venv; results stay
 	rm -rf $(VENV)

@@ -20,18 +20,25 @@ from repro import completion, output, selection
 from repro.errors import Interrupted, ReproError, UsageError
 from repro.execution import LocalProcesses
 from repro.explain import StoredParts
-from repro.library import Library, NotComputableManifest
+from repro.manifests.library import Library
 from repro.names import NOT_COMPUTABLE, PROFILES, nearest
 from repro.outcome import wording
 from repro.outcome.checks import MIN_RUNS
 from repro.outcome.console import say, show_not_computable, show_table
-from repro.outcome.entries import FigureEntry, ListEntry, as_data, list_entry
+from repro.outcome.entries import (
+    FigureEntry,
+    ListEntry,
+    as_data,
+    list_entry,
+    not_computable_entry,
+    without_entry,
+)
 from repro.outcome.record import all_runs
 from repro.outcome.references import recorded_runs, recorded_steps, write_references
 from repro.outcome.verdicts import AS_RECORDED
-from repro.plan import NoPlan, Plan, changed_parts, make_plan
+from repro.plan import Plan, changed_parts, make_plan
 from repro.running import Runner, announce, fetch
-from repro.selection import Selected
+from repro.selection import Choice, Selected
 from repro.settings import NO_TRACKING, Settings
 from repro.store import Store
 
@@ -142,8 +149,8 @@ def run(
             output.write_json(json_file, {"figures": entries})
         raise typer.Exit(status)
     selected = _select(ids, profile, device, seed, alternative)
-    runner = _runner(words, _plans(selected), fresh)
-    figures = [runner.run(figure, others) for figure, others in selected]
+    runner = _runner(words, selected.plans(), fresh)
+    figures = [_entry(runner, selected, choice) for choice in selected.figures]
     _finish(figures, json_file, failed=any(entry.failures for entry in figures))
 
 
@@ -159,12 +166,13 @@ def verify(
     """Check figures against the papers' claims and our recorded runs; run what is missing."""
     words = _words(json_file)
     selected = _select(_chosen(ids, all_figures), profile, device, seed)
-    runner = _runner(words, _plans(selected))
+    runner = _runner(words, selected.plans())
     entries = []
-    for figure, _ in selected:
-        entries.append(runner.run(figure, ()))
-        if isinstance(figure, Plan) and not recorded_runs(figure.manifest, figure.profile):
-            words.print(f"  nothing is recorded: repro record {figure.manifest.id} --seeds 0-9")
+    for choice in selected.figures:
+        entries.append(_entry(runner, selected, choice))
+        plan = choice.declared
+        if isinstance(plan, Plan) and not recorded_runs(plan.manifest, plan.profile):
+            words.print(f"  nothing is recorded: repro record {choice.id} --seeds 0-9")
     told = (AS_RECORDED, NOT_COMPUTABLE)
     _finish(entries, json_file, failed=any(entry.status not in told for entry in entries))
 
@@ -184,7 +192,7 @@ def record(
         plan.manifest.id: [
             make_plan(plan.manifest, plan.profile, number, plan.device) for number in numbers
         ]
-        for plan in _plans(selected)
+        for plan in selected.plans()
     }
     runner = _runner(out, itertools.chain(*seeded.values()))
     for plan in _each_plan(selected):
@@ -202,8 +210,12 @@ def list_figures(json_file: JsonOption = None) -> None:
     library = Library(settings.manifests)
     records = [run.record for run in all_runs(settings)]
     latest = {record.id: record for record in records if record.alternative is None}
+    without = library.not_computable()
     entries = [
-        list_entry(library.load(figure_id), latest.get(figure_id)) for figure_id in library.ids()
+        without_entry(figure_id, without[figure_id])
+        if figure_id in without
+        else list_entry(library.load(figure_id), latest.get(figure_id))
+        for figure_id in library.ids()
     ]
     show_table(
         _words(json_file),
@@ -227,7 +239,7 @@ def plan(
     settings = Settings.from_environment()
     store = Store(settings.home / "store")
     selected = _select(ids, profile, device, seed, alternative)
-    announce(_plans(selected), (), store, err)
+    announce(selected.plans(), (), store, err)
     for figure_plan in _each_plan(selected):
         past = recorded_steps(figure_plan.manifest, figure_plan.profile)
         rows = [
@@ -255,7 +267,7 @@ def explain(
     """Say for every step whether it will run, and which part of its key changed."""
     store = Store(Settings.from_environment().home / "store")
     selected = _select(ids, profile, device, seed, alternative)
-    known = StoredParts(store.metas(), (step for plan in _plans(selected) for step in plan.steps))
+    known = StoredParts(store.metas(), (step for plan in selected.plans() for step in plan.steps))
     for figure_plan in _each_plan(selected):
         out.print(f"[bold]{escape(figure_plan.name)}[/] at {figure_plan.profile}")
         for step in figure_plan.steps:
@@ -285,11 +297,17 @@ def report(
     library = Library(settings.manifests)
     wanted = [library.resolve(name) for name in _chosen(ids, all_figures or not ids)]
     runs = [run for run in all_runs(settings) if run.record.id in wanted]
-    manifests = [library.load(figure_id) for figure_id in wanted]
-    others = [one for one in manifests if isinstance(one, NotComputableManifest)]
+    without = library.not_computable()
+    others = {figure_id: without[figure_id] for figure_id in wanted if figure_id in without}
     if not runs and len(others) < len(wanted):
         raise UsageError("no run is recorded on this machine yet: repro run fig8a")
-    write_report(runs, others, out_file)
+    papers = {figure_id.partition("/")[0] for figure_id in wanted}
+    write_report(
+        runs,
+        others,
+        {name: one for name, one in library.papers().items() if name in papers},
+        out_file,
+    )
     say(out, str(out_file))
 
 
@@ -414,23 +432,21 @@ def _select(
     return selection.select(library, ids, profile, device, seed, chosen, partial(say, err))
 
 
-def _plans(selected: Selected) -> list[Plan]:
-    """All there is to run."""
-    return [
-        plan
-        for figure, others in selected
-        if isinstance(figure, Plan)
-        for plan in (figure, *others)
-    ]
-
-
 def _each_plan(selected: Selected) -> Iterator[Plan]:
     """All there is to run; of a figure nothing computes, why is said when its turn comes."""
-    for figure, others in selected:
-        if isinstance(figure, NoPlan):
-            show_not_computable(out, figure.manifest)
+    for choice in selected.figures:
+        if isinstance(choice.declared, Plan):
+            yield from (choice.declared, *choice.alternatives)
         else:
-            yield from (figure, *others)
+            show_not_computable(out, choice.id, choice.declared)
+
+
+def _entry(runner: Runner, selected: Selected, choice: Choice) -> FigureEntry:
+    """Run a figure that was asked for, or say why nothing computes it."""
+    if isinstance(choice.declared, Plan):
+        return runner.run(choice.declared, choice.alternatives)
+    show_not_computable(runner.out, choice.id, choice.declared)
+    return not_computable_entry(choice.id, selected.profile, selected.seed)
 
 
 def _finish(entries: list[FigureEntry], json_file: Path | None, failed: bool) -> None:

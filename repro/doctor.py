@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.library import Library
+from repro.manifests.library import Library
 from repro.outcome.wording import counted
 from repro.settings import Settings, has_cuda, num_threads
 

@@ -16,7 +16,7 @@ from ssbrepro.data import digest_of
 from ssbrepro.papers import stage as stage_of
 
 if TYPE_CHECKING:
-    from repro.library import FigureManifest, NotComputableManifest
+    from repro.manifests.library import FigureManifest
 
 # Libraries whose release can change the bits of a result.
 _LIBRARIES = ("torch", "numpy", "scipy", "pyhessian")
@@ -64,15 +64,6 @@ class Plan:
         """
         changed = self.manifest.with_alternative(text)
         return make_plan(changed, self.profile, self.seed, self.device)
-
-
-@dataclass(frozen=True)
-class NoPlan:
-    """What is asked for of a figure that nothing computes."""
-
-    manifest: "NotComputableManifest"
-    profile: str
-    seed: int
 
 
 def make_plan(manifest: "FigureManifest", profile: str, seed: int, device: str) -> Plan:

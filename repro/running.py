@@ -16,13 +16,13 @@ from repro.execution import Executor, run_plan
 from repro.explain import StoredParts
 from repro.forecast import Forecast
 from repro.outcome import wording
-from repro.outcome.console import say, show_alternative, show_not_computable, show_run
-from repro.outcome.entries import Done, FigureEntry, figure_entry, not_computable_entry
+from repro.outcome.console import say, show_alternative, show_run
+from repro.outcome.entries import Done, FigureEntry, figure_entry
 from repro.outcome.record import Run, all_runs
 from repro.outcome.recording import record_run
 from repro.outcome.references import RecordedStep, recorded_steps
 from repro.outcome.screen import Screen
-from repro.plan import NoPlan, Plan
+from repro.plan import Plan
 from repro.settings import NO_TRACKING, Settings
 from repro.store import Store
 from repro.transfer import Transfer
@@ -42,11 +42,8 @@ class Runner:
     forecast: Forecast
     fresh: set[str]
 
-    def run(self, wanted: Plan | NoPlan, alternatives: Sequence[Plan]) -> FigureEntry:
+    def run(self, wanted: Plan, alternatives: Sequence[Plan]) -> FigureEntry:
         """A figure as declared and with each alternative; returns its entry for ``--json``."""
-        if isinstance(wanted, NoPlan):
-            show_not_computable(self.out, wanted.manifest)
-            return not_computable_entry(wanted)
         declared = self.record(wanted)
         show_run(self.out, declared.run.record)
         self._finish(declared.run)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from repro.execution import Report, Task, run_plan
-from repro.library import Library
+from repro.manifests.library import Library
 from repro.outcome.record import SCHEMA_VERSION, Machine, RanStep, Record, Run
 from repro.outcome.recording import record_run
 from repro.outcome.verdicts import ClaimVerdict

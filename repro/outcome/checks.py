@@ -22,7 +22,7 @@ from repro.outcome.verdicts import (
 from ssbrepro.contract import REAL, Domain
 
 if TYPE_CHECKING:
-    from repro.manifest import Claim, Figure, Identity, Reference
+    from repro.manifests.models import Claim, Figure, Identity, Reference
     from repro.outcome.references import RecordedRun
 
 MIN_RUNS = 3  # below, a spread says next to nothing: the t factor for two runs is 12.7

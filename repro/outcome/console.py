@@ -21,7 +21,7 @@ from repro.outcome.verdicts import (
 )
 
 if TYPE_CHECKING:
-    from repro.library import NotComputableManifest
+    from repro.manifests.models import NotComputable
 
 INDENT = 2
 _NARROWEST = 8  # of a column that is shortened
@@ -79,10 +79,9 @@ def show_alternative(console: Console, declared: Record, alternative: Record) ->
     say(console, f"  {wording.dependence(name, changed)}")
 
 
-def show_not_computable(console: Console, manifest: "NotComputableManifest") -> None:
+def show_not_computable(console: Console, figure_id: str, figure: "NotComputable") -> None:
     """That nothing computes a figure, and why."""
-    figure = manifest.figure
-    console.print(Text.assemble((manifest.id, "bold"), f": {figure.title}: not computable"))
+    console.print(Text.assemble((figure_id, "bold"), f": {figure.title}: not computable"))
     say(console, f"  {figure.why}")
 
 

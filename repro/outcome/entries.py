@@ -20,8 +20,8 @@ from repro.outcome.verdicts import (
 )
 
 if TYPE_CHECKING:
-    from repro.library import FigureManifest, NotComputableManifest
-    from repro.plan import NoPlan
+    from repro.manifests.library import FigureManifest
+    from repro.manifests.models import NotComputable
 
 
 @dataclass(frozen=True)
@@ -110,26 +110,28 @@ def figure_entry(done: Done, alternatives: Sequence[Done]) -> FigureEntry:
     )
 
 
-def not_computable_entry(wanted: "NoPlan") -> FigureEntry:
+def not_computable_entry(figure_id: str, profile: str, seed: int) -> FigureEntry:
     """The entry of a figure that nothing computes."""
     return FigureEntry(
-        id=wanted.manifest.id,
-        profile=wanted.profile,
-        seed=wanted.seed,
+        id=figure_id,
+        profile=profile,
+        seed=seed,
         status=NOT_COMPUTABLE,
         metrics={},
         verdicts=tally(()),
     )
 
 
-def list_entry(
-    manifest: "FigureManifest | NotComputableManifest", last: Record | None
-) -> ListEntry:
+def without_entry(figure_id: str, figure: "NotComputable") -> ListEntry:
+    """The entry of a figure that nothing computes in the list of all."""
+    return ListEntry(figure_id, figure.title, NOT_COMPUTABLE, NOT_COMPUTABLE)
+
+
+def list_entry(manifest: "FigureManifest", last: Record | None) -> ListEntry:
     """The entry of a figure in the list of all, given its last run."""
     figure = manifest.figure
-    if last is None or figure.kind == NOT_COMPUTABLE:
-        status = NOT_COMPUTABLE if figure.kind == NOT_COMPUTABLE else None
-        return ListEntry(manifest.id, figure.title, figure.kind, status)
+    if last is None:
+        return ListEntry(manifest.id, figure.title, figure.kind, None)
     counts = tally(last.claims)
     return ListEntry(
         manifest.id,

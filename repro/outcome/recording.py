@@ -9,9 +9,10 @@ from dataclasses import asdict
 from repro import __version__, files
 from repro.code import module_digests
 from repro.execution import StepOutcome
+from repro.names import plot_module
 from repro.outcome import wording
 from repro.outcome.checks import judge
-from repro.outcome.drawing import draw, plot_module
+from repro.outcome.drawing import draw
 from repro.outcome.record import (
     RECORD,
     SCHEMA_VERSION,

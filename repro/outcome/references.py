@@ -6,7 +6,7 @@ from typing import Literal
 
 from repro import files
 from repro.errors import StoreError
-from repro.library import FigureManifest
+from repro.manifests.library import FigureManifest
 from repro.outcome.record import Machine, Record
 from repro.outcome.verdicts import ClaimWord
 

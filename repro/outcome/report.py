@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro import files
-from repro.library import NotComputableManifest
 from repro.outcome import wording
 from repro.outcome.record import DeclaredPaper, Origin, Run
 from repro.outcome.verdicts import ClaimVerdict, Severity, changed_claims, severity, tally
 
 if TYPE_CHECKING:
-    from repro.manifest import Paper
+    from repro.manifests.models import NotComputable, Paper
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -38,13 +37,17 @@ _CLASSES = {
 
 
 def write_report(
-    runs: Sequence[Run], not_computable: Sequence[NotComputableManifest], path: Path
+    runs: Sequence[Run],
+    not_computable: Mapping[str, "NotComputable"],
+    cited: Mapping[str, "Paper"],
+    path: Path,
 ) -> None:
     """Write the page: of each figure and profile the latest run as declared.
 
     Args:
         runs: Recorded runs, oldest first.
-        not_computable: Figures to list with the reason why nothing computes them.
+        not_computable: Figures to list with the reason why nothing computes them, by id.
+        cited: The papers they are of, by folder.
         path: The page.
 
     Raises:
@@ -53,10 +56,13 @@ def write_report(
     latest = {_subject(run): run for run in runs if run.record.alternative is None}
     sections = {
         subject: _section(run, _latest_alternatives(run, runs)) for subject, run in latest.items()
-    } | {(one.id, ""): _reason(one) for one in not_computable}
+    } | {
+        (name, ""): _reason(name, one, cited[name.partition("/")[0]].identifier)
+        for name, one in not_computable.items()
+    }
     papers: list[DeclaredPaper | Paper] = [
         *(run.record.declared().paper for run in latest.values()),
-        *(one.paper for one in not_computable),
+        *cited.values(),
     ]
     body = "\n".join(sections[subject] for subject in sorted(sections)) + _inconsistencies(papers)
     page = (
@@ -86,12 +92,11 @@ def _latest_alternatives(declared: Run, runs: Sequence[Run]) -> list[Run]:
     return list(latest.values())
 
 
-def _reason(manifest: NotComputableManifest) -> str:
-    figure = manifest.figure
+def _reason(figure_id: str, figure: "NotComputable", identifier: str) -> str:
     return (
-        f"<h2>{escape(manifest.id)}: not computable</h2>"
+        f"<h2>{escape(figure_id)}: not computable</h2>"
         f"<p>{escape(figure.title)}: {escape(figure.why)}</p>"
-        f"<figure>{_caption(figure.caption, manifest.paper.identifier)}</figure>"
+        f"<figure>{_caption(figure.caption, identifier)}</figure>"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro.manifest import Claim, Figure, Identity, Reference
+from repro.manifests.models import Claim, Figure, Identity, Reference
 from repro.outcome.checks import MIN_RUNS, judge, prediction_interval
 from repro.outcome.record import Machine
 from repro.outcome.references import RecordedRun

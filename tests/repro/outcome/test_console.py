@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from repro.library import FigureManifest, Library
+from repro.manifests.library import FigureManifest, Library
 from repro.outcome.console import (
     show_alternative,
     show_not_computable,
@@ -105,9 +105,9 @@ def test_an_alternative_that_changes_nothing_says_so_and_shows_what_is_violated(
 
 def test_a_figure_nothing_computes_is_shown_with_its_reason() -> None:
     shown, text = console()
-    manifest = Library(MANIFESTS).load("li2022/fig1")
-    changed = manifest.figure.model_copy(update={"title": "[b]T[/c]", "why": f"[d] {LONG}"})
-    show_not_computable(shown, replace(manifest, figure=changed))
+    figure = Library(MANIFESTS).not_computable()["li2022/fig1"]
+    changed = figure.model_copy(update={"title": "[b]T[/c]", "why": f"[d] {LONG}"})
+    show_not_computable(shown, "li2022/fig1", changed)
     assert text.getvalue() == f"li2022/fig1: [b]T[/c]: not computable\n  [d] {LONG}\n"
 
 
@@ -131,8 +131,7 @@ def test_a_table_without_rows_is_nothing() -> None:
 
 def computable() -> list[FigureManifest]:
     library = Library(MANIFESTS)
-    manifests = [library.load(figure_id) for figure_id in library.ids()]
-    return [manifest for manifest in manifests if isinstance(manifest, FigureManifest)]
+    return [library.load(figure_id) for figure_id in library.computed()]
 
 
 def widest(manifest: FigureManifest) -> Record:

@@ -13,7 +13,7 @@ import pytest
 
 from repro.errors import StoreError
 from repro.execution import StepOutcome, run_plan
-from repro.library import Library
+from repro.manifests.library import Library
 from repro.outcome import recording
 from repro.outcome.record import RECORD, VERDICTS, Curve, Run, all_runs
 from repro.outcome.recording import record_run

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from repro.errors import StoreError
-from repro.library import FigureManifest, Library
+from repro.manifests.library import FigureManifest, Library
 from repro.outcome.record import Record
 from repro.outcome.references import RecordedStep, recorded_runs, write_references
 from tests.fakes import FIGURE, MANIFESTS, copy_manifests, record_of
@@ -99,8 +99,7 @@ def test_the_committed_recordings_are_of_committed_figures() -> None:
     library = Library(MANIFESTS)
     known = {
         manifest.references_path(profile): (manifest.id, profile)
-        for manifest in map(library.load, library.ids())
-        if isinstance(manifest, FigureManifest)
+        for manifest in map(library.load, library.computed())
         for profile in ("smoke", "desk", "paper")
     }
     for path in MANIFESTS.glob("*/references/*.json"):
