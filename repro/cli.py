@@ -41,6 +41,7 @@ from repro.running import Runner, announce, fetch
 from repro.selection import Choice, Selected
 from repro.settings import NO_TRACKING, Settings
 from repro.store import Store
+from ssbrepro.data import DATASETS, DataError
 
 
 class _CommandsAndFigures(TyperGroup):
@@ -78,7 +79,9 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="CIFAR-10 in the data folder, MD5-checked.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="What the data folder holds, checked byte for byte.", no_args_is_help=True
+)
 app.add_typer(data_app, name="data")
 
 Ids = Annotated[
@@ -357,36 +360,40 @@ def doctor() -> None:
 
 @data_app.command("fetch")
 def data_fetch() -> None:
-    """Download what is missing or damaged of the whole dataset.
+    """Download what is missing or damaged of whole datasets.
 
     An interrupted download continues where it stopped. SSBREPRO_DATA_URL names a mirror: the address
-    of cifar-10-python.tar.gz, or of a folder that holds it.
+    of the archive, or of a folder that holds it.
     """
     settings = Settings.from_environment()
-    fetch(settings, err)
-    out.print(f"CIFAR-10 is complete in {settings.data}", highlight=False, soft_wrap=True)
+    for dataset in DATASETS.values():
+        fetch(dataset, settings, err)
+        say(out, f"{dataset.title} is complete in {settings.data}")
 
 
 @data_app.command("check")
 def data_check() -> None:
-    """Compare every file with its official MD5, or the bundled batch where there is no folder."""
-    from ssbrepro.data import cifar10
-
+    """Compare every file with what is official, or what comes along where there is no folder."""
     settings = Settings.from_environment()
-    if not cifar10.has_folder(settings.data):
+    bad = False
+    for dataset in DATASETS.values():
         try:
-            cifar10.check_bundle()
-        except cifar10.DataError as error:
+            state = dataset.inspect(settings.data)
+        except DataError as error:
             raise ReproError(f"{error}\ninstall the package again") from error
-        say(out, f"the bundled first batch is intact, and {settings.data} holds no other data")
-        say(out, "profiles smoke and desk need no more; for profile paper: repro data fetch")
-        return
-    bad = cifar10.check(settings.data)
-    for file in bad:
-        out.print(str(file), highlight=False, soft_wrap=True)
+        for problem in state.problems:
+            say(out, problem)
+        bad = bad or bool(state.problems)
+        if state.folder is None:
+            say(
+                out,
+                f"{dataset.title}: what comes along is intact; {settings.data} holds no other data",
+            )
+            say(out, "profiles smoke and desk need no more; for profile paper: repro data fetch")
+        elif not state.problems:
+            say(out, f"{dataset.title} is complete in {state.folder}")
     if bad:
         raise ReproError("`repro data fetch` downloads the official files")
-    out.print(f"CIFAR-10 is complete in {settings.data}", highlight=False, soft_wrap=True)
 
 
 def main() -> NoReturn:

@@ -12,7 +12,7 @@ from repro import kernels
 from repro.code import module_digests
 from repro.files import canonical_digest
 from repro.settings import num_threads
-from ssbrepro.data import digest_of
+from ssbrepro.data import DATASETS
 from ssbrepro.papers import stage as stage_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def make_step(
         "parameters": dict(parameters),
         "seed": seed,
         "inputs": dict(inputs),
-        "data": None if definition.data is None else digest_of(definition.data),
+        "data": None if definition.data is None else DATASETS[definition.data].digest,
         "code": module_digests(definition.module),
         "device": device,
         "threads": threads,

@@ -26,6 +26,7 @@ from repro.plan import Plan
 from repro.settings import NO_TRACKING, Settings
 from repro.store import Store
 from repro.transfer import Transfer
+from ssbrepro.data import DataError, Dataset
 
 
 @dataclass(frozen=True)
@@ -195,19 +196,17 @@ def _estimate(expected: Collection[float | None], threads: Collection[int]) -> s
     )
 
 
-def fetch(settings: Settings, err: Console) -> None:
-    """Download what is missing or damaged of CIFAR-10; progress is shown on ``err``.
+def fetch(dataset: Dataset, settings: Settings, err: Console) -> None:
+    """Download what is missing or damaged of a dataset; progress is shown on ``err``.
 
     Raises:
         ReproError: If that fails; it names the way out.
     """
-    from ssbrepro.data import cifar10, download, official
-
     with Transfer(err) as transfer:
         try:
-            download.fetch(settings.data, settings.data_url or official.URL, transfer.progress)
-        except cifar10.DataError as error:
+            dataset.fetch(settings.data, settings.data_url, transfer.progress)
+        except DataError as error:
             raise ReproError(
                 f"{error}; the same command tries again, with SSBREPRO_DATA_URL=URL from a mirror; "
-                f"SSBREPRO_DATA=FOLDER names a folder that holds the official {official.FOLDER}"
+                f"SSBREPRO_DATA=FOLDER names a folder that holds the official files"
             ) from error

@@ -836,7 +836,7 @@ class TestData:
     def test_without_a_folder_the_bundled_batch_is_checked(self, repro: Cli) -> None:
         outcome = repro.call("data", "check")
         assert outcome.status == 0
-        assert "the bundled first batch is intact" in outcome.words
+        assert "CIFAR-10: what comes along is intact" in outcome.words
         assert "for profile paper: repro data fetch" in outcome.words
 
     def test_a_damaged_bundle_is_said(self, repro: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
