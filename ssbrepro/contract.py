@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Array: TypeAlias = "NDArray[Any]"
 
 
+class DataError(Exception):
+    """A dataset is not there, or not byte for byte what it should be."""
+
+
 @dataclass(frozen=True)
 class Series:
     """A quantity recorded over epochs, by the names of two equally long arrays of the result."""

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ssbrepro.contract import DataError
 from ssbrepro.data import official
 
+__all__ = ["DATASETS", "DataError", "Dataset", "State"]
+
 Report = Callable[[int, int], None]  # bytes that are here, bytes in all
-
-
-class DataError(Exception):
-    """A dataset is not there, or not byte for byte what it should be."""
 
 
 @dataclass(frozen=True)

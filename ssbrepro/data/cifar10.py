@@ -5,7 +5,6 @@ Read from the user's folder where there is one, and from the bundled first batch
 
 import lzma
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,28 +14,7 @@ from torch import Tensor
 
 from ssbrepro import data
 from ssbrepro.data import bundle, official
-
-
-@dataclass(frozen=True)
-class BadFile:
-    """A file of the dataset that is missing or not the official one."""
-
-    path: Path
-    expected_md5: str
-    found_md5: str | None  # None: there is no such file
-
-    def __str__(self) -> str:
-        found = "the file is missing" if self.found_md5 is None else f"found MD5 {self.found_md5}"
-        return f"{self.path}: expected MD5 {self.expected_md5}, {found}"
-
-
-class DataError(data.DataError):
-    """CIFAR-10 is not there, or not byte for byte the official one."""
-
-    def __init__(self, files: Sequence[BadFile], reason: str = "") -> None:
-        self.files = tuple(files)
-        self.reason = reason
-        super().__init__("\n".join([*map(str, self.files), *([reason] if reason else [])]))
+from ssbrepro.data.official import BadFile, DataError, check, has_folder
 
 
 class BinaryImages(NamedTuple):
@@ -51,11 +29,6 @@ class LabelledImages(NamedTuple):
 
     inputs: Tensor
     labels: Tensor
-
-
-def has_folder(root: Path) -> bool:
-    """Whether ``root`` holds ``cifar-10-batches-py``, which is then used, whatever is in it."""
-    return (root / official.FOLDER).exists()
 
 
 def inspect(root: Path) -> data.State:
@@ -79,12 +52,6 @@ def fetch(root: Path, mirror: str | None, report: data.Report) -> None:
     from ssbrepro.data import download  # no part of reading
 
     download.fetch(root, mirror or official.URL, report)
-
-
-def check(root: Path) -> list[BadFile]:
-    """The files below ``root`` that are missing or damaged; an empty list means all is well."""
-    found = [_read(root, name)[1] for name in official.MD5]
-    return [bad for bad in found if bad is not None]
 
 
 def load(
@@ -163,22 +130,10 @@ def _batches(root: Path) -> Iterator[official.Batch]:
         yield official.parse(_bundled())
         return
     for name in official.TRAINING:
-        content, bad = _read(root, name)
+        content, bad = official.read(root, name)
         if bad is not None:
             raise DataError([bad])
         yield official.parse(content)
-
-
-def _read(root: Path, name: str) -> tuple[bytes, BadFile | None]:
-    """A file of the user's, and what is wrong with it."""
-    path = root / official.FOLDER / name
-    if not path.is_file():
-        return b"", BadFile(path, official.MD5[name], None)
-    content = path.read_bytes()
-    found = official.md5(content)
-    if found == official.MD5[name]:
-        return content, None
-    return content, BadFile(path, official.MD5[name], found)
 
 
 def _bundled() -> bytes:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from ssbrepro.data import Report, official
-from ssbrepro.data.cifar10 import DataError, check
+from ssbrepro.data.official import DataError, check
 
 _PATIENCE = 30.0  # seconds in which something has to arrive:
 _LEAST = 1 << 16  # bytes, or the server is as good as dead

@@ -6,7 +6,12 @@ archive's MD5; those of the files in it are the ones torchvision checks too.
 
 import hashlib
 import pickletools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
+
+from ssbrepro import contract
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 ARCHIVE = "cifar-10-python.tar.gz"
@@ -58,3 +63,48 @@ def parse(content: bytes) -> Batch:
         elif isinstance(argument, int) and opcode.name == "BININT1" and key == "labels":
             labels.append(argument)
     return Batch(pixels, labels)
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A file of the dataset that is missing or not the official one."""
+
+    path: Path
+    expected_md5: str
+    found_md5: str | None  # None: there is no such file
+
+    def __str__(self) -> str:
+        found = "the file is missing" if self.found_md5 is None else f"found MD5 {self.found_md5}"
+        return f"{self.path}: expected MD5 {self.expected_md5}, {found}"
+
+
+class DataError(contract.DataError):
+    """CIFAR-10 is not there, or not byte for byte the official one."""
+
+    def __init__(self, files: Sequence[BadFile], reason: str = "") -> None:
+        self.files = tuple(files)
+        self.reason = reason
+        super().__init__("\n".join([*map(str, self.files), *([reason] if reason else [])]))
+
+
+def has_folder(root: Path) -> bool:
+    """Whether ``root`` holds ``cifar-10-batches-py``, which is then used, whatever is in it."""
+    return (root / FOLDER).exists()
+
+
+def check(root: Path) -> list[BadFile]:
+    """The files below ``root`` that are missing or damaged; an empty list means all is well."""
+    found = [read(root, name)[1] for name in MD5]
+    return [bad for bad in found if bad is not None]
+
+
+def read(root: Path, name: str) -> tuple[bytes, BadFile | None]:
+    """A file of the user's, and what is wrong with it."""
+    path = root / FOLDER / name
+    if not path.is_file():
+        return b"", BadFile(path, MD5[name], None)
+    content = path.read_bytes()
+    found = md5(content)
+    if found == MD5[name]:
+        return content, None
+    return content, BadFile(path, MD5[name], found)
