@@ -19,8 +19,8 @@ from typer.core import TyperGroup
 from repro import completion, output, selection, wording
 from repro.checks import AS_RECORDED, MIN_RUNS, tally
 from repro.console import say, show_not_computable, show_table
+from repro.engines.local import LocalProcesses
 from repro.errors import Interrupted, ReproError, UsageError
-from repro.execution import LocalProcesses
 from repro.explain import StoredParts
 from repro.library import Library, NotComputableManifest
 from repro.names import NOT_COMPUTABLE, PROFILES, nearest

@@ -17,9 +17,9 @@ from repro.checks import FAILED, NOT_RECORDED, Verdicts, judge, tally
 from repro.code import module_digests
 from repro.drawing import draw, plot_module
 from repro.errors import StoreError
-from repro.execution import StepOutcome
 from repro.plan import Plan, library_versions
 from repro.references import recorded_runs
+from repro.scheduler import StepOutcome
 from repro.settings import Settings
 from repro.store import ARRAYS, Store
 

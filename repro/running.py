@@ -13,13 +13,14 @@ from rich.markup import escape
 from repro import files, kernels, wording
 from repro.checks import FAILED, changed_claims, tally
 from repro.console import Screen, say, show_alternative, show_not_computable, show_run
+from repro.engines.engine import Executor
 from repro.errors import ReproError, TrackingError
-from repro.execution import Executor, run_plan
 from repro.explain import StoredParts
 from repro.forecast import Forecast
 from repro.plan import NoPlan, Plan
 from repro.record import Run, all_runs, record_run
 from repro.references import recorded_steps
+from repro.scheduler import run_plan
 from repro.settings import NO_TRACKING, Settings
 from repro.store import Store
 from repro.transfer import Transfer

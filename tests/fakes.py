@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro.execution import Report, Task, run_plan
+from repro.engines.engine import Report, Task
+from repro.engines.worker import write_arrays
 from repro.library import Library
 from repro.plan import Plan, Step, make_plan
 from repro.record import Run, record_run
+from repro.scheduler import run_plan
 from repro.settings import NO_TRACKING, Settings
-from repro.worker import write_arrays
 from ssbrepro.stages import STAGES
 
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -12,8 +12,8 @@ import pytest
 
 from repro import cli, selection
 from repro.doctor import Finding
+from repro.engines.engine import Report, Task
 from repro.errors import Interrupted, TrackingError
-from repro.execution import Report, Task
 from repro.library import Library
 from repro.store import META
 from tests.fakes import (

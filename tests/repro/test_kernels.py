@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from repro import kernels
+from repro.engines.local import step_environment
 from repro.errors import UsageError
-from repro.execution import step_environment
 
 X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="of x86-64 only")
 

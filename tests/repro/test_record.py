@@ -11,11 +11,11 @@ import pytest
 
 from repro import record as recording
 from repro.errors import StoreError
-from repro.execution import StepOutcome, run_plan
 from repro.library import Library
 from repro.plan import Plan, make_plan
 from repro.record import RECORD, TRACKED, VERDICTS, Run, all_runs, record_run
 from repro.references import write_references
+from repro.scheduler import StepOutcome, run_plan
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from repro.execution import run_plan
 from repro.library import Library
 from repro.record import Run, record_run
 from repro.report import write_report
+from repro.scheduler import run_plan
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,

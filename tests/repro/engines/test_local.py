@@ -1,4 +1,4 @@
-"""Running a plan through an executor of four methods: order, reuse, failures, cancellation."""
+"""The processes of this machine: forks, their messages, their ends."""
 
 import json
 import os
@@ -12,265 +12,25 @@ from typing import Any
 
 import pytest
 
-from repro import execution
 from repro.code import module_digests
-from repro.errors import Interrupted, StageError, StoreError
-from repro.execution import (
-    Executor,
-    LocalProcesses,
-    Report,
-    StepOutcome,
-    Task,
-    libraries,
-    log_path,
-    run_plan,
-)
-from repro.plan import Plan, Step
-from repro.settings import Settings
-from repro.store import Store
+from repro.engines import local
+from repro.engines.engine import Executor, Task, log_path
+from repro.engines.local import LocalProcesses, libraries
+from repro.plan import Step
 from ssbrepro.stages import STAGES
-from tests.fakes import (
-    BOTH_STAGES,
-    FakeExecutor,
-    Listener,
-    hidden,
-    plan_of,
-    settings_below,
-    write_result,
-)
-
-
-@pytest.fixture(scope="module")
-def plan() -> Plan:
-    return plan_of(BOTH_STAGES)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return settings_below(tmp_path)
-
-
-def run(
-    plan: Plan, settings: Settings, executor: FakeExecutor, fresh: bool = False
-) -> tuple[list[StepOutcome], Listener]:
-    accepted: Executor = executor
-    listener = Listener()
-    keys = [step.key for step in plan.steps] if fresh else ()
-    return run_plan(plan, settings, accepted, listener, keys), listener
-
-
-def scratch_of(plan: Plan, settings: Settings, index: int = 0) -> Path:
-    return settings.home / "scratch" / plan.steps[index].key
-
-
-def test_steps_run_in_order_and_are_then_stored(plan: Plan, settings: Settings) -> None:
-    executor = FakeExecutor()
-    outcomes, listener = run(plan, settings, executor)
-    assert [(outcome.step.stage, outcome.status) for outcome in outcomes] == [
-        ("training", "ran"),
-        ("spectrum", "ran"),
-    ]
-    assert executor.events == [
-        (event, stage) for stage in ("training", "spectrum") for event in ("submit", "wait", "cancel")
-    ]  # fmt: skip
-    assert listener.steps == [
-        (stage, status) for stage in ("training", "spectrum") for status in ("running", "ran")
-    ]
-    assert [message["done"] for message in listener.messages] == [1, 1]
-    assert outcomes[0].result.meta["seconds"] == 0.25
-
-    again, listener = run(plan, settings, executor)
-    assert [outcome.status for outcome in again] == ["stored", "stored"]
-    assert executor.ran == ["training", "spectrum"]  # and not once more
-    assert listener.steps == [("training", "stored"), ("spectrum", "stored")]
-    assert [one.result.content for one in again] == [one.result.content for one in outcomes]
-    assert not list((settings.home / "scratch").iterdir())
-    assert hidden(settings.home) == []
-
-
-def test_another_figure_reuses_what_it_shares(plan: Plan, settings: Settings) -> None:
-    run(plan_of("li2022/fig8b"), settings, FakeExecutor())
-    executor = FakeExecutor()
-    outcomes, _ = run(plan, settings, executor)
-    assert [outcome.status for outcome in outcomes] == ["stored", "ran"]
-    assert executor.ran == ["spectrum"]
-
-
-def test_the_task_says_all_a_worker_needs(plan: Plan, settings: Settings) -> None:
-    tasks: list[dict[str, Any]] = []
-
-    def look(task: Task, report: Report) -> int:
-        tasks.append(json.loads(json.dumps(task.content)))
-        assert Path(task.content["output"]).is_dir()
-        assert Path(task.content["scratch"]).is_dir()
-        write_result(task.step, task.output)
-        report({"seconds": 1.0, "peak_memory_bytes": 1})
-        return 0
-
-    run(plan, settings, FakeExecutor(training=look, spectrum=look))
-    training, spectrum = tasks
-    assert training["stage"] == "training"
-    assert training["parameters"]["num_epochs"] == plan.steps[0].parameters["num_epochs"]
-    assert training["code"] == plan.steps[0].parts["code"]
-    assert training["inputs"] == {}
-    assert Path(spectrum["inputs"]["training"]["folder"], "arrays.npz").exists()
-    assert spectrum["inputs"]["training"]["parameters"] == training["parameters"]
-    for task in tasks:
-        assert (task["seed"], task["device"], task["data_root"]) == (0, "cpu", str(settings.data))
-
-
-def test_fresh_computes_again_without_old_scratch(plan: Plan, settings: Settings) -> None:
-    run(plan, settings, FakeExecutor())
-    scratch = scratch_of(plan, settings)
-    scratch.mkdir(parents=True)
-    (scratch / "epoch.npz").write_text("of an earlier attempt")
-    executor = FakeExecutor()
-    outcomes, listener = run(plan, settings, executor, fresh=True)
-    assert executor.ran == ["training", "spectrum"]
-    assert [outcome.status for outcome in outcomes] == ["ran", "ran"]
-    assert ("training", "continued") not in listener.steps
-
-
-def test_only_the_steps_named_are_computed_again(plan: Plan, settings: Settings) -> None:
-    run(plan, settings, FakeExecutor())
-    executor = FakeExecutor()
-    outcomes = run_plan(plan, settings, executor, Listener(), [plan.steps[1].key])
-    assert executor.ran == ["spectrum"]
-    assert [outcome.status for outcome in outcomes] == ["stored", "ran"]
-
-
-def test_scratch_of_an_interrupted_run_is_continued(plan: Plan, settings: Settings) -> None:
-    scratch = scratch_of(plan, settings)
-    scratch.mkdir(parents=True)
-    (scratch / "epoch.npz").write_text("")
-    _, listener = run(plan, settings, FakeExecutor())
-    assert listener.steps[0] == ("training", "continued")
-    assert not scratch.exists()
-
-
-def test_a_damaged_result_is_computed_again(plan: Plan, settings: Settings) -> None:
-    before, _ = run(plan, settings, FakeExecutor())
-    path = before[0].result.folder / "arrays.npz"
-    content = bytearray(path.read_bytes())
-    content[100] ^= 1
-    path.write_bytes(content)
-    executor = FakeExecutor()
-    after, listener = run(plan, settings, executor)
-    assert executor.ran == ["training"]
-    assert [outcome.status for outcome in after] == ["ran", "stored"]
-    assert after[0].result.meta["digests"] == before[0].result.meta["digests"]
-    assert any(
-        "is damaged (arrays.npz does not match its digest)" in line for line in listener.lines
-    )
-
-
-def dies(status: int) -> Callable[[Task, Report], int]:
-    return lambda task, report: status
-
-
-def speaks(status: int = 1, **words: Any) -> Callable[[Task, Report], int]:
-    def behave(task: Task, report: Report) -> int:
-        report(words)
-        return status
-
-    return behave
-
-
-@pytest.mark.parametrize(
-    ("behaviour", "message"),
-    [
-        (dies(-9), "stage training was killed by signal 9 (out of memory?); its log is {log}"),
-        (dies(-11), "stage training was killed by signal 11; its log is {log}"),
-        (dies(4), "stage training ended with status 4; its log is {log}"),
-        (dies(0), "stage training ended with status 0; its log is {log}"),  # and said nothing
-        (
-            speaks(error="the loss is nan after epoch 3", kind="ArithmeticError"),
-            "stage training: the loss is nan after epoch 3 (ArithmeticError; its log is {log})",
-        ),
-        (
-            speaks(error="x: expected MD5 0, the file is missing", kind="DataError"),
-            "x: expected MD5 0, the file is missing\n`repro data fetch` downloads the official files; "
-            "SSBREPRO_DATA=FOLDER names the folder that holds yours",
-        ),
-    ],
-)
-def test_a_stage_that_fails_says_how(
-    plan: Plan, settings: Settings, behaviour: Callable[[Task, Report], int], message: str
-) -> None:
-    executor = FakeExecutor(training=behaviour)
-    with pytest.raises(StageError) as caught:
-        run(plan, settings, executor)
-    assert str(caught.value) == message.format(log=log_path(scratch_of(plan, settings)))
-    assert caught.value.exit_status == 3
-    assert executor.ran == ["training"]
-    assert Store(settings.home / "store").read(plan.steps[0].key) is None
-    assert hidden(settings.home) == []
-
-
-def test_what_was_finished_before_a_failure_is_kept(plan: Plan, settings: Settings) -> None:
-    with pytest.raises(StageError):
-        run(plan, settings, FakeExecutor(spectrum=dies(-9)))
-    executor = FakeExecutor()
-    outcomes, _ = run(plan, settings, executor)
-    assert [outcome.status for outcome in outcomes] == ["stored", "ran"]
-
-
-@pytest.mark.parametrize("error", [RuntimeError(), KeyboardInterrupt(), Interrupted(signal.SIGINT)])
-def test_whatever_ends_us_cancels_the_task(
-    plan: Plan, settings: Settings, error: BaseException
-) -> None:
-    def behave(task: Task, report: Report) -> int:
-        raise error
-
-    executor = FakeExecutor(training=behave)
-    with pytest.raises(type(error)):
-        run(plan, settings, executor)
-    assert executor.events[-1] == ("cancel", "training")
-    assert hidden(settings.home) == []
-    # The key is free for the next run.
-    assert len(run(plan, settings, FakeExecutor())[0]) == 2
-
-
-def test_a_listener_that_fails_cancels_the_task(plan: Plan, settings: Settings) -> None:
-    executor = FakeExecutor()
-    listener = Listener()
-    listener.progress = lambda step, message: 1 / 0  # type: ignore[assignment, method-assign]
-    with pytest.raises(ZeroDivisionError):
-        run_plan(plan, settings, executor, listener)
-    assert executor.events[-1] == ("cancel", "training")
-
-
-def test_a_worker_that_leaves_no_result_is_no_success(plan: Plan, settings: Settings) -> None:
-    behaviour = speaks(0, seconds=1.0, peak_memory_bytes=1)
-    with pytest.raises((StageError, StoreError)):
-        run(plan, settings, FakeExecutor(training=behaviour))
-    assert Store(settings.home / "store").read(plan.steps[0].key) is None
-    assert hidden(settings.home) == []
-
-
-def test_warnings_of_a_worker_are_passed_on(plan: Plan, settings: Settings) -> None:
-    def behave(task: Task, report: Report) -> int:
-        report({"warning": "epoch.npz is damaged; what it held is computed again"})
-        write_result(task.step, task.output)
-        report({"seconds": 1.0, "peak_memory_bytes": 1})
-        return 0
-
-    _, listener = run(plan, settings, FakeExecutor(training=behave))
-    assert "epoch.npz is damaged; what it held is computed again" in listener.lines
-
 
 # A nursery as the executor starts it, except that a step runs the script in its task.
 SCRIPTED_NURSERY = """
 import json, pathlib, sys, types
-from repro import nursery
+from repro.engines import nursery
 
 def main(task):
     names = {}
     exec(json.loads(pathlib.Path(task).read_text())["script"], names)
     return names.get("status", 0)
 
-sys.modules["repro.worker"] = types.ModuleType("repro.worker")
-sys.modules["repro.worker"].main = main
+sys.modules["repro.engines.worker"] = types.ModuleType("repro.engines.worker")
+sys.modules["repro.engines.worker"].main = main
 nursery.import_libraries = lambda names: None
 nursery.serve()
 """
@@ -305,7 +65,7 @@ class TestLocalProcesses:
 
     @pytest.fixture(autouse=True)
     def scripted(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(execution, "_NURSERY", (sys.executable, "-c", SCRIPTED_NURSERY))
+        monkeypatch.setattr(local, "_NURSERY", (sys.executable, "-c", SCRIPTED_NURSERY))
 
     @pytest.fixture
     def executor(self) -> Executor:
@@ -455,7 +215,7 @@ print(json.dumps({"peak": peak}), flush=True)
 
         for _ in range(2):
             with monkeypatch.context() as patched:
-                patched.setattr(execution, "libraries", kill)
+                patched.setattr(local, "libraries", kill)
                 handle = executor.submit(script_task(tmp_path, ""))
             assert executor.wait(handle, print) == -signal.SIGKILL
             executor.cancel(handle)
@@ -473,12 +233,12 @@ print(json.dumps({"peak": peak}), flush=True)
         runs = f"""
 import os, signal, sys
 from pathlib import Path
-from repro import execution
+from repro.engines import engine, local
 from repro.plan import Step
-_, folder, script, *execution._NURSERY = sys.argv
+_, folder, script, *local._NURSERY = sys.argv
 step = Step("", {{}}, 0, "cpu", 1, {{}}, {{"code": {{}}}}, "")
-executor = execution.LocalProcesses()
-task = execution.Task(step, Path(folder), Path(folder), {{"script": script}})
+executor = local.LocalProcesses()
+task = engine.Task(step, Path(folder), Path(folder), {{"script": script}})
 handle = executor.submit(task)
 print(handle.nursery.stdout.readline(), end="", flush=True)
 {ends}
@@ -507,7 +267,7 @@ def test_what_is_imported_before_a_fork_is_all_that_steps_need_and_survives_it()
         check=True,
     )
     found = json.loads(done.stdout)
-    assert found["ours"] == ["repro", "repro.nursery"]
+    assert found["ours"] == ["repro", "repro.engines", "repro.engines.nursery"]
     assert found["threads"] == 1
     assert found["imported after the fork"] == []
     assert found["bad fork"] is False
@@ -516,7 +276,7 @@ def test_what_is_imported_before_a_fork_is_all_that_steps_need_and_survives_it()
 
 _FORK_AND_LOOK = """
 import importlib, json, os, sys
-from repro import nursery
+from repro.engines import nursery
 
 def packages():
     return {name.partition(".")[0] for name in sys.modules}
@@ -530,7 +290,7 @@ os.register_at_fork(after_in_parent=lambda: threads.append(len(os.listdir("/proc
 reading, writing = os.pipe()
 if os.fork() == 0:
     import torch
-    import repro.worker
+    import repro.engines.worker
     for module in json.loads(sys.argv[2]):
         importlib.import_module(module)
     new = packages() - before - sys.stdlib_module_names - {"ssbrepro"}

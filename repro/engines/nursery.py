@@ -1,9 +1,9 @@
-"""The process that steps are forked from: ``python -m repro.nursery``.
+"""The process that steps are forked from: ``python -m repro.engines.nursery``.
 
 Many a step takes less time than importing the libraries it computes with, so those are imported here,
 once, and every step is a fork. Of our own code this process knows nothing but itself: a step imports it
-after the fork, so that what runs is what lies on the disk then, which :mod:`repro.worker` compares with
-the step's key.
+after the fork, so that what runs is what lies on the disk then, which :mod:`repro.engines.worker`
+compares with the step's key.
 
 Each line of standard input, ``{"task": PATH, "log": PATH, "libraries": [MODULE, …]}``, starts a step;
 when it has ended, a line with its ``exit_status`` follows its own lines on standard output. A step that
@@ -70,7 +70,7 @@ def _run(task: str) -> int:
 
 def _become(task: str) -> NoReturn:
     try:
-        from repro.worker import main
+        from repro.engines.worker import main
 
         os._exit(main(task))  # what was imported is not taken down again: that takes a second
     except BaseException:  # noqa: BLE001 - nothing may return into what the fork copied

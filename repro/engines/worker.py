@@ -1,4 +1,4 @@
-"""The process a step runs in, a fork of :mod:`repro.nursery`.
+"""The process a step runs in, a fork of :mod:`repro.engines.nursery`.
 
 Reads the task, runs the stage, leaves ``arrays.npz`` and ``result.json`` in the task's output folder,
 and reports progress as JSON lines on standard output. It ends when its parent does: the parent holds
