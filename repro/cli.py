@@ -19,7 +19,8 @@ from typer.core import TyperGroup
 from repro import completion, output, selection, wording
 from repro.checks import AS_RECORDED, MIN_RUNS, tally
 from repro.console import say, show_not_computable, show_table
-from repro.engines.local import LocalProcesses
+from repro.engines.engine import Engine
+from repro.engines.inline import InlineEngine
 from repro.errors import Interrupted, ReproError, UsageError
 from repro.explain import StoredParts
 from repro.library import Library, NotComputableManifest
@@ -90,6 +91,14 @@ ProfileOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option("--device", help="auto, cpu or cuda.", autocompletion=completion.devices)
 ]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="local: processes; inline: all in this one, for breakpoints.",
+        autocompletion=completion.engines,
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Root seed of all random draws.")]
 JsonOption = Annotated[
     Path | None,
@@ -120,6 +129,7 @@ def run(
     ids: Ids,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
+    engine_name: EngineOption = "local",
     seed: SeedOption = 0,
     fresh: Annotated[bool, typer.Option(help="Compute again what is stored.")] = False,
     container: Annotated[bool, typer.Option(help="Run inside the Docker image.")] = False,
@@ -128,9 +138,10 @@ def run(
     json_file: JsonOption = None,
 ) -> None:
     """Run figures: compute what is not stored, judge the claims, draw, and track."""
-    words = _words(json_file)
+    words, engine = _words(json_file), selection.engine(engine_name)
     if container:
-        arguments = [*ids, "--profile", profile, "--device", device, "--seed", str(seed)]
+        arguments = [*ids, "--profile", profile, "--device", device, "--engine", engine_name]
+        arguments += ["--seed", str(seed)]
         arguments += ["--fresh"] if fresh else []
         for text in alternative or ():
             arguments += ["--alternative", text]
@@ -138,8 +149,8 @@ def run(
         if entries and json_file:
             output.write_json(json_file, {"figures": entries})
         raise typer.Exit(status)
-    selected = _select(ids, profile, device, seed, alternative)
-    runner = _runner(words, _plans(selected), fresh)
+    selected = _select(ids, profile, device, seed, alternative, engine)
+    runner = _runner(words, _plans(selected), fresh, engine)
     entries = [runner.run(figure, others) for figure, others in selected]
     _finish(entries, json_file, failed=any(entry["failures"] for entry in entries))
 
@@ -150,13 +161,14 @@ def verify(
     all_figures: AllOption = False,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
+    engine_name: EngineOption = "local",
     seed: SeedOption = 0,
     json_file: JsonOption = None,
 ) -> None:
     """Check figures against the papers' claims and our recorded runs; run what is missing."""
-    words = _words(json_file)
-    selected = _select(_chosen(ids, all_figures), profile, device, seed)
-    runner = _runner(words, _plans(selected))
+    words, engine = _words(json_file), selection.engine(engine_name)
+    selected = _select(_chosen(ids, all_figures), profile, device, seed, engine=engine)
+    runner = _runner(words, _plans(selected), engine=engine)
     entries = []
     for figure, _ in selected:
         entries.append(runner.run(figure, ()))
@@ -173,17 +185,18 @@ def record(
     all_figures: AllOption = False,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
+    engine_name: EngineOption = "local",
 ) -> None:
     """Run figures with several seeds and write down what they gave, for `repro verify`."""
-    numbers = selection.seeds(seeds)
-    selected = _select(_chosen(ids, all_figures), profile, device, numbers[0])
+    numbers, engine = selection.seeds(seeds), selection.engine(engine_name)
+    selected = _select(_chosen(ids, all_figures), profile, device, numbers[0], engine=engine)
     seeded = {
         plan.manifest.id: [
-            make_plan(plan.manifest, plan.profile, number, plan.device) for number in numbers
+            make_plan(plan.manifest, plan.profile, number, plan.facts) for number in numbers
         ]
         for plan in _plans(selected)
     }
-    runner = _runner(out, itertools.chain(*seeded.values()))
+    runner = _runner(out, itertools.chain(*seeded.values()), engine=engine)
     for plan in _each_plan(selected):
         runs = [runner.record(one)[0].record for one in seeded[plan.manifest.id]]
         write_references(plan.manifest, plan.profile, runs)
@@ -404,13 +417,22 @@ def _words(json_file: Path | None) -> Console:
     return err if json_file == output.STANDARD else out
 
 
-def _runner(words: Console, plans: Iterable[Plan] = (), fresh: bool = False) -> Runner:
+def _runner(
+    words: Console,
+    plans: Iterable[Plan] = (),
+    fresh: bool = False,
+    engine: Engine | None = None,
+) -> Runner:
     """A runner for plans, having said how long they take; ``fresh`` computes stored steps anew."""
     settings = Settings.from_environment()
     plans = list(plans)
     anew = {step.key for plan in plans for step in plan.steps} if fresh else set()
     forecast = announce(plans, anew, Store(settings.home / "store"), err)
-    return Runner(settings, LocalProcesses(), words, err, forecast, anew)
+    engine = engine or selection.engine()
+    # A bar that is drawn anew all the time would leave a debugger no terminal.
+    inline = isinstance(engine, InlineEngine)
+    progress = Console(stderr=True, force_terminal=False) if inline else err
+    return Runner(settings, engine, words, progress, forecast, anew)
 
 
 def _select(
@@ -419,10 +441,13 @@ def _select(
     device: str,
     seed: int,
     alternatives: Sequence[str] | None = None,
+    engine: Engine | None = None,
 ) -> Selected:
     library = Library(Settings.from_environment().manifests)
     chosen = alternatives or ()
-    return selection.select(library, ids, profile, device, seed, chosen, partial(say, err))
+    engine = engine or selection.engine()
+    tell = partial(say, err)
+    return selection.select(library, ids, profile, device, seed, chosen, engine, tell)
 
 
 def _plans(selected: Selected) -> list[Plan]:

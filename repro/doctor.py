@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.library import Library
-from repro.settings import Settings, has_cuda, num_threads
+from repro.machine import has_cuda, num_threads
+from repro.settings import Settings
 from repro.wording import counted
 
 _DESK_BYTES = 2 * 10**9  # results and MLflow's database of many desk runs

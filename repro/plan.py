@@ -1,39 +1,31 @@
 """From a manifest to steps, each with a key that says exactly what its result depends on."""
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from repro import kernels
 from repro.code import module_digests
 from repro.files import canonical_digest
-from repro.settings import num_threads
+from repro.machine import Facts
 from ssbrepro.stages import STAGES
 
 if TYPE_CHECKING:
     from repro.library import FigureManifest, NotComputableManifest
-
-# Libraries whose release can change the bits of a result.
-_LIBRARIES = ("torch", "numpy", "scipy", "pyhessian")
 
 
 @dataclass(frozen=True)
 class Step:
     """One stage with everything its result depends on.
 
-    ``parts`` is what the key is the digest of: stage, parameters, seed, inputs, data, code, and what
-    changes bits (device, libraries, threads, the processor's architecture and instructions).
+    ``parts`` is what the key is the digest of: stage, parameters, seed, inputs, data, code, and the
+    facts of the machine that executes it.
     """
 
     stage: str
     parameters: Mapping[str, Any]
     seed: int
-    device: str
-    threads: int
+    facts: Facts
     inputs: Mapping[str, str]
     parts: Mapping[str, Any]
     key: str
@@ -46,7 +38,7 @@ class Plan:
     manifest: "FigureManifest"
     profile: str
     seed: int
-    device: str
+    facts: Facts
     steps: tuple[Step, ...]
 
     @property
@@ -62,7 +54,7 @@ class Plan:
             UsageError: If the figure lists no such alternative.
         """
         changed = self.manifest.with_alternative(text)
-        return make_plan(changed, self.profile, self.seed, self.device)
+        return make_plan(changed, self.profile, self.seed, self.facts)
 
 
 @dataclass(frozen=True)
@@ -74,22 +66,21 @@ class NoPlan:
     seed: int
 
 
-def make_plan(manifest: "FigureManifest", profile: str, seed: int, device: str) -> Plan:
-    """The steps behind a figure."""
+def make_plan(manifest: "FigureManifest", profile: str, seed: int, facts: Facts) -> Plan:
+    """The steps behind a figure, for the machine that executes them."""
     steps: dict[str, Step] = {}
     for declared in manifest.stages:
         inputs = {name: steps[name].key for name in STAGES[declared.name].needs}
         parameters = declared.parameters(profile)
-        steps[declared.name] = make_step(declared.name, parameters, seed, device, inputs)
-    return Plan(manifest, profile, seed, device, tuple(steps.values()))
+        steps[declared.name] = make_step(declared.name, parameters, seed, facts, inputs)
+    return Plan(manifest, profile, seed, facts, tuple(steps.values()))
 
 
 def make_step(
-    stage: str, parameters: Mapping[str, Any], seed: int, device: str, inputs: Mapping[str, str]
+    stage: str, parameters: Mapping[str, Any], seed: int, facts: Facts, inputs: Mapping[str, str]
 ) -> Step:
     """A step and its key."""
     definition = STAGES[stage]
-    threads = num_threads()
     parts = {
         "stage": stage,
         "parameters": dict(parameters),
@@ -97,22 +88,11 @@ def make_step(
         "inputs": dict(inputs),
         "data": definition.data,
         "code": module_digests(definition.module),
-        "device": device,
-        "threads": threads,
-        "architecture": platform.machine(),
-        "instructions": kernels.instructions(),
-        "limits": kernels.limits(),
-        "libraries": library_versions(),
+        **facts.parts(),
     }
     # Through JSON once, so that parts compare equal to those read back from the store.
     parts = json.loads(json.dumps(parts, allow_nan=False))
-    return Step(stage, parameters, seed, device, threads, inputs, parts, canonical_digest(parts))
-
-
-@cache
-def library_versions() -> dict[str, str]:
-    """Releases of the libraries that compute."""
-    return {name: version(name) for name in _LIBRARIES}
+    return Step(stage, parameters, seed, facts, inputs, parts, canonical_digest(parts))
 
 
 def changed_parts(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ from repro.checks import FAILED, NOT_RECORDED, Verdicts, judge, tally
 from repro.code import module_digests
 from repro.drawing import draw, plot_module
 from repro.errors import StoreError
-from repro.plan import Plan, library_versions
+from repro.plan import Plan
 from repro.references import recorded_runs
 from repro.scheduler import StepOutcome
 from repro.settings import Settings
@@ -145,15 +145,15 @@ def _circumstances(plan: Plan) -> dict[str, Any]:
         "alternative": plan.manifest.alternative,
         "profile": plan.profile,
         "seed": plan.seed,
-        "device": plan.device,
+        "device": plan.facts.device,
         "recorded_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {
             "ssbrepro": __version__,
             "python": platform.python_version(),
-            **library_versions(),
+            **plan.facts.libraries,
         },
         "machine": {
-            "architecture": platform.machine(),
+            "architecture": plan.facts.architecture,
             "system": platform.system(),
             "cores": os.cpu_count(),
             "image": os.environ.get("SSBREPRO_IMAGE"),
@@ -188,7 +188,7 @@ def _step(outcome: StepOutcome) -> dict[str, Any]:
         "key": outcome.step.key,
         "seconds": meta["seconds"],
         "peak_memory_bytes": meta["peak_memory_bytes"],
-        "threads": outcome.step.threads,
+        "threads": outcome.step.facts.threads,
         "digests": meta["digests"],
     }
 

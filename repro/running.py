@@ -13,7 +13,7 @@ from rich.markup import escape
 from repro import files, kernels, wording
 from repro.checks import FAILED, changed_claims, tally
 from repro.console import Screen, say, show_alternative, show_not_computable, show_run
-from repro.engines.engine import Executor
+from repro.engines.engine import Engine
 from repro.errors import ReproError, TrackingError
 from repro.explain import StoredParts
 from repro.forecast import Forecast
@@ -28,13 +28,13 @@ from repro.transfer import Transfer
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs figures with an executor; results are said on ``out``, progress on ``err``.
+    """Runs figures on an engine; results are said on ``out``, progress on ``err``.
 
     ``fresh`` holds keys of steps to compute even if they are stored, until that is done.
     """
 
     settings: Settings
-    executor: Executor
+    engine: Engine
     out: Console
     err: Console
     forecast: Forecast
@@ -80,7 +80,7 @@ class Runner:
             soft_wrap=True,
         )
         with Screen(self.err, self.forecast) as screen:
-            outcomes = run_plan(plan, self.settings, self.executor, screen, self.fresh)
+            outcomes = run_plan(plan, self.settings, self.engine, screen, self.fresh)
         self.fresh.difference_update(step.key for step in plan.steps)
         recorded = record_run(plan, outcomes, self.settings)
         return recorded, recorded.summary({o.step.stage: o.status for o in outcomes})

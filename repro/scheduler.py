@@ -1,4 +1,4 @@
-"""Running a plan: step by step, through an executor."""
+"""Running a plan: step by step, on an engine."""
 
 import shutil
 from collections.abc import Collection, Mapping
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from repro import files
-from repro.engines.engine import Executor, Task, log_path
+from repro.engines.engine import Engine, Task
 from repro.errors import StageError, StoreError
 from repro.plan import Plan, Step
 from repro.settings import Settings
 from repro.store import Store, StoredResult
+
+_POLL_SECONDS = 1.0  # after which an engine that has no news is asked again
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Listener(Protocol):
 def run_plan(
     plan: Plan,
     settings: Settings,
-    executor: Executor,
+    engine: Engine,
     listener: Listener,
     fresh: Collection[str] = (),
 ) -> list[StepOutcome]:
@@ -48,7 +50,7 @@ def run_plan(
     Args:
         plan: What to run.
         settings: Where things are.
-        executor: What runs the steps.
+        engine: What runs the steps.
         listener: Told of every step.
         fresh: Keys of steps to compute even if they are stored, replacing that.
 
@@ -64,7 +66,7 @@ def run_plan(
             anew = step.key in fresh
             stored = None if anew else store.read(step.key, listener.say)
             if stored is None:
-                _compute(step, needed, settings, store, executor, listener, anew)
+                _compute(step, needed, settings, store, engine, listener, anew)
                 stored = store.read(step.key, listener.say)
                 if stored is None:
                     raise StoreError(f"{store.folder(step.key)}: damaged right after being written")
@@ -80,7 +82,7 @@ def _compute(
     needed: Mapping[str, StoredResult],
     settings: Settings,
     store: Store,
-    executor: Executor,
+    engine: Engine,
     listener: Listener,
     anew: bool,
 ) -> None:
@@ -93,17 +95,17 @@ def _compute(
     listener.step(step, "continued" if any(scratch.glob("*.npz")) else "running")
     with files.partial_folder(final) as output:
         task = Task(step, output, scratch, _content(step, needed, settings, output, scratch))
-        _execute(task, executor, listener)
-        store.publish(
-            step,
-            output,
-            {name: task.last_words[name] for name in ("seconds", "peak_memory_bytes")},
-        )
+        store.publish(step, output, _execute(task, engine, listener))
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _execute(task: Task, executor: Executor, listener: Listener) -> None:
-    """Run a task to its end, cancelling it if anything, such as Ctrl-C, ends us first."""
+def _execute(task: Task, engine: Engine, listener: Listener) -> dict[str, Any]:
+    """Run a task to its end, cancelling it if anything, such as Ctrl-C, ends us first.
+
+    Returns:
+        Its seconds and peak memory.
+    """
+    last_words: dict[str, Any] = {}
 
     def report(message: Mapping[str, Any]) -> None:
         if "done" in message:
@@ -111,27 +113,33 @@ def _execute(task: Task, executor: Executor, listener: Listener) -> None:
         elif "warning" in message:
             listener.say(message["warning"])
         else:
-            task.last_words.update(message)
+            last_words.update(message)
 
-    handle = executor.submit(task)
+    handle = engine.submit(task)
     try:
-        status = executor.wait(handle, report)
+        while (status := engine.poll(handle, report, _POLL_SECONDS)) is None:
+            pass
     finally:
-        executor.cancel(handle)
-    if status == 0 and "seconds" in task.last_words:
-        return
-    name, log = task.step.stage, log_path(task.scratch)
-    if "error" not in task.last_words:
+        engine.cancel(handle)
+    if status != 0 or "seconds" not in last_words:
+        raise StageError(_failure(task, status, last_words))
+    return {name: last_words[name] for name in ("seconds", "peak_memory_bytes")}
+
+
+def _failure(task: Task, status: int, last_words: Mapping[str, Any]) -> str:
+    """Why a task has no result, and what to do about it."""
+    name = task.step.stage
+    if "error" not in last_words:
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         hint = " (out of memory?)" if status == -9 else ""
-        raise StageError(f"stage {name} {how}{hint}; its log is {log}")
-    error, kind = task.last_words["error"], task.last_words["kind"]
+        return f"stage {name} {how}{hint}; its log is {task.log}"
+    error, kind = last_words["error"], last_words["kind"]
     if kind == "DataError":
-        raise StageError(
+        return (
             f"{error}\n`repro data fetch` downloads the official files; "
             f"SSBREPRO_DATA=FOLDER names the folder that holds yours"
         )
-    raise StageError(f"stage {name}: {error} ({kind}; its log is {log})")
+    return f"stage {name}: {error} ({kind}; its log is {task.log})"
 
 
 def _content(
@@ -146,8 +154,7 @@ def _content(
         "code": step.parts["code"],
         "parameters": dict(step.parameters),
         "seed": step.seed,
-        "device": step.device,
-        "threads": step.threads,
+        "facts": step.facts.parts(),
         "inputs": {
             name: {
                 "folder": str(result.folder),

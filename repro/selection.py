@@ -1,15 +1,19 @@
-"""What a command line means: which figures, with which alternatives, profile, device and seeds."""
+"""What a command line means: which figures, with which alternatives, profile, seeds and engine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from repro.engines.engine import Engine
+from repro.engines.inline import InlineEngine
+from repro.engines.local import LocalEngine
 from repro.errors import ManifestError, UsageError
 from repro.library import FigureManifest, Library
 from repro.names import DEVICES, PROFILES, nearest_names
 from repro.plan import NoPlan, Plan, make_plan
-from repro.settings import has_cuda
 
 # Each figure as declared, or that there is nothing to run, and with each alternative.
 Selected = list[tuple[Plan | NoPlan, list[Plan]]]
+
+ENGINES: Mapping[str, Callable[[], Engine]] = {"local": LocalEngine, "inline": InlineEngine}
 
 _MAX_SEEDS = 1000
 _MAX_DIGITS = 18  # every such integer fits 64 bits
@@ -22,6 +26,7 @@ def select(
     device: str,
     seed: int,
     alternatives: Sequence[str],
+    engine: Engine,
     say: Callable[[str], None],
 ) -> Selected:
     """Each figure asked for as declared, and with each alternative.
@@ -33,6 +38,7 @@ def select(
         device: "auto" or a device.
         seed: Root seed.
         alternatives: "NAME=VALUE", of every figure.
+        engine: What is to run them; its machine has the device.
         say: Told which profile "auto" stands for, once nothing is wrong with the rest.
 
     Raises:
@@ -51,17 +57,16 @@ def select(
             faults += [fault for fault in error.faults if fault not in faults]
     if faults:
         raise ManifestError(faults)
-    cuda = device != "cpu" and has_cuda()
-    if device == "cuda" and not cuda:
-        raise UsageError("--device cuda: no CUDA device can be used here; try --device cpu")
+    facts = engine.facts(device)
     if profile == "auto":
+        cuda = facts.device == "cuda"
         profile = "paper" if cuda else "desk"
         found = "a CUDA device was found" if cuda else "no CUDA device was found"
         say(f"profile {profile}: {found}; choose with --profile {', '.join(PROFILES)}")
     selected: Selected = []
     for manifest in manifests:
         if isinstance(manifest, FigureManifest):
-            declared = make_plan(manifest, profile, seed, "cuda" if cuda else "cpu")
+            declared = make_plan(manifest, profile, seed, facts)
             others = [declared.with_alternative(text) for text in dict.fromkeys(alternatives)]
             selected.append((declared, others))
         elif alternatives:
@@ -69,6 +74,18 @@ def select(
         else:
             selected.append((NoPlan(manifest, profile, seed), []))
     return selected
+
+
+def engine(name: str = "local") -> Engine:
+    """The engine of a name.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    if name not in ENGINES:
+        hint = nearest_names(name, ENGINES)
+        raise UsageError(f"no engine {name!r}{hint}; there are {', '.join(ENGINES)}")
+    return ENGINES[name]()
 
 
 def seeds(text: str) -> list[int]:

@@ -18,7 +18,7 @@ HARNESS = Path(repro.__file__).parent
 DOOR = {"ssbrepro.stages", "ssbrepro.results"}
 ALSO = {
     "ssbrepro.figures": "drawing.py",
-    "ssbrepro.memory": "worker.py",
+    "ssbrepro.memory": "compute.py",
     "ssbrepro.data": "",  # anywhere: `repro data`, `repro doctor`, a stage's data error
 }
 ONLY_IN = {"mlflow": "tracking.py", "docker": "container.py"}

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -11,11 +12,11 @@ import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from typing import Any
 
-from repro import files, kernels
+from repro import machine
 from repro.code import source
-from repro.engines.engine import Report, Task, log_path
+from repro.engines.engine import Report, Task
 
 _NURSERY = (sys.executable, "-m", "repro.engines.nursery")
 
@@ -24,19 +25,24 @@ _NURSERY = (sys.executable, "-m", "repro.engines.nursery")
 class LocalStep:
     """A step that was started, with the process it is a fork of; ``status`` once it has ended."""
 
-    nursery: "subprocess.Popen[str]"
+    nursery: "subprocess.Popen[bytes]"
+    unread: bytes = b""  # the beginning of a line
     status: int | None = None
 
 
-class LocalProcesses:
+class LocalEngine:
     """Each task a process on this machine, with all its cores; one at a time.
 
     All are forks of one process, :mod:`repro.engines.nursery`, started with the first.
     """
 
     def __init__(self) -> None:
-        self._nursery: subprocess.Popen[str] | None = None
-        self._threads = 0
+        self._nursery: subprocess.Popen[bytes] | None = None
+        self._facts: machine.Facts | None = None
+
+    def facts(self, device: str) -> machine.Facts:
+        """This machine's."""
+        return machine.facts(device)
 
     def capacity(self) -> int:
         """One: a step uses every core."""
@@ -44,37 +50,33 @@ class LocalProcesses:
 
     def submit(self, task: Task) -> LocalStep:
         """Start the worker; its errors go to a log beside the scratch state."""
-        task.scratch.mkdir(parents=True, exist_ok=True)
-        path, log = task.scratch / "task.json", log_path(task.scratch)
-        files.write_json(path, task.content)
-        log.write_text("")
-        nursery = self._nursery_for(task.step.threads, log)
+        path = task.write(lifeline=True)
+        nursery = self._nursery_for(task)
         assert nursery.stdin is not None
         wanted = {
             "task": str(path),
-            "log": str(log),
+            "log": str(task.log),
             "libraries": libraries(task.step.parts["code"]),
         }
         with contextlib.suppress(BrokenPipeError):  # it has been killed: who waits will see
-            nursery.stdin.write(json.dumps(wanted) + "\n")
+            nursery.stdin.write(json.dumps(wanted).encode() + b"\n")
             nursery.stdin.flush()
         return LocalStep(nursery)
 
-    def wait(self, handle: LocalStep, report: Report) -> int:
-        """Read the worker's JSON lines until it ends."""
-        assert handle.nursery.stdout is not None
-        for line in handle.nursery.stdout:
-            try:
-                message = json.loads(line)
-            except ValueError:  # a library printing; it is not for the user
-                continue
-            if not isinstance(message, dict):
-                continue
-            if "exit_status" in message:
-                handle.status = int(message["exit_status"])
-                return handle.status
-            report(message)
-        handle.status = handle.nursery.wait()  # it ended itself, and the step with it
+    def poll(self, handle: LocalStep, report: Report, seconds: float) -> int | None:
+        """Read the worker's lines until one tells that it has ended."""
+        lines = handle.nursery.stdout
+        assert lines is not None
+        if handle.status is None and select.select([lines], [], [], seconds)[0]:
+            read = os.read(lines.fileno(), 2**16)
+            if not read:  # it ended itself, and the step with it
+                handle.status = handle.nursery.wait()
+            *whole, handle.unread = (handle.unread + read).split(b"\n")
+            for message in filter(None, map(_message, whole)):
+                if "exit_status" in message:
+                    handle.status = int(message["exit_status"])
+                else:
+                    report(message)
         return handle.status
 
     def cancel(self, handle: LocalStep) -> None:
@@ -83,26 +85,24 @@ class LocalProcesses:
             _end(handle.nursery)
             handle.status = handle.nursery.returncode
 
-    def _nursery_for(self, threads: int, log: Path) -> "subprocess.Popen[str]":
-        """The process to fork from; another for other threads, which libraries read on import."""
-        nursery = self._nursery
-        if nursery and nursery.poll() is None and threads == self._threads:
+    def _nursery_for(self, task: Task) -> "subprocess.Popen[bytes]":
+        """The process to fork from; another for other facts, which libraries read on import."""
+        nursery, facts = self._nursery, task.step.facts
+        if nursery and nursery.poll() is None and facts == self._facts:
             return nursery
         if nursery:
             _end(nursery)
-        with log.open("a") as errors:
+        with task.log.open("a") as errors:
             nursery = subprocess.Popen(
-                _NURSERY,
+                [*_NURSERY, str(os.getpid())],
                 stdin=subprocess.PIPE,  # closes when this process dies, and ends the worker
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=step_environment(threads),
-                text=True,
-                errors="replace",
+                env=machine.environment(facts),
                 start_new_session=True,  # Ctrl-C reaches us alone; we then cancel
             )
         weakref.finalize(self, _end, nursery)  # at exit at the latest
-        self._nursery, self._threads = nursery, threads
+        self._nursery, self._facts = nursery, facts
         return nursery
 
 
@@ -129,22 +129,16 @@ def _imported(module: str) -> frozenset[str]:
     return frozenset(name for name in names if name.partition(".")[0] not in not_theirs)
 
 
-def step_environment(threads: int) -> dict[str, str]:
-    """The variables a step runs with: ours, and what bits depend on."""
-    return (
-        dict(os.environ)
-        | kernels.limits()
-        | {
-            "OMP_NUM_THREADS": str(threads),
-            # How long a waiting thread spins before it sleeps. The default, fifteen times as long,
-            # wastes cores that other work shares; none wakes threads anew for every operation.
-            "GOMP_SPINCOUNT": "20000",
-            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # before any CUDA context: deterministic sums
-        }
-    )
+def _message(line: bytes) -> dict[str, Any] | None:
+    """What a line of the worker's says, or None: it is a library's, and not for the user."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
 
 
-def _end(nursery: "subprocess.Popen[str]") -> None:
+def _end(nursery: "subprocess.Popen[bytes]") -> None:
     """Kill a nursery together with the step it may be running; again is harmless."""
     with contextlib.suppress(BrokenPipeError), nursery:  # closes its pipes, whoever has read them
         if nursery.poll() is None:

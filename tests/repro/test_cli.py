@@ -69,9 +69,9 @@ def repro(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("repro.record.draw", draw_a_pixel)
-    monkeypatch.setattr("repro.selection.has_cuda", lambda: False)
+    monkeypatch.setattr("repro.machine.has_cuda", lambda: False)
     executor = FakeExecutor()
-    monkeypatch.setattr(cli, "LocalProcesses", lambda: executor)
+    monkeypatch.setitem(selection.ENGINES, "local", lambda: executor)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def call(*arguments: str) -> Outcome:

@@ -12,6 +12,7 @@ import pytest
 from repro import record as recording
 from repro.errors import StoreError
 from repro.library import Library
+from repro.machine import facts
 from repro.plan import Plan, make_plan
 from repro.record import RECORD, TRACKED, VERDICTS, Run, all_runs, record_run
 from repro.references import write_references
@@ -250,7 +251,7 @@ def test_make_plan_twice_records_once(settings: Settings) -> None:
     manifest = Library(settings.manifests).load(FIGURE)
     folders = set()
     for _ in range(2):
-        plan = make_plan(manifest, "smoke", 0, "cpu")
+        plan = make_plan(manifest, "smoke", 0, facts("cpu"))
         folders.add(record_run(plan, outcomes_of(plan, settings), settings).folder)
     assert len(folders) == 1
 

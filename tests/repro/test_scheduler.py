@@ -1,4 +1,4 @@
-"""Running a plan through an executor of four methods: order, reuse, failures, cancellation."""
+"""Running a plan on an engine that computes nothing: order, reuse, failures, cancellation."""
 
 import json
 import signal
@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from repro.engines.engine import Executor, Report, Task, log_path
+from repro.engines.engine import Engine, Report, Task
 from repro.errors import Interrupted, StageError, StoreError
+from repro.machine import facts
 from repro.plan import Plan
 from repro.scheduler import StepOutcome, run_plan
 from repro.settings import Settings
@@ -36,9 +37,9 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def run(
-    plan: Plan, settings: Settings, executor: FakeExecutor, fresh: bool = False
+    plan: Plan, settings: Settings, engine: FakeExecutor, fresh: bool = False
 ) -> tuple[list[StepOutcome], Listener]:
-    accepted: Executor = executor
+    accepted: Engine = engine
     listener = Listener()
     keys = [step.key for step in plan.steps] if fresh else ()
     return run_plan(plan, settings, accepted, listener, keys), listener
@@ -49,14 +50,14 @@ def scratch_of(plan: Plan, settings: Settings, index: int = 0) -> Path:
 
 
 def test_steps_run_in_order_and_are_then_stored(plan: Plan, settings: Settings) -> None:
-    executor = FakeExecutor()
-    outcomes, listener = run(plan, settings, executor)
+    engine = FakeExecutor()
+    outcomes, listener = run(plan, settings, engine)
     assert [(outcome.step.stage, outcome.status) for outcome in outcomes] == [
         ("training", "ran"),
         ("spectrum", "ran"),
     ]
-    assert executor.events == [
-        (event, stage) for stage in ("training", "spectrum") for event in ("submit", "wait", "cancel")
+    assert engine.events == [
+        (event, stage) for stage in ("training", "spectrum") for event in ("submit", "poll", "cancel")
     ]  # fmt: skip
     assert listener.steps == [
         (stage, status) for stage in ("training", "spectrum") for status in ("running", "ran")
@@ -64,9 +65,9 @@ def test_steps_run_in_order_and_are_then_stored(plan: Plan, settings: Settings) 
     assert [message["done"] for message in listener.messages] == [1, 1]
     assert outcomes[0].result.meta["seconds"] == 0.25
 
-    again, listener = run(plan, settings, executor)
+    again, listener = run(plan, settings, engine)
     assert [outcome.status for outcome in again] == ["stored", "stored"]
-    assert executor.ran == ["training", "spectrum"]  # and not once more
+    assert engine.ran == ["training", "spectrum"]  # and not once more
     assert listener.steps == [("training", "stored"), ("spectrum", "stored")]
     assert [one.result.content for one in again] == [one.result.content for one in outcomes]
     assert not list((settings.home / "scratch").iterdir())
@@ -75,10 +76,10 @@ def test_steps_run_in_order_and_are_then_stored(plan: Plan, settings: Settings) 
 
 def test_another_figure_reuses_what_it_shares(plan: Plan, settings: Settings) -> None:
     run(plan_of("li2022/fig8b"), settings, FakeExecutor())
-    executor = FakeExecutor()
-    outcomes, _ = run(plan, settings, executor)
+    engine = FakeExecutor()
+    outcomes, _ = run(plan, settings, engine)
     assert [outcome.status for outcome in outcomes] == ["stored", "ran"]
-    assert executor.ran == ["spectrum"]
+    assert engine.ran == ["spectrum"]
 
 
 def test_the_task_says_all_a_worker_needs(plan: Plan, settings: Settings) -> None:
@@ -101,7 +102,8 @@ def test_the_task_says_all_a_worker_needs(plan: Plan, settings: Settings) -> Non
     assert Path(spectrum["inputs"]["training"]["folder"], "arrays.npz").exists()
     assert spectrum["inputs"]["training"]["parameters"] == training["parameters"]
     for task in tasks:
-        assert (task["seed"], task["device"], task["data_root"]) == (0, "cpu", str(settings.data))
+        assert (task["seed"], task["data_root"]) == (0, str(settings.data))
+        assert task["facts"] == facts("cpu").parts()
 
 
 def test_fresh_computes_again_without_old_scratch(plan: Plan, settings: Settings) -> None:
@@ -109,18 +111,18 @@ def test_fresh_computes_again_without_old_scratch(plan: Plan, settings: Settings
     scratch = scratch_of(plan, settings)
     scratch.mkdir(parents=True)
     (scratch / "epoch.npz").write_text("of an earlier attempt")
-    executor = FakeExecutor()
-    outcomes, listener = run(plan, settings, executor, fresh=True)
-    assert executor.ran == ["training", "spectrum"]
+    engine = FakeExecutor()
+    outcomes, listener = run(plan, settings, engine, fresh=True)
+    assert engine.ran == ["training", "spectrum"]
     assert [outcome.status for outcome in outcomes] == ["ran", "ran"]
     assert ("training", "continued") not in listener.steps
 
 
 def test_only_the_steps_named_are_computed_again(plan: Plan, settings: Settings) -> None:
     run(plan, settings, FakeExecutor())
-    executor = FakeExecutor()
-    outcomes = run_plan(plan, settings, executor, Listener(), [plan.steps[1].key])
-    assert executor.ran == ["spectrum"]
+    engine = FakeExecutor()
+    outcomes = run_plan(plan, settings, engine, Listener(), [plan.steps[1].key])
+    assert engine.ran == ["spectrum"]
     assert [outcome.status for outcome in outcomes] == ["stored", "ran"]
 
 
@@ -139,9 +141,9 @@ def test_a_damaged_result_is_computed_again(plan: Plan, settings: Settings) -> N
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(content)
-    executor = FakeExecutor()
-    after, listener = run(plan, settings, executor)
-    assert executor.ran == ["training"]
+    engine = FakeExecutor()
+    after, listener = run(plan, settings, engine)
+    assert engine.ran == ["training"]
     assert [outcome.status for outcome in after] == ["ran", "stored"]
     assert after[0].result.meta["digests"] == before[0].result.meta["digests"]
     assert any(
@@ -182,12 +184,12 @@ def speaks(status: int = 1, **words: Any) -> Callable[[Task, Report], int]:
 def test_a_stage_that_fails_says_how(
     plan: Plan, settings: Settings, behaviour: Callable[[Task, Report], int], message: str
 ) -> None:
-    executor = FakeExecutor(training=behaviour)
+    engine = FakeExecutor(training=behaviour)
     with pytest.raises(StageError) as caught:
-        run(plan, settings, executor)
-    assert str(caught.value) == message.format(log=log_path(scratch_of(plan, settings)))
+        run(plan, settings, engine)
+    assert str(caught.value) == message.format(log=scratch_of(plan, settings) / "log.txt")
     assert caught.value.exit_status == 3
-    assert executor.ran == ["training"]
+    assert engine.ran == ["training"]
     assert Store(settings.home / "store").read(plan.steps[0].key) is None
     assert hidden(settings.home) == []
 
@@ -195,8 +197,8 @@ def test_a_stage_that_fails_says_how(
 def test_what_was_finished_before_a_failure_is_kept(plan: Plan, settings: Settings) -> None:
     with pytest.raises(StageError):
         run(plan, settings, FakeExecutor(spectrum=dies(-9)))
-    executor = FakeExecutor()
-    outcomes, _ = run(plan, settings, executor)
+    engine = FakeExecutor()
+    outcomes, _ = run(plan, settings, engine)
     assert [outcome.status for outcome in outcomes] == ["stored", "ran"]
 
 
@@ -207,22 +209,22 @@ def test_whatever_ends_us_cancels_the_task(
     def behave(task: Task, report: Report) -> int:
         raise error
 
-    executor = FakeExecutor(training=behave)
+    engine = FakeExecutor(training=behave)
     with pytest.raises(type(error)):
-        run(plan, settings, executor)
-    assert executor.events[-1] == ("cancel", "training")
+        run(plan, settings, engine)
+    assert engine.events[-1] == ("cancel", "training")
     assert hidden(settings.home) == []
     # The key is free for the next run.
     assert len(run(plan, settings, FakeExecutor())[0]) == 2
 
 
 def test_a_listener_that_fails_cancels_the_task(plan: Plan, settings: Settings) -> None:
-    executor = FakeExecutor()
+    engine = FakeExecutor()
     listener = Listener()
     listener.progress = lambda step, message: 1 / 0  # type: ignore[assignment, method-assign]
     with pytest.raises(ZeroDivisionError):
-        run_plan(plan, settings, executor, listener)
-    assert executor.events[-1] == ("cancel", "training")
+        run_plan(plan, settings, engine, listener)
+    assert engine.events[-1] == ("cancel", "training")
 
 
 def test_a_worker_that_leaves_no_result_is_no_success(plan: Plan, settings: Settings) -> None:
@@ -231,6 +233,20 @@ def test_a_worker_that_leaves_no_result_is_no_success(plan: Plan, settings: Sett
         run(plan, settings, FakeExecutor(training=behaviour))
     assert Store(settings.home / "store").read(plan.steps[0].key) is None
     assert hidden(settings.home) == []
+
+
+def test_an_engine_is_asked_until_it_knows_the_end(plan: Plan, settings: Settings) -> None:
+    class Slow(FakeExecutor):
+        asked = 0
+
+        def poll(self, handle: Task, report: Report, seconds: float) -> int | None:
+            self.asked += 1
+            return super().poll(handle, report, seconds) if self.asked % 3 == 0 else None
+
+    engine = Slow()
+    outcomes, _ = run(plan, settings, engine)
+    assert [outcome.status for outcome in outcomes] == ["ran", "ran"]
+    assert engine.asked == 6
 
 
 def test_warnings_of_a_worker_are_passed_on(plan: Plan, settings: Settings) -> None:

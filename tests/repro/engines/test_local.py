@@ -7,19 +7,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from repro.code import module_digests
 from repro.engines import local
-from repro.engines.engine import Executor, Task, log_path
-from repro.engines.local import LocalProcesses, libraries
+from repro.engines.engine import Engine, Report, Task
+from repro.engines.local import LocalEngine
+from repro.machine import facts
 from repro.plan import Step
-from ssbrepro.stages import STAGES
 
-# A nursery as the executor starts it, except that a step runs the script in its task.
+# A nursery as the engine starts it, except that a step runs the script in its task.
 SCRIPTED_NURSERY = """
 import json, pathlib, sys, types
 from repro.engines import nursery
@@ -32,7 +32,7 @@ def main(task):
 sys.modules["repro.engines.worker"] = types.ModuleType("repro.engines.worker")
 sys.modules["repro.engines.worker"].main = main
 nursery.import_libraries = lambda names: None
-nursery.serve()
+nursery.serve(int(sys.argv[-1]))
 """
 SAYS_WHERE_IT_RUNS = """
 import json, os
@@ -43,8 +43,15 @@ NEVER_ENDS = SAYS_WHERE_IT_RUNS + "import ctypes; ctypes.PyDLL(None).sleep(600)"
 
 
 def script_task(folder: Path, script: str, threads: int = 1) -> Task:
-    step = Step("", {}, 0, "cpu", threads, {}, {"code": {}}, "")
+    step = Step("", {}, 0, replace(facts("cpu"), threads=threads), {}, {"code": {}}, "")
     return Task(step, folder, folder, {"script": script})
+
+
+def finished(engine: Engine, handle: Any, report: Report = print) -> int:
+    """The exit status of a step, once it has one."""
+    while (status := engine.poll(handle, report, 10)) is None:
+        pass
+    return status
 
 
 def is_running(pid: int) -> bool:
@@ -60,39 +67,40 @@ def until(condition: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-class TestLocalProcesses:
-    """The executor the command line uses, on scripts instead of stages."""
+class TestLocalEngine:
+    """The engine the command line uses, on scripts instead of stages."""
 
     @pytest.fixture(autouse=True)
     def scripted(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(local, "_NURSERY", (sys.executable, "-c", SCRIPTED_NURSERY))
 
     @pytest.fixture
-    def executor(self) -> Executor:
-        return LocalProcesses()
+    def engine(self) -> Engine:
+        return LocalEngine()
 
     @pytest.fixture
-    def run_script(self, executor: Executor, tmp_path: Path) -> Callable[..., Any]:
+    def run_script(self, engine: Engine, tmp_path: Path) -> Callable[..., Any]:
         """Runs a script as a step to its end: its exit status and messages."""
 
         def run_script(script: str, threads: int = 1) -> tuple[int, list[Any]]:
             heard: list[Any] = []
-            handle = executor.submit(script_task(tmp_path, script, threads))
-            status = executor.wait(handle, heard.append)
-            executor.cancel(handle)  # as a run does, whatever happened
+            handle = engine.submit(script_task(tmp_path, script, threads))
+            status = finished(engine, handle, heard.append)
+            engine.cancel(handle)  # as a run does, whatever happened
             return status, heard
 
         return run_script
 
     @pytest.fixture
-    def endless(self, executor: Executor, tmp_path: Path) -> tuple[Any, int, int]:
+    def endless(self, engine: Engine, tmp_path: Path) -> tuple[Any, int, int]:
         """A step that runs until it is killed: handle, its process, its nursery's."""
-        handle = executor.submit(script_task(tmp_path, NEVER_ENDS))
-        said = json.loads(handle.nursery.stdout.readline())
-        return handle, said["pid"], said["nursery"]
+        handle = engine.submit(script_task(tmp_path, NEVER_ENDS))
+        heard: list[Any] = []
+        until(lambda: engine.poll(handle, heard.append, 1) or heard)
+        return handle, heard[0]["pid"], heard[0]["nursery"]
 
-    def test_one_task_at_a_time(self, executor: Executor) -> None:
-        assert executor.capacity() == 1
+    def test_one_task_at_a_time(self, engine: Engine) -> None:
+        assert engine.capacity() == 1
 
     def test_messages_are_lines_of_json_objects_and_anything_else_is_noise(
         self, run_script: Callable[..., Any]
@@ -113,7 +121,7 @@ class TestLocalProcesses:
         self, run_script: Callable[..., Any], tmp_path: Path, script: str
     ) -> None:
         assert run_script(script) == (1, [])
-        assert "Traceback" in log_path(tmp_path).read_text()
+        assert "Traceback" in (tmp_path / "log.txt").read_text()
 
     def test_steps_are_processes_of_their_own_forked_from_one(
         self, run_script: Callable[..., Any]
@@ -145,14 +153,14 @@ print(json.dumps(dict(pair.partition("=")[::2] for pair in began)), flush=True)
         assert one["nursery"] != two["nursery"]
         assert not is_running(one["nursery"])
 
-    def test_a_step_writes_errors_to_its_own_log(self, executor: Executor, tmp_path: Path) -> None:
+    def test_a_step_writes_errors_to_its_own_log(self, engine: Engine, tmp_path: Path) -> None:
         for name in ("first", "second"):
-            log_path(tmp_path / name).parent.mkdir()
-            log_path(tmp_path / name).write_text("of an earlier attempt")
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "log.txt").write_text("of an earlier attempt")
             complains = f"import os; os.write(2, b'{name}')"  # as C code does
-            executor.wait(executor.submit(script_task(tmp_path / name, complains)), print)
+            finished(engine, engine.submit(script_task(tmp_path / name, complains)))
         for name in ("first", "second"):
-            assert log_path(tmp_path / name).read_text() == name
+            assert (tmp_path / name / "log.txt").read_text() == name
 
     def test_a_step_imports_what_lies_on_the_disk_when_it_starts(
         self, run_script: Callable[..., Any], tmp_path: Path
@@ -174,73 +182,76 @@ print(json.dumps({"peak": peak}), flush=True)
         assert small["peak"] < 2**28 < large["peak"]
 
     def test_cancelling_ends_the_step_at_once_and_twice_is_once(
-        self, executor: Executor, endless: tuple[Any, int, int], tmp_path: Path
+        self, engine: Engine, endless: tuple[Any, int, int], tmp_path: Path
     ) -> None:
         handle, *processes = endless
         for _ in range(2):
-            executor.cancel(handle)
+            engine.cancel(handle)
             assert not any(is_running(pid) for pid in processes)
             assert handle.status == -signal.SIGKILL
         # Reaped: no longer a child of ours.
         with pytest.raises(ChildProcessError):
             os.waitpid(handle.nursery.pid, os.WNOHANG)
-        again = executor.submit(script_task(tmp_path, "status = 7"))
-        assert executor.wait(again, print) == 7
+        again = engine.submit(script_task(tmp_path, "status = 7"))
+        assert finished(engine, again) == 7
 
     def test_a_nursery_that_is_killed_takes_its_step_along(
-        self, executor: Executor, run_script: Callable[..., Any], tmp_path: Path
+        self, engine: Engine, run_script: Callable[..., Any], tmp_path: Path
     ) -> None:
         waits = SAYS_WHERE_IT_RUNS + (
             "while os.read(0, 1): pass"  # as the worker does, in a thread
         )
-        handle = executor.submit(script_task(tmp_path, waits))
+        handle = engine.submit(script_task(tmp_path, waits))
 
         def kill(said: Any) -> None:
             assert os.getpgid(said["pid"]) == said["nursery"]
             os.kill(said["nursery"], signal.SIGKILL)
 
-        assert executor.wait(handle, kill) == -signal.SIGKILL
+        assert finished(engine, handle, kill) == -signal.SIGKILL
         assert run_script("status = 7") == (7, [])
 
     def test_a_nursery_that_is_killed_before_it_hears_of_its_step(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        executor = LocalProcesses()
+        engine = LocalEngine()
 
         def kill(modules: Any) -> list[str]:
-            assert executor._nursery is not None
-            executor._nursery.kill()
-            executor._nursery.wait()
+            assert engine._nursery is not None
+            engine._nursery.kill()
+            engine._nursery.wait()
             return []
 
         for _ in range(2):
             with monkeypatch.context() as patched:
                 patched.setattr(local, "libraries", kill)
-                handle = executor.submit(script_task(tmp_path, ""))
-            assert executor.wait(handle, print) == -signal.SIGKILL
-            executor.cancel(handle)
+                handle = engine.submit(script_task(tmp_path, ""))
+            assert finished(engine, handle) == -signal.SIGKILL
+            engine.cancel(handle)
 
-    def test_an_executor_that_is_gone_leaves_no_process(self, tmp_path: Path) -> None:
-        executor = LocalProcesses()
+    def test_an_engine_that_is_gone_leaves_no_process(self, tmp_path: Path) -> None:
+        engine = LocalEngine()
         said: list[Any] = []
-        executor.wait(executor.submit(script_task(tmp_path, SAYS_WHERE_IT_RUNS)), said.append)
+        finished(engine, engine.submit(script_task(tmp_path, SAYS_WHERE_IT_RUNS)), said.append)
         assert is_running(said[0]["nursery"])
-        del executor
+        del engine
         assert not is_running(said[0]["nursery"])
 
     @pytest.mark.parametrize("ends", ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit()"])
     def test_however_the_run_ends_nothing_of_it_goes_on(self, tmp_path: Path, ends: str) -> None:
         runs = f"""
-import os, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 from repro.engines import engine, local
+from repro.machine import facts
 from repro.plan import Step
 _, folder, script, *local._NURSERY = sys.argv
-step = Step("", {{}}, 0, "cpu", 1, {{}}, {{"code": {{}}}}, "")
-executor = local.LocalProcesses()
+step = Step("", {{}}, 0, facts("cpu"), {{}}, {{"code": {{}}}}, "")
+processes, heard = local.LocalEngine(), []
 task = engine.Task(step, Path(folder), Path(folder), {{"script": script}})
-handle = executor.submit(task)
-print(handle.nursery.stdout.readline(), end="", flush=True)
+handle = processes.submit(task)
+while not heard:
+    processes.poll(handle, heard.append, 1)
+print(json.dumps(heard[0]), flush=True)
 {ends}
 """
         nursery = (sys.executable, "-c", SCRIPTED_NURSERY)
@@ -252,57 +263,3 @@ print(handle.nursery.stdout.readline(), end="", flush=True)
         said = json.loads(done.stdout)
         assert {"pid", "nursery"} <= said.keys()  # both had started
         until(lambda: not any(is_running(pid) for pid in said.values()))
-
-
-def test_what_is_imported_before_a_fork_is_all_that_steps_need_and_survives_it() -> None:
-    modules = [stage.module for stage in STAGES.values()]
-    names = libraries({name for module in modules for name in module_digests(module)})
-    assert {"numpy", "pyhessian", "scipy.linalg", "torch", "PIL"} <= set(names)
-    assert not {"json", "os", "repro", "ssbrepro"} & {name.partition(".")[0] for name in names}
-    assert set(libraries(["ssbrepro.gone"])) < set(names)  # it fails where it is to be imported
-    done = subprocess.run(
-        [sys.executable, "-c", _FORK_AND_LOOK, json.dumps(names), json.dumps(modules)],
-        env=os.environ | {"OMP_NUM_THREADS": "4"},  # threads to start, were there any
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    found = json.loads(done.stdout)
-    assert found["ours"] == ["repro", "repro.engines", "repro.engines.nursery"]
-    assert found["threads"] == 1
-    assert found["imported after the fork"] == []
-    assert found["bad fork"] is False
-    assert found["sum on the device"] == 3.0
-
-
-_FORK_AND_LOOK = """
-import importlib, json, os, sys
-from repro.engines import nursery
-
-def packages():
-    return {name.partition(".")[0] for name in sys.modules}
-
-nursery.import_libraries(json.loads(sys.argv[1]))
-before = packages()
-ours = sorted(name for name in sys.modules if name.startswith(("repro", "ssbrepro")))
-# Looked at where Python 3.12 looks, once every library has prepared for the fork.
-threads = []
-os.register_at_fork(after_in_parent=lambda: threads.append(len(os.listdir("/proc/self/task"))))
-reading, writing = os.pipe()
-if os.fork() == 0:
-    import torch
-    import repro.engines.worker
-    for module in json.loads(sys.argv[2]):
-        importlib.import_module(module)
-    new = packages() - before - sys.stdlib_module_names - {"ssbrepro"}
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    answer = {
-        "imported after the fork": sorted(new),
-        "bad fork": torch.cuda._is_in_bad_fork(),
-        "sum on the device": float(torch.ones(3, device=device).sum()),
-    }
-    os.write(writing, json.dumps(answer).encode())
-    os._exit(0)
-os.wait()
-answer = json.loads(os.read(reading, 65536)) | {"ours": ours, "threads": threads[0]}
-print(json.dumps(answer))
-"""

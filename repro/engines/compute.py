@@ -1,0 +1,150 @@
+"""A task computed in this process: what every engine comes to.
+
+It leaves ``arrays.npz`` and ``result.json`` in the task's output folder. Whatever moment the process is
+killed at, the state it saved is whole.
+"""
+
+import json
+import os
+import resource
+import time
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ConfigDict, TypeAdapter, with_config
+
+from repro import machine
+from repro.code import module_digests
+from repro.engines.engine import Report
+from repro.files import flush, write_json
+from repro.plan import changed_parts
+from ssbrepro.memory import keep_freed_memory
+from ssbrepro.results import Array, Context, Input, Result
+from ssbrepro.stages import STAGES
+
+
+class ScratchProgress:
+    """Progress as messages, and state kept in a scratch folder."""
+
+    def __init__(self, scratch: Path, report: Report) -> None:
+        self._scratch = scratch
+        self._report = report
+
+    def report(self, done: int, total: int, activity: str) -> None:
+        """Send one message."""
+        self._report({"done": done, "total": total, "activity": activity})
+
+    def save(self, name: str, state: Mapping[str, Array]) -> None:
+        """Keep a state: written aside, flushed, renamed."""
+        partial = self._scratch / f".{name}.partial"
+        write_arrays(partial, state)
+        partial.replace(self._scratch / f"{name}.npz")
+        flush(self._scratch)
+
+    def restore(self, name: str) -> dict[str, Array] | None:
+        """A state kept by an earlier process of the same step."""
+        path = self._scratch / f"{name}.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as state:
+                return dict(state)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+            self._report({"warning": f"{path} is damaged; what it held is computed again"})
+            path.unlink()
+            return None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays as npz, flushed; equal arrays give equal bytes."""
+    try:
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **dict(arrays))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # a full disk names no file by itself
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def compute(task: Mapping[str, Any], report: Report) -> None:
+    """Compute a task; all that goes wrong raises, what the stage raises itself included.
+
+    Args:
+        task: The content of a :class:`repro.engines.engine.Task`.
+        report: Told of progress, of damaged states, and at the end of time and memory.
+
+    Raises:
+        RuntimeError: If the machine or the code is another than the step's key says.
+    """
+    started = time.monotonic()
+    _check(task)
+    _write(Path(task["output"]), _run(task, report))
+    report(
+        {
+            "seconds": time.monotonic() - started,
+            # A fork's peak starts from what it copies: the libraries' data, none of their code.
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        }
+    )
+
+
+def parameters_of(stage: str, values: Mapping[str, Any]) -> Any:
+    """The typed parameters of a stage, checked once more where they are used."""
+    strict = with_config(ConfigDict(strict=True, extra="forbid"))(STAGES[stage].parameters)
+    return TypeAdapter(strict).validate_json(json.dumps(dict(values)))
+
+
+def _check(task: Mapping[str, Any]) -> None:
+    """Refuse what would not be the result of the step's key."""
+    if module_digests(STAGES[task["stage"]].module) != task["code"]:
+        raise RuntimeError("the code changed since the run began; start it again")
+    found = machine.facts(task["facts"]["device"]).parts()
+    if differences := changed_parts(found, task["facts"]):
+        raise RuntimeError(
+            "this is not the machine of the step's key (expected → found): "
+            + ", ".join(differences)
+        )
+
+
+def _run(task: Mapping[str, Any], report: Report) -> Result:
+    _configure_torch(task["facts"]["threads"])
+    keep_freed_memory()
+    scratch = Path(task["scratch"])
+    scratch.mkdir(parents=True, exist_ok=True)
+    inputs = {}
+    for name, needed in task["inputs"].items():
+        with np.load(Path(needed["folder"]) / "arrays.npz", allow_pickle=False) as arrays:
+            inputs[name] = Input(parameters_of(name, needed["parameters"]), dict(arrays))
+    context = Context(
+        task["seed"],
+        task["facts"]["device"],
+        Path(task["data_root"]),
+        inputs,
+        ScratchProgress(scratch, report),
+    )
+    return STAGES[task["stage"]].run(parameters_of(task["stage"], task["parameters"]), context)
+
+
+def _configure_torch(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+
+
+def _write(output: Path, result: Result) -> None:
+    write_arrays(output / "arrays.npz", result.arrays)
+    content = {
+        "numbers": dict(result.numbers),
+        "missing": dict(result.missing),
+        "series": {name: asdict(series) for name, series in result.series.items()},
+    }
+    write_json(output / "result.json", content)
