@@ -95,7 +95,7 @@ EngineOption = Annotated[
     str,
     typer.Option(
         "--engine",
-        help="local: processes; inline: all in this one, for breakpoints.",
+        help="local: in processes; inline: all in this one, for breakpoints.",
         autocompletion=completion.engines,
     ),
 ]
@@ -129,7 +129,7 @@ def run(
     ids: Ids,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
-    engine_name: EngineOption = "local",
+    engine_name: EngineOption = selection.DEFAULT_ENGINE,
     seed: SeedOption = 0,
     fresh: Annotated[bool, typer.Option(help="Compute again what is stored.")] = False,
     container: Annotated[bool, typer.Option(help="Run inside the Docker image.")] = False,
@@ -140,8 +140,8 @@ def run(
     """Run figures: compute what is not stored, judge the claims, draw, and track."""
     words, engine = _words(json_file), selection.engine(engine_name)
     if container:
-        arguments = [*ids, "--profile", profile, "--device", device, "--engine", engine_name]
-        arguments += ["--seed", str(seed)]
+        arguments = [*ids, "--profile", profile, "--device", device, "--seed", str(seed)]
+        arguments += ["--engine", engine_name] if engine_name != selection.DEFAULT_ENGINE else []
         arguments += ["--fresh"] if fresh else []
         for text in alternative or ():
             arguments += ["--alternative", text]
@@ -161,7 +161,7 @@ def verify(
     all_figures: AllOption = False,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
-    engine_name: EngineOption = "local",
+    engine_name: EngineOption = selection.DEFAULT_ENGINE,
     seed: SeedOption = 0,
     json_file: JsonOption = None,
 ) -> None:
@@ -185,7 +185,7 @@ def record(
     all_figures: AllOption = False,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
-    engine_name: EngineOption = "local",
+    engine_name: EngineOption = selection.DEFAULT_ENGINE,
 ) -> None:
     """Run figures with several seeds and write down what they gave, for `repro verify`."""
     numbers, engine = selection.seeds(seeds), selection.engine(engine_name)

@@ -14,6 +14,7 @@ from repro.plan import NoPlan, Plan, make_plan
 Selected = list[tuple[Plan | NoPlan, list[Plan]]]
 
 ENGINES: Mapping[str, Callable[[], Engine]] = {"local": LocalEngine, "inline": InlineEngine}
+DEFAULT_ENGINE = "local"
 
 _MAX_SEEDS = 1000
 _MAX_DIGITS = 18  # every such integer fits 64 bits
@@ -76,7 +77,7 @@ def select(
     return selected
 
 
-def engine(name: str = "local") -> Engine:
+def engine(name: str = DEFAULT_ENGINE) -> Engine:
     """The engine of a name.
 
     Raises:
