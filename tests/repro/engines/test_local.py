@@ -18,6 +18,7 @@ from repro.engines.engine import Engine, Report, Task
 from repro.engines.local import LocalEngine
 from repro.machine import facts
 from repro.plan import Step
+from tests.processes import is_running
 
 # A nursery as the engine starts it, except that a step runs the script in its task.
 SCRIPTED_NURSERY = """
@@ -52,14 +53,6 @@ def finished(engine: Engine, handle: Any, report: Report = print) -> int:
     while (status := engine.poll(handle, report, 10)) is None:
         pass
     return status
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process still has memory, which it gives up before its pipes are closed."""
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def until(condition: Callable[[], Any]) -> None:

@@ -5,13 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 from repro.code import module_digests
 from repro.engines.local import libraries
 from ssbrepro.stages import STAGES
 from tests.fakes import CHECKOUT
+from tests.processes import assert_ends_with_its_parent, is_running
 
 
 def test_what_is_imported_before_a_fork_is_all_that_steps_need_and_survives_it() -> None:
@@ -108,13 +107,10 @@ def test_a_nursery_that_imports_ends_with_its_parent() -> None:
     )
     with parent:
         assert parent.stdout is not None
-        nursery = Path("/proc") / parent.stdout.readline().decode().strip() / "cmdline"
-        assert nursery.read_bytes()
+        nursery = int(parent.stdout.readline())
+        assert is_running(nursery)
         parent.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 1.0  # longer, and it would be in the way of the next run
-    while nursery.exists() and nursery.read_bytes():  # a zombie has none
-        assert time.monotonic() < deadline, "it outlives its parent"
-        time.sleep(0.01)
+    assert_ends_with_its_parent(nursery)
 
 
 def test_a_nursery_whose_parent_has_died_already_does_nothing() -> None:

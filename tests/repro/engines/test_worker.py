@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 from repro.engines.engine import Report, Task
 from repro.scheduler import run_plan
 from tests.fakes import CHECKOUT, FIGURE, FakeExecutor, Listener, plan_of, settings_below
+from tests.processes import assert_ends_with_its_parent
 
 COMMAND = [sys.executable, "-m", "repro.engines.worker"]
 ENVIRONMENT = {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}
@@ -27,7 +27,7 @@ class Stop(Exception):
 
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
-    """A task as the scheduler makes it, of a training that takes minutes."""
+    """A task as the scheduler makes it, of a training that takes seconds."""
     kept: list[Task] = []
 
     def keep(task: Task, report: Report) -> int:
@@ -36,7 +36,7 @@ def task(tmp_path: Path) -> Task:
 
     with pytest.raises(Stop):
         run_plan(
-            plan_of(FIGURE, profile="desk"),
+            plan_of(FIGURE),
             settings_below(tmp_path),
             FakeExecutor(training=keep),
             Listener(),
@@ -102,13 +102,6 @@ time.sleep(600)
 """
 
 
-def is_running(pid: int) -> bool:
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # a zombie has none
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def imports(pid: int) -> bool:
     """Whether PyTorch is being imported."""
     return "libtorch" in Path(f"/proc/{pid}/maps").read_text()
@@ -129,11 +122,9 @@ def test_without_one_it_lives_as_long_as_its_parent(task: Task, moment: str) -> 
     with parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
-        while not reached(worker):  # it computes although nobody holds its standard input
-            assert is_running(worker)
-            time.sleep(0.01)
-        parent.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 1.0  # longer, and it would be in the way of the next run
-    while is_running(worker):
-        assert time.monotonic() < deadline, "it outlives its parent"
-        time.sleep(0.01)
+        try:
+            while not reached(worker):  # it computes although nobody holds its standard input
+                time.sleep(0.01)
+        finally:
+            parent.kill()
+    assert_ends_with_its_parent(worker)
