@@ -17,8 +17,9 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from repro import completion, output, selection
+from repro.engines.engine import Engine
+from repro.engines.inline import InlineEngine
 from repro.errors import Interrupted, ReproError, UsageError
-from repro.execution import LocalProcesses
 from repro.explain import StoredParts
 from repro.manifests.library import Library
 from repro.names import NOT_COMPUTABLE, PROFILES, nearest
@@ -103,6 +104,14 @@ ProfileOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option("--device", help="auto, cpu or cuda.", autocompletion=completion.devices)
 ]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="local: in processes; inline: all in this one, for breakpoints.",
+        autocompletion=completion.engines,
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Root seed of all random draws.")]
 JsonOption = Annotated[
     Path | None,
@@ -133,6 +142,7 @@ def run(
     ids: Ids,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
+    engine_name: EngineOption = selection.DEFAULT_ENGINE,
     seed: SeedOption = 0,
     fresh: Annotated[bool, typer.Option(help="Compute again what is stored.")] = False,
     container: Annotated[bool, typer.Option(help="Run inside the Docker image.")] = False,
@@ -141,9 +151,10 @@ def run(
     json_file: JsonOption = None,
 ) -> None:
     """Run figures: compute what is not stored, judge the claims, draw, and track."""
-    words = _words(json_file)
+    words, engine = _words(json_file), selection.engine(engine_name)
     if container:
         arguments = [*ids, "--profile", profile, "--device", device, "--seed", str(seed)]
+        arguments += ["--engine", engine_name] if engine_name != selection.DEFAULT_ENGINE else []
         arguments += ["--fresh"] if fresh else []
         for text in alternative or ():
             arguments += ["--alternative", text]
@@ -151,8 +162,8 @@ def run(
         if entries and json_file:
             output.write_json(json_file, {"figures": entries})
         raise typer.Exit(status)
-    selected = _select(ids, profile, device, seed, alternative)
-    runner = _runner(words, selected.plans(), fresh)
+    selected = _select(ids, profile, device, seed, alternative, engine)
+    runner = _runner(words, selected.plans(), fresh, engine)
     figures = [_entry(runner, selected, choice) for choice in selected.figures]
     _finish(figures, json_file, failed=any(entry.failures for entry in figures))
 
@@ -163,13 +174,14 @@ def verify(
     all_figures: AllOption = False,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
+    engine_name: EngineOption = selection.DEFAULT_ENGINE,
     seed: SeedOption = 0,
     json_file: JsonOption = None,
 ) -> None:
     """Check figures against the papers' claims and our recorded runs; run what is missing."""
-    words = _words(json_file)
-    selected = _select(_chosen(ids, all_figures), profile, device, seed)
-    runner = _runner(words, selected.plans())
+    words, engine = _words(json_file), selection.engine(engine_name)
+    selected = _select(_chosen(ids, all_figures), profile, device, seed, engine=engine)
+    runner = _runner(words, selected.plans(), engine=engine)
     entries = []
     for choice in selected.figures:
         entries.append(_entry(runner, selected, choice))
@@ -187,17 +199,18 @@ def record(
     all_figures: AllOption = False,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
+    engine_name: EngineOption = selection.DEFAULT_ENGINE,
 ) -> None:
     """Run figures with several seeds and write down what they gave, for `repro verify`."""
-    numbers = selection.seeds(seeds)
-    selected = _select(_chosen(ids, all_figures), profile, device, numbers[0])
+    numbers, engine = selection.seeds(seeds), selection.engine(engine_name)
+    selected = _select(_chosen(ids, all_figures), profile, device, numbers[0], engine=engine)
     seeded = {
         plan.manifest.id: [
-            make_plan(plan.manifest, plan.profile, number, plan.device) for number in numbers
+            make_plan(plan.manifest, plan.profile, number, plan.facts) for number in numbers
         ]
         for plan in selected.plans()
     }
-    runner = _runner(out, itertools.chain(*seeded.values()))
+    runner = _runner(out, itertools.chain(*seeded.values()), engine=engine)
     for plan in _each_plan(selected):
         runs = [runner.record(one).run.record for one in seeded[plan.manifest.id]]
         write_references(plan.manifest, plan.profile, runs)
@@ -418,13 +431,22 @@ def _words(json_file: Path | None) -> Console:
     return err if json_file == output.STANDARD else out
 
 
-def _runner(words: Console, plans: Iterable[Plan] = (), fresh: bool = False) -> Runner:
+def _runner(
+    words: Console,
+    plans: Iterable[Plan] = (),
+    fresh: bool = False,
+    engine: Engine | None = None,
+) -> Runner:
     """A runner for plans, having said how long they take; ``fresh`` computes stored steps anew."""
     settings = Settings.from_environment()
     plans = list(plans)
     anew = {step.key for plan in plans for step in plan.steps} if fresh else set()
     forecast = announce(plans, anew, Store(settings.home / "store"), err)
-    return Runner(settings, LocalProcesses(), words, err, forecast, anew)
+    engine = engine or selection.engine()
+    # A bar that is drawn anew all the time would leave a debugger no terminal.
+    inline = isinstance(engine, InlineEngine)
+    progress = Console(stderr=True, force_terminal=False) if inline else err
+    return Runner(settings, engine, words, progress, forecast, anew)
 
 
 def _select(
@@ -433,10 +455,13 @@ def _select(
     device: str,
     seed: int,
     alternatives: Sequence[str] | None = None,
+    engine: Engine | None = None,
 ) -> Selected:
     library = Library(Settings.from_environment().manifests)
     chosen = alternatives or ()
-    return selection.select(library, ids, profile, device, seed, chosen, partial(say, err))
+    engine = engine or selection.engine()
+    tell = partial(say, err)
+    return selection.select(library, ids, profile, device, seed, chosen, engine, tell)
 
 
 def _each_plan(selected: Selected) -> Iterator[Plan]:

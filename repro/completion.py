@@ -9,6 +9,7 @@ from repro.errors import ReproError
 from repro.manifests.library import FigureManifest, Library
 from repro.manifests.loading import flow_value
 from repro.names import DEVICES, PROFILES
+from repro.selection import ENGINES
 from repro.settings import Settings
 
 
@@ -27,6 +28,11 @@ def profiles() -> list[str]:
 def devices() -> list[str]:
     """What ``--device`` takes."""
     return ["auto", *DEVICES]
+
+
+def engines() -> list[str]:
+    """What ``--engine`` takes."""
+    return list(ENGINES)
 
 
 def alternatives(context: typer.Context) -> list[str]:

@@ -6,9 +6,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.machine import has_cuda, num_threads
 from repro.manifests.library import Library
 from repro.outcome.wording import counted
-from repro.settings import Settings, has_cuda, num_threads
+from repro.settings import Settings
 from ssbrepro.data import DATASETS, DataError, Dataset
 
 _DESK_BYTES = 2 * 10**9  # results and MLflow's database of many desk runs

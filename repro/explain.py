@@ -1,13 +1,15 @@
 """Why a step is not stored: against what is stored, which parts of its key are others."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from repro.files import canonical_digest
+from repro.machine import Facts
 from repro.plan import Step, changed_parts
 
 # Parts that say what a step is computed with; the others say what is computed.
-_CIRCUMSTANCES = ("device", "threads", "architecture", "instructions", "limits", "libraries")
+_CIRCUMSTANCES = [fact.name for fact in fields(Facts)]
 
 Parts = Mapping[str, Any]
 

@@ -1,40 +1,32 @@
 """From a manifest to steps, each with a key that says exactly what its result depends on."""
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from repro import kernels
 from repro.code import module_digests
 from repro.files import canonical_digest
-from repro.settings import num_threads
+from repro.machine import Facts
 from ssbrepro.data import DATASETS
 from ssbrepro.papers import stage as stage_of
 
 if TYPE_CHECKING:
     from repro.manifests.library import FigureManifest
 
-# Libraries whose release can change the bits of a result.
-_LIBRARIES = ("torch", "numpy", "scipy", "pyhessian")
-
 
 @dataclass(frozen=True)
 class Step:
     """One stage with everything its result depends on.
 
-    ``parts`` is what the key is the digest of: stage, parameters, seed, inputs, data, code, and what
-    changes bits (device, libraries, threads, the processor's architecture and instructions).
+    ``parts`` is what the key is the digest of: stage, parameters, seed, inputs, data, code, and the
+    facts of the machine that executes it.
     """
 
     stage: str
     parameters: Mapping[str, Any]
     seed: int
-    device: str
-    threads: int
+    facts: Facts
     inputs: Mapping[str, str]
     parts: Mapping[str, Any]
     key: str
@@ -47,7 +39,7 @@ class Plan:
     manifest: "FigureManifest"
     profile: str
     seed: int
-    device: str
+    facts: Facts
     steps: tuple[Step, ...]
 
     @property
@@ -63,30 +55,29 @@ class Plan:
             UsageError: If the figure lists no such alternative.
         """
         changed = self.manifest.with_alternative(text)
-        return make_plan(changed, self.profile, self.seed, self.device)
+        return make_plan(changed, self.profile, self.seed, self.facts)
 
 
-def make_plan(manifest: "FigureManifest", profile: str, seed: int, device: str) -> Plan:
-    """The steps behind a figure."""
+def make_plan(manifest: "FigureManifest", profile: str, seed: int, facts: Facts) -> Plan:
+    """The steps behind a figure, for the machine that executes them."""
     steps: dict[str, Step] = {}
     for declared in manifest.stages:
         stage_id = f"{manifest.paper_id}/{declared.name}"
         inputs = {name: steps[name].key for name in stage_of(stage_id).needs}
         parameters = declared.parameters(profile)
-        steps[declared.name] = make_step(stage_id, parameters, seed, device, inputs)
-    return Plan(manifest, profile, seed, device, tuple(steps.values()))
+        steps[declared.name] = make_step(stage_id, parameters, seed, facts, inputs)
+    return Plan(manifest, profile, seed, facts, tuple(steps.values()))
 
 
 def make_step(
     stage_id: str,
     parameters: Mapping[str, Any],
     seed: int,
-    device: str,
+    facts: Facts,
     inputs: Mapping[str, str],
 ) -> Step:
     """A step and its key; ``stage_id`` is such as "li2022/training"."""
     definition = stage_of(stage_id)
-    threads = num_threads()
     parts = {
         "stage": stage_id,
         "parameters": dict(parameters),
@@ -94,24 +85,12 @@ def make_step(
         "inputs": dict(inputs),
         "data": None if definition.data is None else DATASETS[definition.data].digest,
         "code": module_digests(definition.module),
-        "device": device,
-        "threads": threads,
-        "architecture": platform.machine(),
-        "instructions": kernels.instructions(),
-        "limits": kernels.limits(),
-        "libraries": library_versions(),
+        **facts.parts(),
     }
     # Through JSON once, so that parts compare equal to those read back from the store.
     parts = json.loads(json.dumps(parts, allow_nan=False))
-    return Step(
-        definition.name, parameters, seed, device, threads, inputs, parts, canonical_digest(parts)
-    )
-
-
-@cache
-def library_versions() -> dict[str, str]:
-    """Releases of the libraries that compute."""
-    return {name: version(name) for name in _LIBRARIES}
+    key = canonical_digest(parts)
+    return Step(definition.name, parameters, seed, facts, inputs, parts, key)
 
 
 def changed_parts(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:

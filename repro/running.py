@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from repro import files, kernels
+from repro.engines.engine import Engine
 from repro.errors import ReproError, TrackingError
-from repro.execution import Executor, run_plan
 from repro.explain import StoredParts
 from repro.forecast import Forecast
 from repro.outcome import wording
@@ -23,6 +23,7 @@ from repro.outcome.recording import record_run
 from repro.outcome.references import RecordedStep, recorded_steps
 from repro.outcome.screen import Screen
 from repro.plan import Plan
+from repro.scheduler import run_plan
 from repro.settings import NO_TRACKING, Settings
 from repro.store import Store
 from repro.transfer import Transfer
@@ -31,13 +32,13 @@ from ssbrepro.data import DataError, Dataset
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs figures with an executor; results are said on ``out``, progress on ``err``.
+    """Runs figures on an engine; results are said on ``out``, progress on ``err``.
 
     ``fresh`` holds keys of steps to compute even if they are stored, until that is done.
     """
 
     settings: Settings
-    executor: Executor
+    engine: Engine
     out: Console
     err: Console
     forecast: Forecast
@@ -64,7 +65,7 @@ class Runner:
             soft_wrap=True,
         )
         with Screen(self.err, self.forecast) as screen:
-            outcomes = run_plan(plan, self.settings, self.executor, screen, self.fresh)
+            outcomes = run_plan(plan, self.settings, self.engine, screen, self.fresh)
         self.fresh.difference_update(step.key for step in plan.steps)
         recorded = record_run(plan, outcomes, self.settings)
         return Done(recorded, {outcome.step.stage: outcome.status for outcome in outcomes})

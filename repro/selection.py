@@ -1,13 +1,15 @@
-"""What a command line means: which figures, with which alternatives, profile, device and seeds."""
+"""What a command line means: which figures, with which alternatives, profile, seeds and engine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from repro.engines.engine import Engine
+from repro.engines.inline import InlineEngine
+from repro.engines.local import LocalEngine
 from repro.errors import ManifestError, UsageError
 from repro.manifests.library import FigureManifest, Library
 from repro.names import DEVICES, PROFILES, nearest_names
 from repro.plan import Plan, make_plan
-from repro.settings import has_cuda
 
 if TYPE_CHECKING:
     from repro.manifests.models import NotComputable
@@ -38,6 +40,9 @@ class Selected(NamedTuple):
         ]
 
 
+ENGINES: Mapping[str, Callable[[], Engine]] = {"local": LocalEngine, "inline": InlineEngine}
+DEFAULT_ENGINE = "local"
+
 _MAX_SEEDS = 1000
 _MAX_DIGITS = 18  # every such integer fits 64 bits
 
@@ -49,6 +54,7 @@ def select(
     device: str,
     seed: int,
     alternatives: Sequence[str],
+    engine: Engine,
     say: Callable[[str], None],
 ) -> Selected:
     """Each figure asked for as declared, and with each alternative.
@@ -60,6 +66,7 @@ def select(
         device: "auto" or a device.
         seed: Root seed.
         alternatives: "NAME=VALUE", of every figure.
+        engine: What is to run them; its machine has the device.
         say: Told which profile "auto" stands for, once nothing is wrong with the rest.
 
     Raises:
@@ -79,17 +86,16 @@ def select(
             faults += [fault for fault in error.faults if fault not in faults]
     if faults:
         raise ManifestError(faults)
-    cuda = device != "cpu" and has_cuda()
-    if device == "cuda" and not cuda:
-        raise UsageError("--device cuda: no CUDA device can be used here; try --device cpu")
+    facts = engine.facts(device)
     if profile == "auto":
+        cuda = facts.device == "cuda"
         profile = "paper" if cuda else "desk"
         found = "a CUDA device was found" if cuda else "no CUDA device was found"
         say(f"profile {profile}: {found}; choose with --profile {', '.join(PROFILES)}")
     choices = []
     for figure_id, manifest in manifests.items():
         if isinstance(manifest, FigureManifest):
-            declared = make_plan(manifest, profile, seed, "cuda" if cuda else "cpu")
+            declared = make_plan(manifest, profile, seed, facts)
             others = [declared.with_alternative(text) for text in dict.fromkeys(alternatives)]
             choices.append(Choice(figure_id, declared, others))
         elif alternatives:
@@ -97,6 +103,18 @@ def select(
         else:
             choices.append(Choice(figure_id, manifest, []))
     return Selected(profile, seed, choices)
+
+
+def engine(name: str = DEFAULT_ENGINE) -> Engine:
+    """The engine of a name.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    if name not in ENGINES:
+        hint = nearest_names(name, ENGINES)
+        raise UsageError(f"no engine {name!r}{hint}; there are {', '.join(ENGINES)}")
+    return ENGINES[name]()
 
 
 def seeds(text: str) -> list[int]:

@@ -1,10 +1,10 @@
-"""Where things are, from the environment, and what this machine offers."""
+"""Where things are, from the environment."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.errors import UsageError
+from repro.machine import num_threads
 
 NO_TRACKING = "none"  # as MLFLOW_TRACKING_URI: record runs, send them nowhere
 _DATABASE = "mlflow.db"
@@ -53,30 +53,6 @@ class Settings:
     def artifacts(self) -> Path:
         """Where the artifacts of runs in an SQLite file are."""
         return self.home / "artifacts"
-
-
-def num_threads() -> int:
-    """Threads of a stage: every core this process may use, or ``OMP_NUM_THREADS``.
-
-    Raises:
-        UsageError: If that is no number of threads.
-    """
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    first = given.partition(",")[0].strip()  # of nested levels
-    if not first:
-        return len(os.sched_getaffinity(0))
-    if not first.isdecimal() or len(first) > 6 or int(first) < 1:
-        raise UsageError(f"OMP_NUM_THREADS={given}: it is a number of threads, at least 1")
-    return int(first)
-
-
-def has_cuda() -> bool:
-    """Whether a CUDA device can be used."""
-    if not Path("/proc/driver/nvidia/version").exists() and not Path("/dev/nvidiactl").exists():
-        return False  # spares the seconds of importing torch on most machines without one
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _sqlite(database: Path) -> str:

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro.execution import Report, Task, run_plan
+from repro.engines.compute import write_arrays
+from repro.engines.engine import Report, Task
+from repro.machine import Facts, facts
 from repro.manifests.library import Library
 from repro.outcome.record import SCHEMA_VERSION, Machine, RanStep, Record, Run
 from repro.outcome.recording import record_run
 from repro.outcome.verdicts import ClaimVerdict
 from repro.plan import Plan, Step, make_plan
+from repro.scheduler import run_plan
 from repro.settings import NO_TRACKING, Settings
-from repro.worker import write_arrays
 from ssbrepro.papers import stage as stage_of
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -73,7 +75,7 @@ def plan_of(
     figure_id: str = FIGURE, seed: int = 0, profile: str = "smoke", manifests: Path = MANIFESTS
 ) -> Plan:
     """The plan of a figure on the CPU."""
-    return make_plan(Library(manifests).load(figure_id), profile, seed, "cpu")
+    return make_plan(Library(manifests).load(figure_id), profile, seed, facts("cpu"))
 
 
 NUMBERS = {
@@ -161,6 +163,9 @@ class FakeExecutor:
         self.behaviour = behaviour
         self.events: list[tuple[str, str]] = []
 
+    def facts(self, device: str) -> Facts:
+        return facts(device)
+
     def capacity(self) -> int:
         return 1
 
@@ -168,8 +173,8 @@ class FakeExecutor:
         self.events.append(("submit", task.step.stage))
         return task
 
-    def wait(self, handle: Task, report: Report) -> int:
-        self.events.append(("wait", handle.step.stage))
+    def poll(self, handle: Task, report: Report, seconds: float) -> int | None:
+        self.events.append(("poll", handle.step.stage))
         if handle.step.stage in self.behaviour:
             return self.behaviour[handle.step.stage](handle, report)
         report({"done": 1, "total": 2, "activity": "half way"})

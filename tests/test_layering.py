@@ -22,7 +22,7 @@ PAPERS = ("li2022", "ssb2018")
 # What the harness may know of the science, and where it may know more.
 DOOR = {"ssbrepro.papers.stage", "ssbrepro.papers.stages", "ssbrepro.contract"}
 ALSO = {
-    "ssbrepro.memory": "worker.py",
+    "ssbrepro.memory": "compute.py",
     "ssbrepro.data": "",  # anywhere: `repro data`, `repro doctor`, a stage's data error
 }
 ONLY_IN = {"mlflow": "outcome/tracking.py", "docker": "container.py"}

@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 from repro import __version__, files
 from repro.code import module_digests
-from repro.execution import StepOutcome
 from repro.names import plot_module
 from repro.outcome import wording
 from repro.outcome.checks import judge
@@ -27,7 +26,8 @@ from repro.outcome.record import (
 )
 from repro.outcome.references import recorded_runs
 from repro.outcome.verdicts import FAILED, NOT_RECORDED, Verdicts
-from repro.plan import Plan, library_versions
+from repro.plan import Plan
+from repro.scheduler import StepOutcome
 from repro.settings import Settings
 from repro.store import Store
 
@@ -101,15 +101,15 @@ def _circumstances(plan: Plan) -> Circumstances:
         alternative=plan.manifest.alternative,
         profile=plan.profile,
         seed=plan.seed,
-        device=plan.device,
+        device=plan.facts.device,
         recorded_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions={
             "ssbrepro": __version__,
             "python": platform.python_version(),
-            **library_versions(),
+            **plan.facts.libraries,
         },
         machine=Machine(
-            architecture=platform.machine(),
+            architecture=plan.facts.architecture,
             system=platform.system(),
             cores=os.cpu_count(),
             image=os.environ.get("SSBREPRO_IMAGE"),
@@ -140,7 +140,7 @@ def _step(outcome: StepOutcome) -> RanStep:
         key=outcome.step.key,
         seconds=meta["seconds"],
         peak_memory_bytes=meta["peak_memory_bytes"],
-        threads=outcome.step.threads,
+        threads=outcome.step.facts.threads,
         digests=meta["digests"],
     )
 

@@ -56,9 +56,9 @@ class Screen:
             self._started[step.key] = now
             self._forecast.begin(step.key, now, status == "continued")
             self._activity = step.stage
-            threads = wording.counted(step.threads, "thread")
+            threads = wording.counted(step.facts.threads, "thread")
             again = ", continuing where it stopped" if status == "continued" else ""
-            self.say(f"{step.stage}: running on {step.device}, {threads}{again}")
+            self.say(f"{step.stage}: running on {step.facts.device}, {threads}{again}")
             return
         self._forecast.finish(step.key, now)
         self._activity = ""

@@ -99,7 +99,7 @@ class Workplace:
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                if b"repro.nursery" not in (folder / "cmdline").read_bytes().split(b"\0"):
+                if b"repro.engines.nursery" not in (folder / "cmdline").read_bytes().split(b"\0"):
                     continue
                 if mine in (folder / "environ").read_bytes().split(b"\0"):
                     status = (folder / "stat").read_text().rpartition(")")[2].split()

@@ -13,8 +13,8 @@ import pytest
 
 from repro import cli, selection
 from repro.doctor import Finding
+from repro.engines.engine import Report, Task
 from repro.errors import Interrupted, TrackingError
-from repro.execution import Report, Task
 from repro.store import META
 from tests.fakes import (
     BOTH_STAGES,
@@ -70,9 +70,9 @@ def repro(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("repro.outcome.recording.draw", draw_a_pixel)
-    monkeypatch.setattr("repro.selection.has_cuda", lambda: False)
+    monkeypatch.setattr("repro.machine.has_cuda", lambda: False)
     executor = FakeExecutor()
-    monkeypatch.setattr(cli, "LocalProcesses", lambda: executor)
+    monkeypatch.setitem(selection.ENGINES, "local", lambda: executor)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def call(*arguments: str) -> Outcome:
@@ -100,6 +100,20 @@ class TestUsage:
         outcome = repro.call("lsit")
         assert outcome.status == 2
         assert outcome.err == "no command or figure 'lsit'; did you mean `list`?\n"
+
+    @pytest.mark.parametrize(
+        "command", [("fig8b",), ("verify", "fig8b"), ("record", "fig8b", "--seeds", "0")]
+    )
+    @pytest.mark.parametrize(
+        ("name", "hint"), [("inlin", " (did you mean inline?)"), ("slurm", "")]
+    )
+    def test_an_engine_that_is_not_there(
+        self, repro: Cli, command: tuple[str, ...], name: str, hint: str
+    ) -> None:
+        outcome = repro.call(*command, "--engine", name)
+        assert outcome.status == 2
+        assert outcome.err == f"no engine '{name}'{hint}; there are local, inline\n"
+        assert not repro.home.exists()
 
     def test_a_misspelt_figure_is_all_that_is_said(self, repro: Cli) -> None:
         outcome = repro.call("run", "lsit")
@@ -243,6 +257,17 @@ class TestRunning:
         _, entries = repro.json("run", "fig8b", "fig8a", "fig8b", "--profile", "smoke")
         assert [entry["id"] for entry in entries] == [FIGURE, BOTH_STAGES]
         assert repro.executor.ran == ["training", "spectrum"]
+
+    @pytest.mark.parametrize(
+        "command", [("fig8b",), ("verify", "fig8b"), ("record", "fig8b", "--seeds", "0")]
+    )
+    def test_the_engine_asked_for_runs_it(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    ) -> None:
+        engine = FakeExecutor()
+        monkeypatch.setitem(selection.ENGINES, "inline", lambda: engine)
+        repro.call(*command, "--profile", "smoke", "--engine", "inline")
+        assert (engine.ran, repro.executor.ran) == (["training"], [])
 
     def test_fresh_and_seeds_run_anew(self, repro: Cli) -> None:
         repro.call("fig8b", "--profile", "smoke")
@@ -687,12 +712,13 @@ class TestContainer:
 
         monkeypatch.setattr("repro.container.run_in_container", runs)
         options = ("--profile", "smoke", "--seed", "2", "--fresh", "--alternative", "a=[1, 2]")
+        options += ("--engine", "inline")
         status, (entry,) = repro.json("fig8a", "--container", *options, "--alternative", "b=1")
         assert status == 1
         (arguments,) = asked
         assert arguments[:-2] == [
-            "run", "fig8a", "--profile", "smoke", "--device", "auto", "--seed", "2", "--fresh",
-            "--alternative", "a=[1, 2]", "--alternative", "b=1",
+            "run", "fig8a", "--profile", "smoke", "--device", "auto", "--seed", "2",
+            "--engine", "inline", "--fresh", "--alternative", "a=[1, 2]", "--alternative", "b=1",
         ]  # fmt: skip
         assert entry["artifacts"] == [str(repro.home / "runs" / "a")]
         assert entry["alternatives"][0]["artifacts"] == [str(repro.home / "runs" / "b")]

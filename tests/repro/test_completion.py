@@ -59,6 +59,11 @@ def test_profiles_and_devices(command: str) -> None:
     assert offered(f"repro {command} --device c") == ["cpu", "cuda"]
 
 
+@pytest.mark.parametrize("command", ["run fig8a", "fig8a", "verify", "record"])
+def test_engines(command: str) -> None:
+    assert offered(f"repro {command} --engine ") == ["local", "inline"]
+
+
 def test_alternatives_are_those_of_the_figures_on_the_line() -> None:
     offers = offered("repro fig8a --alternative ")
     assert "cut_factor=1.0" in offers

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from repro import machine
 from repro import plan as planning
 from repro.explain import StoredParts
 from repro.plan import Plan, Step
@@ -35,9 +36,9 @@ def test_other_threads_are_told_of_a_step_and_of_what_builds_on_it(
 def test_the_same_computation_is_nearer_than_another_with_fewer_differences(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(planning, "library_versions", lambda: {"torch": "1", "numpy": "1"})
+    monkeypatch.setattr(machine, "library_versions", lambda: {"torch": "1", "numpy": "1"})
     before = plan_with(monkeypatch, threads=2)
-    monkeypatch.setattr(planning, "library_versions", lambda: {"torch": "2", "numpy": "2"})
+    monkeypatch.setattr(machine, "library_versions", lambda: {"torch": "2", "numpy": "2"})
     another_seed, now = plan_with(monkeypatch, seed=1), plan_with(monkeypatch)
     known = StoredParts(metas(another_seed, before), now.steps)
     assert known.nearest(now.steps[0]) == before.steps[0].parts

@@ -2,15 +2,19 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from repro import kernels
 from repro import plan as planning
 from repro.files import canonical_digest
+from repro.machine import facts
 from repro.manifests.library import Library
 from repro.plan import Step, changed_parts, make_plan, make_step
 from tests.fakes import (
@@ -22,6 +26,7 @@ from tests.fakes import (
     replace_once,
 )
 
+TORCH = facts("cpu").libraries["torch"]
 PARAMETERS = {"width": 1.0, "cut_epochs": [3], "momentum": 0.9}
 
 
@@ -35,7 +40,7 @@ def step(**changes: Any) -> Step:
         "stage_id": "li2022/training",
         "parameters": PARAMETERS,
         "seed": 0,
-        "device": "cpu",
+        "facts": facts("cpu"),
         "inputs": {},
     }
     return make_step(**(given | changes))
@@ -56,7 +61,7 @@ def test_the_same_parts_give_the_same_key_in_any_order() -> None:
         {"parameters": {"width": 1.0}},
         {"parameters": PARAMETERS | {"cut_epochs": [3, 4]}},
         {"seed": 1},
-        {"device": "cuda"},
+        {"facts": replace(facts("cpu"), device="cuda")},
         {"inputs": {"training": "0" * 64}},
         {"stage_id": "li2022/spectrum"},
     ],
@@ -65,48 +70,29 @@ def test_each_argument_is_part_of_the_key(change: dict[str, Any]) -> None:
     assert step(**change).key != step().key
 
 
-def test_threads_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = step()
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setattr(planning, "module_digests", lambda module: {module: "0"})
     assert step().key != before.key
-    assert changed_parts(step().parts, before.parts) == ["threads: 1 → 7"]
+    module = "ssbrepro.papers.li2022.stages.training"
+    assert f"code.{module}: changed" in changed_parts(step().parts, before.parts)
 
 
 @pytest.mark.parametrize(
-    ("name", "replacement", "line"),
+    ("fact", "line"),
     [
-        ("library_versions", lambda: {"torch": "0"}, "libraries.torch"),
-        ("module_digests", lambda module: {module: "0"}, "code.ssbrepro.papers"),
+        ({"threads": 7}, "threads: 1 → 7"),
+        ({"architecture": "abacus"}, f"architecture: {platform.machine()} → abacus"),
+        ({"instructions": "avx99"}, f"instructions: {kernels.instructions()} → avx99"),
+        ({"limits": {"MKL_CBWR": "AVX2"}}, "limits.MKL_CBWR: absent → AVX2"),
+        ({"libraries": facts("cpu").libraries | {"torch": "0"}}, f"libraries.torch: {TORCH} → 0"),
+        ({"gpu": {"model": "A", "driver": "550.54.15"}}, "gpu.driver: absent → 550.54.15"),
     ],
 )
-def test_code_and_libraries_are_part_of_the_key(
-    monkeypatch: pytest.MonkeyPatch, name: str, replacement: Any, line: str
-) -> None:
-    before = step()
-    monkeypatch.setattr(planning, name, replacement)
-    assert step().key != before.key
-    assert any(change.startswith(line) for change in changed_parts(step().parts, before.parts))
-
-
-def test_the_processor_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = step()
-    monkeypatch.setattr(planning.platform, "machine", lambda: "abacus")
-    assert step().key != before.key
-
-
-def test_so_are_its_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in (planning.kernels.VARIABLE, "ATEN_CPU_CAPABILITY"):
-        monkeypatch.delenv(variable, raising=False)
-    before = step()
-    with monkeypatch.context() as patched:
-        patched.setattr(planning.kernels, "instructions", lambda: "avx99")
-        (change,) = changed_parts(step().parts, before.parts)
-    assert change.startswith("instructions: ")
-    assert change.endswith(" → avx99")
-    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
-    assert changed_parts(step().parts, before.parts) == [
-        "limits.ATEN_CPU_CAPABILITY: absent → default"
-    ]
+def test_each_fact_of_the_machine_is_part_of_the_key(fact: dict[str, Any], line: str) -> None:
+    before, after = step(), step(facts=replace(facts("cpu"), **fact))
+    assert before.key != after.key
+    assert line in changed_parts(after.parts, before.parts)
 
 
 def test_the_key_is_the_digest_of_the_parts_and_they_survive_json() -> None:
@@ -145,9 +131,13 @@ def test_a_change_reaches_all_that_builds_on_it(change: dict[str, Any]) -> None:
 
 def test_a_change_does_not_reach_what_it_builds_on() -> None:
     manifest = Library(MANIFESTS).load(BOTH_STAGES)
-    training, spectrum = make_plan(manifest, "smoke", 0, "cpu").steps
+    training, spectrum = make_plan(manifest, "smoke", 0, facts("cpu")).steps
     longer = make_step(
-        "li2022/spectrum", dict(spectrum.parameters) | {"num_steps": 99}, 0, "cpu", spectrum.inputs
+        "li2022/spectrum",
+        dict(spectrum.parameters) | {"num_steps": 99},
+        0,
+        facts("cpu"),
+        spectrum.inputs,
     )
     assert longer.key != spectrum.key
     assert longer.inputs["training"] == training.key

@@ -1,12 +1,11 @@
 """Where things are, from the environment."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from repro.errors import UsageError
-from repro.settings import Settings, num_threads
+from repro.settings import Settings
 from tests.fakes import CHECKOUT
 
 VARIABLES = (
@@ -63,17 +62,6 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch, variable: st
     expected = Settings.from_environment()
     monkeypatch.setenv(variable, "")
     assert Settings.from_environment() == expected
-
-
-def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert num_threads() == 3
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    assert num_threads() == len(os.sched_getaffinity(0))
-    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")  # nested levels: the first is that of a stage
-    assert num_threads() == 4
-    monkeypatch.setenv("OMP_NUM_THREADS", "")
-    assert num_threads() == len(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize("text", ["abc", "0", "-1", "1.5", "²", "0,2", "1234567"])

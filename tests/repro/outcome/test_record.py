@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from repro.errors import StoreError
-from repro.execution import StepOutcome, run_plan
+from repro.machine import facts
 from repro.manifests.library import Library
 from repro.outcome import recording
 from repro.outcome.record import RECORD, VERDICTS, Curve, Run, all_runs
 from repro.outcome.recording import record_run
 from repro.outcome.references import write_references
 from repro.plan import Plan, make_plan
+from repro.scheduler import StepOutcome, run_plan
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,
@@ -306,7 +307,7 @@ def test_make_plan_twice_records_once(settings: Settings) -> None:
     manifest = Library(settings.manifests).load(FIGURE)
     folders = set()
     for _ in range(2):
-        plan = make_plan(manifest, "smoke", 0, "cpu")
+        plan = make_plan(manifest, "smoke", 0, facts("cpu"))
         folders.add(record_run(plan, outcomes_of(plan, settings), settings).folder)
     assert len(folders) == 1
 

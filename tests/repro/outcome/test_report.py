@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from repro.execution import run_plan
 from repro.manifests.library import Library
 from repro.outcome.record import Run
 from repro.outcome.recording import record_run
 from repro.outcome.report import write_report
 from repro.outcome.verdicts import IdentityVerdict
+from repro.scheduler import run_plan
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,

@@ -1,15 +1,12 @@
-"""The process a step runs in, a fork of :mod:`repro.nursery`.
+"""A task computed in this process: what every engine comes to.
 
-Reads the task, runs the stage, leaves ``arrays.npz`` and ``result.json`` in the task's output folder,
-and reports progress as JSON lines on standard output. It ends when its parent does: the parent holds
-the other end of standard input. Whatever moment it is killed at, the state it saved is whole.
+It leaves ``arrays.npz`` and ``result.json`` in the task's output folder. Whatever moment the process is
+killed at, the state it saved is whole.
 """
 
-import contextlib
 import json
 import os
 import resource
-import threading
 import time
 import zipfile
 import zlib
@@ -21,22 +18,26 @@ from typing import Any
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, with_config
 
+from repro import machine
 from repro.code import module_digests
+from repro.engines.engine import Report
 from repro.files import flush, write_json
+from repro.plan import changed_parts
 from ssbrepro.contract import Array, Context, Input, Result
 from ssbrepro.memory import keep_freed_memory
 from ssbrepro.papers import stage as stage_of
 
 
 class ScratchProgress:
-    """Progress reported to the parent, and state kept in a scratch folder."""
+    """Progress as messages, and state kept in a scratch folder."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, report: Report) -> None:
         self._scratch = scratch
+        self._report = report
 
     def report(self, done: int, total: int, activity: str) -> None:
-        """Send one line to the parent."""
-        _send({"done": done, "total": total, "activity": activity})
+        """Send one message."""
+        self._report({"done": done, "total": total, "activity": activity})
 
     def save(self, name: str, state: Mapping[str, Array]) -> None:
         """Keep a state: written aside, flushed, renamed."""
@@ -54,7 +55,7 @@ class ScratchProgress:
             with np.load(path, allow_pickle=False) as state:
                 return dict(state)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
-            _send({"warning": f"{path} is damaged; what it held is computed again"})
+            self._report({"warning": f"{path} is damaged; what it held is computed again"})
             path.unlink()
             return None
 
@@ -70,30 +71,26 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def main(task_path: str) -> int:
-    """Run one task; 0 if its result is complete."""
-    task = json.loads(Path(task_path).read_text("utf-8"))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    output = Path(task["output"])
-    started = time.monotonic()
-    try:
-        result = _run(task)
-        _write(output, result)
-    except Exception as error:  # noqa: BLE001 - the parent turns it into one line and a log
-        import traceback
+def compute(task: Mapping[str, Any], report: Report) -> None:
+    """Compute a task; all that goes wrong raises, what the stage raises itself included.
 
-        _send({"error": _explain(error), "kind": type(error).__name__})
-        with contextlib.suppress(OSError):  # the log's disk may be what is full
-            traceback.print_exc()
-        return 1
-    _send(
+    Args:
+        task: The content of a :class:`repro.engines.engine.Task`.
+        report: Told of progress, of damaged states, and at the end of time and memory.
+
+    Raises:
+        RuntimeError: If the machine or the code is another than the step's key says.
+    """
+    started = time.monotonic()
+    _check(task)
+    _write(Path(task["output"]), _run(task, report))
+    report(
         {
             "seconds": time.monotonic() - started,
             # A fork's peak starts from what it copies: the libraries' data, none of their code.
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
     )
-    return 0
 
 
 def parameters_of(stage: str, values: Mapping[str, Any]) -> Any:
@@ -102,11 +99,20 @@ def parameters_of(stage: str, values: Mapping[str, Any]) -> Any:
     return TypeAdapter(strict).validate_json(json.dumps(dict(values)))
 
 
-def _run(task: Mapping[str, Any]) -> Result:
-    stage = stage_of(task["stage"])
-    if module_digests(stage.module) != task["code"]:
+def _check(task: Mapping[str, Any]) -> None:
+    """Refuse what would not be the result of the step's key."""
+    if module_digests(stage_of(task["stage"]).module) != task["code"]:
         raise RuntimeError("the code changed since the run began; start it again")
-    _configure_torch(task["threads"])
+    found = machine.facts(task["facts"]["device"]).parts()
+    if differences := changed_parts(found, task["facts"]):
+        raise RuntimeError(
+            "this is not the machine of the step's key (expected → found): "
+            + ", ".join(differences)
+        )
+
+
+def _run(task: Mapping[str, Any], report: Report) -> Result:
+    _configure_torch(task["facts"]["threads"])
     keep_freed_memory()
     scratch = Path(task["scratch"])
     scratch.mkdir(parents=True, exist_ok=True)
@@ -116,8 +122,13 @@ def _run(task: Mapping[str, Any]) -> Result:
             parameters = parameters_of(needed["stage"], needed["parameters"])
             inputs[name] = Input(parameters, dict(arrays))
     context = Context(
-        task["seed"], task["device"], Path(task["data_root"]), inputs, ScratchProgress(scratch)
+        task["seed"],
+        task["facts"]["device"],
+        Path(task["data_root"]),
+        inputs,
+        ScratchProgress(scratch, report),
     )
+    stage = stage_of(task["stage"])
     return stage.run(parameters_of(task["stage"], task["parameters"]), context)
 
 
@@ -139,20 +150,3 @@ def _write(output: Path, result: Result) -> None:
         "series": {name: asdict(series) for name, series in result.series.items()},
     }
     write_json(output / "result.json", content)
-
-
-def _explain(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
-
-
-def _send(message: Mapping[str, Any]) -> None:
-    print(json.dumps(message), flush=True)
-
-
-def _end_with_parent() -> None:
-    # Not sys.stdin: its lock, held by this thread, would abort the interpreter's shutdown.
-    while os.read(0, 1024):
-        pass
-    os._exit(1)

@@ -1,13 +1,13 @@
-"""The process that steps are forked from: ``python -m repro.nursery``.
+"""The process that steps are forked from: ``python -m repro.engines.nursery PARENT``.
 
 Many a step takes less time than importing the libraries it computes with, so those are imported here,
-once, and every step is a fork. Of our own code this process knows nothing but itself: a step imports it
-after the fork, so that what runs is what lies on the disk then, which :mod:`repro.worker` compares with
-the step's key.
+once, and every step is a fork. Of our own code this process knows little but itself: a step imports it
+after the fork, so that what runs is what lies on the disk then, which :mod:`repro.engines.worker`
+compares with the step's key.
 
 Each line of standard input, ``{"task": PATH, "log": PATH, "libraries": [MODULE, …]}``, starts a step;
 when it has ended, a line with its ``exit_status`` follows its own lines on standard output. A step that
-runs when standard input closes is killed.
+runs when standard input closes is killed, and nothing outlives ``PARENT``, the process that started us.
 """
 
 import contextlib
@@ -24,9 +24,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
+from repro.engines import lifeline
 
-def serve() -> None:
-    """Run the steps asked for, one after another, until standard input closes."""
+
+def serve(parent: int) -> None:
+    """Run the steps asked for, one after another, until standard input closes or the parent dies."""
+    lifeline.end_with(parent)
     for line in sys.stdin:
         wanted = json.loads(line)
         with Path(wanted["log"]).open("a") as log:
@@ -52,8 +55,9 @@ def import_libraries(names: Iterable[str]) -> None:
 def _run(task: str) -> int:
     """Run a step in a child; returns its exit status, negative for the signal that ended it."""
     ours, its = socket.socketpair()  # each end closes when who holds it ends, in whatever way
-    step = os.fork()
+    nursery, step = os.getpid(), os.fork()
     if step == 0:
+        lifeline.end_with(nursery)
         ours.close()
         os.dup2(its.fileno(), 0)
         _become(task)
@@ -70,7 +74,7 @@ def _run(task: str) -> int:
 
 def _become(task: str) -> NoReturn:
     try:
-        from repro.worker import main
+        from repro.engines.worker import main
 
         os._exit(main(task))  # what was imported is not taken down again: that takes a second
     except BaseException:  # noqa: BLE001 - nothing may return into what the fork copied
@@ -80,4 +84,4 @@ def _become(task: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(int(sys.argv[1]))

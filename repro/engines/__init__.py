@@ -1,0 +1,1 @@
+"""What runs steps: each engine a module, and the protocol they keep."""

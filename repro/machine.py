@@ -1,0 +1,150 @@
+"""The facts of a machine that can change the bits of a result, and the variables that settle them.
+
+What executes a step states them for its key, and whatever process the step then runs in compares.
+"""
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from repro import kernels
+from repro.errors import UsageError
+
+# Libraries whose release can change the bits of a result.
+_LIBRARIES = ("torch", "numpy", "scipy", "pyhessian")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a step computes with; each is the part of its key that has the same name.
+
+    Args:
+        device: "cpu" or "cuda".
+        threads: Of every library.
+        architecture: The processor's.
+        instructions: Its extensions that libraries choose their kernels by.
+        limits: Variables that hold libraries back.
+        libraries: Releases of those that compute.
+        gpu: Its model and driver, where the device is one.
+    """
+
+    device: str
+    threads: int
+    architecture: str
+    instructions: str
+    limits: Mapping[str, str]
+    libraries: Mapping[str, str]
+    gpu: Mapping[str, str] = field(default_factory=dict)
+
+    def parts(self) -> dict[str, Any]:
+        """Them by name, for a key; a step on the processor depends on no GPU."""
+        parts = asdict(self)
+        return parts if self.gpu else {name: parts[name] for name in parts if name != "gpu"}
+
+
+def facts(device: str) -> Facts:
+    """Of this process on this machine.
+
+    Args:
+        device: "cpu", "cuda", or "auto": "cuda" where that can be used.
+
+    Raises:
+        UsageError: If the device cannot be used, or a variable of the environment makes no sense.
+    """
+    cuda = device != "cpu" and has_cuda()
+    if device == "cuda" and not cuda:
+        raise UsageError("--device cuda: no CUDA device can be used here; try --device cpu")
+    return Facts(
+        device="cuda" if cuda else "cpu",
+        threads=num_threads(),
+        architecture=platform.machine(),
+        instructions=kernels.instructions(),
+        limits=kernels.limits(),
+        libraries=library_versions(),
+        gpu=_gpu() if cuda else {},
+    )
+
+
+def environment(wanted: Facts) -> dict[str, str]:
+    """The variables of this process, those that bits depend on as a step's facts have them."""
+    threads = str(wanted.threads)
+    others = {name: value for name, value in os.environ.items() if name not in kernels.VARIABLES}
+    return (
+        others
+        | dict(wanted.limits)
+        | {
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,  # these two go before the first, where users set them
+            "MKL_NUM_THREADS": threads,
+            # How long a waiting thread spins before it sleeps. The default, fifteen times as long,
+            # wastes cores that other work shares; none wakes threads anew for every operation.
+            "GOMP_SPINCOUNT": "20000",
+            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # before any CUDA context: deterministic sums
+        }
+    )
+
+
+def settle(wanted: Facts) -> None:
+    """Give this process the variables of a step, unless libraries have been imported by others.
+
+    They read them once. What differs after that, :func:`facts` finds.
+    """
+    if sys.modules.keys() & set(_LIBRARIES):
+        return
+    settled = environment(wanted)
+    for name in os.environ.keys() - settled.keys():
+        del os.environ[name]
+    os.environ.update(settled)
+
+
+def num_threads() -> int:
+    """Threads of a stage: every core this process may use, or ``OMP_NUM_THREADS``.
+
+    Raises:
+        UsageError: If that is no number of threads.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    first = given.partition(",")[0].strip()  # of nested levels
+    if not first:
+        return len(os.sched_getaffinity(0))
+    if not first.isdecimal() or len(first) > 6 or int(first) < 1:
+        raise UsageError(f"OMP_NUM_THREADS={given}: it is a number of threads, at least 1")
+    return int(first)
+
+
+def has_cuda() -> bool:
+    """Whether a CUDA device can be used."""
+    if not Path("/proc/driver/nvidia/version").exists() and not Path("/dev/nvidiactl").exists():
+        return False  # spares the seconds of importing torch on most machines without one
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Releases of the libraries that compute."""
+    return {name: version(name) for name in _LIBRARIES}
+
+
+def driver(listed: Path = Path("/proc/driver/nvidia/version")) -> str:
+    """The release of NVIDIA's driver, such as "550.54.15"; "" where the system does not list it."""
+    try:
+        found = re.search(r"\d+\.\d+(\.\d+)?", listed.read_text("utf-8"))
+    except OSError:
+        return ""
+    return found.group() if found else ""
+
+
+@cache
+def _gpu() -> dict[str, str]:
+    import torch
+
+    return {"model": torch.cuda.get_device_name(), "driver": driver()}

@@ -1,0 +1,83 @@
+"""Steps in this process: what a debugger needs."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.engines.inline import InlineEngine
+from repro.errors import StageError
+from repro.scheduler import run_plan
+from ssbrepro.training import hinge
+from tests.fakes import CHECKOUT, FIGURE, Listener, copy_manifests, plan_of, settings_below
+
+
+def raises(*arguments: Any) -> None:
+    raise ArithmeticError("the stage itself")
+
+
+def test_the_stage_runs_in_this_process_and_its_traceback_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hinge, "train", raises)
+    with pytest.raises(StageError, match="stage training: the stage itself \\(ArithmeticError"):
+        run_plan(plan_of(FIGURE), settings_below(tmp_path), InlineEngine(), Listener())
+    told = capsys.readouterr().err
+    assert "in compute" in told
+    assert "in raises" in told
+    assert told.endswith("ArithmeticError: the stage itself\n")
+
+
+_STOPS_IN_THE_STAGE = """
+import sys
+from repro import cli
+from ssbrepro.training import hinge
+
+def train(*arguments):
+    breakpoint()
+    raise ArithmeticError("enough seen")
+
+hinge.train = train
+sys.argv = ["repro", "fig8b", "--profile", "smoke", "--engine", "inline"]
+cli.main()
+"""
+
+
+def test_a_breakpoint_has_the_terminal(tmp_path: Path) -> None:
+    ours, its = pty.openpty()
+    environment = {
+        "PYTHONPATH": str(CHECKOUT),
+        "SSBREPRO_HOME": str(tmp_path / "home"),
+        "SSBREPRO_MANIFESTS": str(copy_manifests(tmp_path / "manifests")),
+        "MLFLOW_TRACKING_URI": "none",
+        "TERM": "xterm",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", _STOPS_IN_THE_STAGE],
+        env=os.environ | environment,
+        stdin=its,
+        stdout=its,
+        stderr=its,
+    )
+    os.close(its)
+    heard = b""
+
+    def hear(text: bytes) -> None:
+        nonlocal heard
+        while text not in heard:
+            assert select.select([ours], [], [], 60)[0], heard.decode()
+            heard += os.read(ours, 65536)
+
+    hear(b"(Pdb) ")
+    os.write(ours, b"p 6 * 7\n")
+    hear(b"42\r\n(Pdb) ")
+    os.write(ours, b"c\n")
+    hear(b"stage training: enough seen (ArithmeticError")
+    assert process.wait() == 3
+    os.close(ours)
+    assert b"\x1b[?25l" not in heard  # the cursor was not hidden: no bar was drawn over it
