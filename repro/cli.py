@@ -4,7 +4,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -16,21 +16,32 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from repro import completion, output, selection, wording
-from repro.checks import AS_RECORDED, MIN_RUNS, tally
-from repro.console import say, show_not_computable, show_table
+from repro import completion, output, selection
 from repro.errors import Interrupted, ReproError, UsageError
 from repro.execution import LocalProcesses
 from repro.explain import StoredParts
-from repro.library import Library, NotComputableManifest
+from repro.manifests.library import Library
 from repro.names import NOT_COMPUTABLE, PROFILES, nearest
-from repro.plan import NoPlan, Plan, changed_parts, make_plan
-from repro.record import all_runs
-from repro.references import recorded_runs, recorded_steps, write_references
+from repro.outcome import wording
+from repro.outcome.checks import MIN_RUNS
+from repro.outcome.console import say, show_not_computable, show_table
+from repro.outcome.entries import (
+    FigureEntry,
+    ListEntry,
+    as_data,
+    list_entry,
+    not_computable_entry,
+    without_entry,
+)
+from repro.outcome.record import all_runs
+from repro.outcome.references import recorded_runs, recorded_steps, write_references
+from repro.outcome.verdicts import AS_RECORDED
+from repro.plan import Plan, changed_parts, make_plan
 from repro.running import Runner, announce, fetch
-from repro.selection import Selected
+from repro.selection import Choice, Selected
 from repro.settings import NO_TRACKING, Settings
 from repro.store import Store
+from ssbrepro.data import DATASETS, DataError
 
 
 class _CommandsAndFigures(TyperGroup):
@@ -68,7 +79,9 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="CIFAR-10 in the data folder, MD5-checked.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="What the data folder holds, checked byte for byte.", no_args_is_help=True
+)
 app.add_typer(data_app, name="data")
 
 Ids = Annotated[
@@ -139,9 +152,9 @@ def run(
             output.write_json(json_file, {"figures": entries})
         raise typer.Exit(status)
     selected = _select(ids, profile, device, seed, alternative)
-    runner = _runner(words, _plans(selected), fresh)
-    entries = [runner.run(figure, others) for figure, others in selected]
-    _finish(entries, json_file, failed=any(entry["failures"] for entry in entries))
+    runner = _runner(words, selected.plans(), fresh)
+    figures = [_entry(runner, selected, choice) for choice in selected.figures]
+    _finish(figures, json_file, failed=any(entry.failures for entry in figures))
 
 
 @app.command()
@@ -156,14 +169,15 @@ def verify(
     """Check figures against the papers' claims and our recorded runs; run what is missing."""
     words = _words(json_file)
     selected = _select(_chosen(ids, all_figures), profile, device, seed)
-    runner = _runner(words, _plans(selected))
+    runner = _runner(words, selected.plans())
     entries = []
-    for figure, _ in selected:
-        entries.append(runner.run(figure, ()))
-        if isinstance(figure, Plan) and not recorded_runs(figure.manifest, figure.profile):
-            words.print(f"  nothing is recorded: repro record {figure.manifest.id} --seeds 0-9")
+    for choice in selected.figures:
+        entries.append(_entry(runner, selected, choice))
+        plan = choice.declared
+        if isinstance(plan, Plan) and not recorded_runs(plan.manifest, plan.profile):
+            words.print(f"  nothing is recorded: repro record {choice.id} --seeds 0-9")
     told = (AS_RECORDED, NOT_COMPUTABLE)
-    _finish(entries, json_file, failed=any(entry["status"] not in told for entry in entries))
+    _finish(entries, json_file, failed=any(entry.status not in told for entry in entries))
 
 
 @app.command()
@@ -181,11 +195,11 @@ def record(
         plan.manifest.id: [
             make_plan(plan.manifest, plan.profile, number, plan.device) for number in numbers
         ]
-        for plan in _plans(selected)
+        for plan in selected.plans()
     }
     runner = _runner(out, itertools.chain(*seeded.values()))
     for plan in _each_plan(selected):
-        runs = [runner.record(one)[0].record for one in seeded[plan.manifest.id]]
+        runs = [runner.record(one).run.record for one in seeded[plan.manifest.id]]
         write_references(plan.manifest, plan.profile, runs)
         say(out, f"{plan.manifest.references_path(plan.profile)}: {len(runs)} runs")
         if len(runs) < MIN_RUNS:
@@ -197,33 +211,23 @@ def list_figures(json_file: JsonOption = None) -> None:
     """Show every manifest and what its last run on this machine came to."""
     settings = Settings.from_environment()
     library = Library(settings.manifests)
-    latest = {run.record["id"]: run.record for run in all_runs(settings) if not run.alternative}
-    rows: list[dict[str, Any]] = []
-    for figure_id in library.ids():
-        manifest = library.load(figure_id)
-        last = latest.get(figure_id, {"status": None, "profile": None, "claims": None})
-        if isinstance(manifest, NotComputableManifest):
-            last = {"status": manifest.figure.kind, "profile": None, "claims": None}
-        counts = None if last["claims"] is None else tally(last["claims"])
-        rows.append(
-            {
-                "id": figure_id,
-                "title": manifest.figure.title,
-                "kind": manifest.figure.kind,
-                "status": last["status"],
-                "profile": last["profile"],
-                "verdict": None if counts is None else wording.claims(counts),
-                "verdicts": counts,
-            }
-        )
+    records = [run.record for run in all_runs(settings)]
+    latest = {record.id: record for record in records if record.alternative is None}
+    without = library.not_computable()
+    entries = [
+        without_entry(figure_id, without[figure_id])
+        if figure_id in without
+        else list_entry(library.load(figure_id), latest.get(figure_id))
+        for figure_id in library.ids()
+    ]
     show_table(
         _words(json_file),
         ("id", "title", "supported", "last run"),
-        [(row["id"], row["title"], *_last_run(row)) for row in rows],
+        [(entry.id, entry.title, *_last_run(entry)) for entry in entries],
         shorten={"title": wording.without_end},
     )
     if json_file:
-        output.write_json(json_file, {"figures": rows})
+        output.write_json(json_file, as_data(entries))
 
 
 @app.command()
@@ -238,15 +242,15 @@ def plan(
     settings = Settings.from_environment()
     store = Store(settings.home / "store")
     selected = _select(ids, profile, device, seed, alternative)
-    announce(_plans(selected), (), store, err)
+    announce(selected.plans(), (), store, err)
     for figure_plan in _each_plan(selected):
         past = recorded_steps(figure_plan.manifest, figure_plan.profile)
         rows = [
             (
                 step.stage,
                 step.key[:12],
-                _usual([s["seconds"] for s in past.get(step.stage, ())], 1, "s"),
-                _usual([s["peak_memory_bytes"] for s in past.get(step.stage, ())], 2**20, "MiB"),
+                _usual([s.seconds for s in past.get(step.stage, ())], 1, "s"),
+                _usual([s.peak_memory_bytes for s in past.get(step.stage, ())], 2**20, "MiB"),
                 "stored" if store.has(step.key) else "to run",
             )
             for step in figure_plan.steps
@@ -266,7 +270,7 @@ def explain(
     """Say for every step whether it will run, and which part of its key changed."""
     store = Store(Settings.from_environment().home / "store")
     selected = _select(ids, profile, device, seed, alternative)
-    known = StoredParts(store.metas(), (step for plan in _plans(selected) for step in plan.steps))
+    known = StoredParts(store.metas(), (step for plan in selected.plans() for step in plan.steps))
     for figure_plan in _each_plan(selected):
         out.print(f"[bold]{escape(figure_plan.name)}[/] at {figure_plan.profile}")
         for step in figure_plan.steps:
@@ -290,17 +294,23 @@ def report(
     ] = Path("report.html"),
 ) -> None:
     """Write one self-contained page with the latest run of each figure and profile."""
-    from repro.report import write_report
+    from repro.outcome.report import write_report
 
     settings = Settings.from_environment()
     library = Library(settings.manifests)
     wanted = [library.resolve(name) for name in _chosen(ids, all_figures or not ids)]
-    runs = [run for run in all_runs(settings) if run.record["id"] in wanted]
-    manifests = [library.load(figure_id) for figure_id in wanted]
-    others = [one for one in manifests if isinstance(one, NotComputableManifest)]
+    runs = [run for run in all_runs(settings) if run.record.id in wanted]
+    without = library.not_computable()
+    others = {figure_id: without[figure_id] for figure_id in wanted if figure_id in without}
     if not runs and len(others) < len(wanted):
         raise UsageError("no run is recorded on this machine yet: repro run fig8a")
-    write_report(runs, others, out_file)
+    papers = {figure_id.partition("/")[0] for figure_id in wanted}
+    write_report(
+        runs,
+        others,
+        {name: one for name, one in library.papers().items() if name in papers},
+        out_file,
+    )
     say(out, str(out_file))
 
 
@@ -350,36 +360,40 @@ def doctor() -> None:
 
 @data_app.command("fetch")
 def data_fetch() -> None:
-    """Download what is missing or damaged of the whole dataset.
+    """Download what is missing or damaged of whole datasets.
 
     An interrupted download continues where it stopped. SSBREPRO_DATA_URL names a mirror: the address
-    of cifar-10-python.tar.gz, or of a folder that holds it.
+    of the archive, or of a folder that holds it.
     """
     settings = Settings.from_environment()
-    fetch(settings, err)
-    out.print(f"CIFAR-10 is complete in {settings.data}", highlight=False, soft_wrap=True)
+    for dataset in DATASETS.values():
+        fetch(dataset, settings, err)
+        say(out, f"{dataset.title} is complete in {settings.data}")
 
 
 @data_app.command("check")
 def data_check() -> None:
-    """Compare every file with its official MD5, or the bundled batch where there is no folder."""
-    from ssbrepro.data import cifar10
-
+    """Compare every file with what is official, or what comes along where there is no folder."""
     settings = Settings.from_environment()
-    if not cifar10.has_folder(settings.data):
+    bad = False
+    for dataset in DATASETS.values():
         try:
-            cifar10.check_bundle()
-        except cifar10.DataError as error:
+            state = dataset.inspect(settings.data)
+        except DataError as error:
             raise ReproError(f"{error}\ninstall the package again") from error
-        say(out, f"the bundled first batch is intact, and {settings.data} holds no other data")
-        say(out, "profiles smoke and desk need no more; for profile paper: repro data fetch")
-        return
-    bad = cifar10.check(settings.data)
-    for file in bad:
-        out.print(str(file), highlight=False, soft_wrap=True)
+        for problem in state.problems:
+            say(out, problem)
+        bad = bad or bool(state.problems)
+        if state.folder is None:
+            say(
+                out,
+                f"{dataset.title}: what comes along is intact; {settings.data} holds no other data",
+            )
+            say(out, "profiles smoke and desk need no more; for profile paper: repro data fetch")
+        elif not state.problems:
+            say(out, f"{dataset.title} is complete in {state.folder}")
     if bad:
         raise ReproError("`repro data fetch` downloads the official files")
-    out.print(f"CIFAR-10 is complete in {settings.data}", highlight=False, soft_wrap=True)
 
 
 def main() -> NoReturn:
@@ -425,28 +439,26 @@ def _select(
     return selection.select(library, ids, profile, device, seed, chosen, partial(say, err))
 
 
-def _plans(selected: Selected) -> list[Plan]:
-    """All there is to run."""
-    return [
-        plan
-        for figure, others in selected
-        if isinstance(figure, Plan)
-        for plan in (figure, *others)
-    ]
-
-
 def _each_plan(selected: Selected) -> Iterator[Plan]:
     """All there is to run; of a figure nothing computes, why is said when its turn comes."""
-    for figure, others in selected:
-        if isinstance(figure, NoPlan):
-            show_not_computable(out, figure.manifest)
+    for choice in selected.figures:
+        if isinstance(choice.declared, Plan):
+            yield from (choice.declared, *choice.alternatives)
         else:
-            yield from (figure, *others)
+            show_not_computable(out, choice.id, choice.declared)
 
 
-def _finish(entries: list[dict[str, Any]], json_file: Path | None, failed: bool) -> None:
+def _entry(runner: Runner, selected: Selected, choice: Choice) -> FigureEntry:
+    """Run a figure that was asked for, or say why nothing computes it."""
+    if isinstance(choice.declared, Plan):
+        return runner.run(choice.declared, choice.alternatives)
+    show_not_computable(runner.out, choice.id, choice.declared)
+    return not_computable_entry(choice.id, selected.profile, selected.seed)
+
+
+def _finish(entries: list[FigureEntry], json_file: Path | None, failed: bool) -> None:
     if json_file:
-        output.write_json(json_file, {"figures": entries})
+        output.write_json(json_file, as_data(entries))
     if failed:
         raise typer.Exit(1)
 
@@ -463,13 +475,13 @@ def _usual(values: Sequence[float], unit: float, name: str) -> str:
     return f"{median(values) / unit:,.0f} {name}" if values else "not recorded"
 
 
-def _last_run(row: Mapping[str, Any]) -> tuple[str, str]:
+def _last_run(entry: ListEntry) -> tuple[str, str]:
     """How many of the paper's claims the last run on this machine supported, and what it was."""
-    counts = row["verdicts"]
+    counts = entry.verdicts
     if counts is None:
-        return "", row["status"] or "not run here"
+        return "", entry.status or "not run here"
     supported = f"{counts['supported']} of {sum(counts.values())}"
-    return supported, f"{row['status']} ({row['profile']})"
+    return supported, f"{entry.status} ({entry.profile})"
 
 
 if __name__ == "__main__":

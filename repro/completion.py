@@ -6,8 +6,8 @@ import json
 import typer
 
 from repro.errors import ReproError
-from repro.library import FigureManifest, Library
-from repro.loading import flow_value
+from repro.manifests.library import FigureManifest, Library
+from repro.manifests.loading import flow_value
 from repro.names import DEVICES, PROFILES
 from repro.settings import Settings
 

@@ -6,12 +6,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.library import Library
+from repro.manifests.library import Library
+from repro.outcome.wording import counted
 from repro.settings import Settings, has_cuda, num_threads
-from repro.wording import counted
+from ssbrepro.data import DATASETS, DataError, Dataset
 
 _DESK_BYTES = 2 * 10**9  # results and MLflow's database of many desk runs
-_ARCHIVE_BYTES = 400 * 10**6  # CIFAR-10's archive and its unpacked files
+_ARCHIVE_BYTES = 400 * 10**6  # a dataset's archive and its unpacked files
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything a run needs or could use."""
-    return [_python(), _cores(), _device(), _folder(settings), _data(settings), _manifests(settings),
+    return [_python(), _cores(), _device(), _folder(settings), *_data(settings), _manifests(settings),
             _engine(), _tracking(settings)]  # fmt: skip
 
 
@@ -68,19 +69,21 @@ def _folder(settings: Settings) -> Finding:
     return Finding("results", found, good, "free some space or set SSBREPRO_HOME")
 
 
-def _data(settings: Settings) -> Finding:
-    from ssbrepro.data import cifar10
+def _data(settings: Settings) -> list[Finding]:
+    return [_dataset(dataset, settings) for dataset in DATASETS.values()]
 
-    if not cifar10.has_folder(settings.data):
-        try:
-            cifar10.check_bundle()
-        except cifar10.DataError as error:
-            return Finding("CIFAR-10", str(error), good=False, remedy="install the package again")
-        found = "the bundled first batch; only profile paper needs more: repro data fetch"
-        return Finding("CIFAR-10", found, good=True)
-    bad = cifar10.check(settings.data)
-    found = f"{settings.data}" + (f", {len(bad)} files missing or damaged" if bad else ", complete")
-    return Finding("CIFAR-10", found, not bad, "repro data fetch")
+
+def _dataset(dataset: Dataset, settings: Settings) -> Finding:
+    try:
+        state = dataset.inspect(settings.data)
+    except DataError as error:
+        return Finding(dataset.title, str(error), good=False, remedy="install the package again")
+    if state.folder is None:
+        found = "what comes along; only profile paper needs more: repro data fetch"
+        return Finding(dataset.title, found, good=True)
+    bad = len(state.problems)
+    found = f"{state.folder}" + (f", {bad} files missing or damaged" if bad else ", complete")
+    return Finding(dataset.title, found, not bad, "repro data fetch")
 
 
 def _manifests(settings: Settings) -> Finding:

@@ -6,11 +6,17 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from repro.errors import StoreError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+T = TypeVar("T")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -54,6 +60,47 @@ def read_json(path: Path) -> Any:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+def read_as(path: Path, kind: type[T]) -> T:
+    """Read JSON as a dataclass.
+
+    Raises:
+        StoreError: If it cannot be read or is something else; it names the field.
+    """
+    try:
+        return checked(path.read_bytes(), kind)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+    except ValueError as error:
+        raise StoreError(f"{path}: is damaged: {error}") from error
+
+
+def checked(text: str | bytes, kind: type[T]) -> T:
+    """JSON as a dataclass: each field there and of its very type, each number finite.
+
+    Fields that the dataclass does not have are left out.
+
+    Raises:
+        ValueError: If it is something else; it names the field.
+    """
+    from pydantic import ValidationError
+
+    try:
+        content: T = _adapter(cast("Hashable", kind)).validate_json(text)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"]))
+        raise ValueError(f"{place}: {fault['msg']}" if place else fault["msg"]) from error
+    return content
+
+
+@cache
+def _adapter(kind: Any) -> "TypeAdapter[Any]":
+    # Made when first needed: most commands read nothing this way.
+    from pydantic import ConfigDict, TypeAdapter, with_config
+
+    return TypeAdapter(with_config(ConfigDict(strict=True, allow_inf_nan=False))(kind))
 
 
 @contextlib.contextmanager

@@ -17,3 +17,9 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """At most three known names that a misspelt one may stand for, the most likely first."""
     return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+
+
+def plot_module(figure_id: str) -> str:
+    """The module that draws a figure, found from its id: ``li2022/fig8a``, ``ssb2018/lr-drop``."""
+    paper, _, figure = figure_id.partition("/")
+    return f"ssbrepro.papers.{paper}.figures.{figure.replace('-', '_')}"

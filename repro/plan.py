@@ -12,11 +12,11 @@ from repro import kernels
 from repro.code import module_digests
 from repro.files import canonical_digest
 from repro.settings import num_threads
-from ssbrepro.data import digest_of
+from ssbrepro.data import DATASETS
 from ssbrepro.papers import stage as stage_of
 
 if TYPE_CHECKING:
-    from repro.library import FigureManifest, NotComputableManifest
+    from repro.manifests.library import FigureManifest
 
 # Libraries whose release can change the bits of a result.
 _LIBRARIES = ("torch", "numpy", "scipy", "pyhessian")
@@ -66,15 +66,6 @@ class Plan:
         return make_plan(changed, self.profile, self.seed, self.device)
 
 
-@dataclass(frozen=True)
-class NoPlan:
-    """What is asked for of a figure that nothing computes."""
-
-    manifest: "NotComputableManifest"
-    profile: str
-    seed: int
-
-
 def make_plan(manifest: "FigureManifest", profile: str, seed: int, device: str) -> Plan:
     """The steps behind a figure."""
     steps: dict[str, Step] = {}
@@ -101,7 +92,7 @@ def make_step(
         "parameters": dict(parameters),
         "seed": seed,
         "inputs": dict(inputs),
-        "data": None if definition.data is None else digest_of(definition.data),
+        "data": None if definition.data is None else DATASETS[definition.data].digest,
         "code": module_digests(definition.module),
         "device": device,
         "threads": threads,

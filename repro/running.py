@@ -1,7 +1,7 @@
 """Running figures for the command line: compute, record, show and track, here or in the container."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -10,19 +10,23 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from repro import files, kernels, wording
-from repro.checks import FAILED, changed_claims, tally
-from repro.console import Screen, say, show_alternative, show_not_computable, show_run
+from repro import files, kernels
 from repro.errors import ReproError, TrackingError
 from repro.execution import Executor, run_plan
 from repro.explain import StoredParts
 from repro.forecast import Forecast
-from repro.plan import NoPlan, Plan
-from repro.record import Run, all_runs, record_run
-from repro.references import recorded_steps
+from repro.outcome import wording
+from repro.outcome.console import say, show_alternative, show_run
+from repro.outcome.entries import Done, FigureEntry, figure_entry
+from repro.outcome.record import Run, all_runs
+from repro.outcome.recording import record_run
+from repro.outcome.references import RecordedStep, recorded_steps
+from repro.outcome.screen import Screen
+from repro.plan import Plan
 from repro.settings import NO_TRACKING, Settings
 from repro.store import Store
 from repro.transfer import Transfer
+from ssbrepro.data import DataError, Dataset
 
 
 @dataclass(frozen=True)
@@ -39,40 +43,21 @@ class Runner:
     forecast: Forecast
     fresh: set[str]
 
-    def run(self, wanted: Plan | NoPlan, alternatives: Sequence[Plan]) -> dict[str, Any]:
-        """A figure as declared and with each alternative; returns its entry for ``--json``.
-
-        It fails by its own verdicts. With an alternative, only exact identities can fail it: which
-        claims then hold is what was to be found out.
-        """
-        if isinstance(wanted, NoPlan):
-            show_not_computable(self.out, wanted.manifest)
-            return _entry_of_nothing(wanted)
-        recorded, entry = self.record(wanted)
-        show_run(self.out, entry)
-        self._finish(recorded)
-        entry["alternatives"] = []
+    def run(self, wanted: Plan, alternatives: Sequence[Plan]) -> FigureEntry:
+        """A figure as declared and with each alternative; returns its entry for ``--json``."""
+        declared = self.record(wanted)
+        show_run(self.out, declared.run.record)
+        self._finish(declared.run)
+        others = []
         for plan in alternatives:
-            recorded, other = self.record(plan)
-            changed = changed_claims(entry["claims"], other["claims"])
-            names = ("metrics", "verdicts", "identities", "claims", "steps", "artifacts")
-            name = recorded.alternative
-            part = {"alternative": name, "changed": changed, "status": other["status"]}
-            part |= {name: other[name] for name in names}
-            show_alternative(self.out, entry, part)
-            self._finish(recorded)
-            entry["alternatives"].append(part)
-            if other["status"] == FAILED:
-                entry["status"] = FAILED
-                entry["failures"] += [f"with {name}: {failure}" for failure in other["failures"]]
-        return entry
+            other = self.record(plan)
+            show_alternative(self.out, declared.run.record, other.run.record)
+            self._finish(other.run)
+            others.append(other)
+        return figure_entry(declared, others)
 
-    def record(self, plan: Plan) -> tuple[Run, dict[str, Any]]:
-        """Run and record a plan.
-
-        Returns:
-            The run, and what ``--json`` shows of it.
-        """
+    def record(self, plan: Plan) -> Done:
+        """Run and record a plan."""
         self.err.print(
             f"[bold]{escape(plan.name)}[/] at {plan.profile}, seed {plan.seed}: "
             f"{escape(plan.manifest.figure.title)}",
@@ -82,7 +67,7 @@ class Runner:
             outcomes = run_plan(plan, self.settings, self.executor, screen, self.fresh)
         self.fresh.difference_update(step.key for step in plan.steps)
         recorded = record_run(plan, outcomes, self.settings)
-        return recorded, recorded.summary({o.step.stage: o.status for o in outcomes})
+        return Done(recorded, {outcome.step.stage: outcome.status for outcome in outcomes})
 
     def run_in_container(
         self, arguments: Sequence[str], image: str
@@ -128,7 +113,7 @@ class Runner:
         Raises:
             TrackingError: If MLflow cannot be reached or refuses.
         """
-        from repro.tracking import track
+        from repro.outcome.tracking import track
 
         if self.settings.tracking_uri == NO_TRACKING:
             return
@@ -168,7 +153,7 @@ def announce(plans: Iterable[Plan], anew: Collection[str], store: Store, err: Co
     if steps:
         say(
             err,
-            _estimate(expected.values(), {one["threads"] for key in steps for one in past[key]}),
+            _estimate(expected.values(), {one.threads for key in steps for one in past[key]}),
         )
         stored = StoredParts(store.metas(), (step for plan in plans for step in plan.steps))
         for line in stored.computed_anew(step for step in steps.values() if step.key not in anew):
@@ -176,13 +161,13 @@ def announce(plans: Iterable[Plan], anew: Collection[str], store: Store, err: Co
     return Forecast(expected)
 
 
-def _recorded_steps(plans: Iterable[Plan]) -> dict[str, list[dict[str, Any]]]:
+def _recorded_steps(plans: Iterable[Plan]) -> dict[str, list[RecordedStep]]:
     """What each step of any of the plans took in recorded runs, by key.
 
     Figures that share a step have recorded it with other seeds, it may be: all of them count.
     """
-    read: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
-    found: dict[str, list[dict[str, Any]]] = {}
+    read: dict[tuple[str, str], dict[str, list[RecordedStep]]] = {}
+    found: dict[str, list[RecordedStep]] = {}
     for plan in plans:
         subject = plan.name, plan.profile
         if subject not in read:
@@ -192,8 +177,8 @@ def _recorded_steps(plans: Iterable[Plan]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _usual_seconds(past: Sequence[Mapping[str, Any]]) -> float | None:
-    return median(one["seconds"] for one in past) if past else None
+def _usual_seconds(past: Sequence[RecordedStep]) -> float | None:
+    return median(one.seconds for one in past) if past else None
 
 
 def _estimate(expected: Collection[float | None], threads: Collection[int]) -> str:
@@ -211,34 +196,17 @@ def _estimate(expected: Collection[float | None], threads: Collection[int]) -> s
     )
 
 
-def fetch(settings: Settings, err: Console) -> None:
-    """Download what is missing or damaged of CIFAR-10; progress is shown on ``err``.
+def fetch(dataset: Dataset, settings: Settings, err: Console) -> None:
+    """Download what is missing or damaged of a dataset; progress is shown on ``err``.
 
     Raises:
         ReproError: If that fails; it names the way out.
     """
-    from ssbrepro.data import cifar10, download, official
-
     with Transfer(err) as transfer:
         try:
-            download.fetch(settings.data, settings.data_url or official.URL, transfer.progress)
-        except cifar10.DataError as error:
+            dataset.fetch(settings.data, settings.data_url, transfer.progress)
+        except DataError as error:
             raise ReproError(
                 f"{error}; the same command tries again, with SSBREPRO_DATA_URL=URL from a mirror; "
-                f"SSBREPRO_DATA=FOLDER names a folder that holds the official {official.FOLDER}"
+                f"SSBREPRO_DATA=FOLDER names a folder that holds the official files"
             ) from error
-
-
-def _entry_of_nothing(wanted: NoPlan) -> dict[str, Any]:
-    """The entry for ``--json`` of a figure that nothing computes."""
-    kinds = ("identities", "claims", "references", "steps", "artifacts", "alternatives")
-    return {
-        "id": wanted.manifest.id,
-        "profile": wanted.profile,
-        "seed": wanted.seed,
-        "status": wanted.manifest.figure.kind,
-        "failures": [],
-        "metrics": {},
-        "verdicts": tally([]),
-        **{kind: [] for kind in kinds},
-    }

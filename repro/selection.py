@@ -1,15 +1,42 @@
 """What a command line means: which figures, with which alternatives, profile, device and seeds."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from repro.errors import ManifestError, UsageError
-from repro.library import FigureManifest, Library
+from repro.manifests.library import FigureManifest, Library
 from repro.names import DEVICES, PROFILES, nearest_names
-from repro.plan import NoPlan, Plan, make_plan
+from repro.plan import Plan, make_plan
 from repro.settings import has_cuda
 
-# Each figure as declared, or that there is nothing to run, and with each alternative.
-Selected = list[tuple[Plan | NoPlan, list[Plan]]]
+if TYPE_CHECKING:
+    from repro.manifests.models import NotComputable
+
+
+class Choice(NamedTuple):
+    """A figure asked for: as declared, or why nothing computes it, and with each alternative."""
+
+    id: str
+    declared: "Plan | NotComputable"
+    alternatives: list[Plan]
+
+
+class Selected(NamedTuple):
+    """All that a command line asks for."""
+
+    profile: str
+    seed: int
+    figures: list[Choice]
+
+    def plans(self) -> list[Plan]:
+        """All there is to run."""
+        return [
+            plan
+            for choice in self.figures
+            if isinstance(choice.declared, Plan)
+            for plan in (choice.declared, *choice.alternatives)
+        ]
+
 
 _MAX_SEEDS = 1000
 _MAX_DIGITS = 18  # every such integer fits 64 bits
@@ -43,10 +70,11 @@ def select(
         if name not in ("auto", *known):
             hint = nearest_names(name, ("auto", *known))
             raise UsageError(f"no {kind} {name!r}{hint}; there are auto, {', '.join(known)}")
-    manifests, faults = [], []
+    without = library.not_computable()
+    manifests, faults = {}, []
     for figure_id in dict.fromkeys(library.resolve(name) for name in ids):
         try:
-            manifests.append(library.load(figure_id))
+            manifests[figure_id] = without.get(figure_id) or library.load(figure_id)
         except ManifestError as error:
             faults += [fault for fault in error.faults if fault not in faults]
     if faults:
@@ -58,17 +86,17 @@ def select(
         profile = "paper" if cuda else "desk"
         found = "a CUDA device was found" if cuda else "no CUDA device was found"
         say(f"profile {profile}: {found}; choose with --profile {', '.join(PROFILES)}")
-    selected: Selected = []
-    for manifest in manifests:
+    choices = []
+    for figure_id, manifest in manifests.items():
         if isinstance(manifest, FigureManifest):
             declared = make_plan(manifest, profile, seed, "cuda" if cuda else "cpu")
             others = [declared.with_alternative(text) for text in dict.fromkeys(alternatives)]
-            selected.append((declared, others))
+            choices.append(Choice(figure_id, declared, others))
         elif alternatives:
-            raise UsageError(f"{manifest.id} is not computable and has no alternatives")
+            raise UsageError(f"{figure_id} is not computable and has no alternatives")
         else:
-            selected.append((NoPlan(manifest, profile, seed), []))
-    return selected
+            choices.append(Choice(figure_id, manifest, []))
+    return Selected(profile, seed, choices)
 
 
 def seeds(text: str) -> list[int]:

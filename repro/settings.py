@@ -13,7 +13,7 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Settings:
-    """Folders and addresses of one invocation; ``data_url`` is a mirror of CIFAR-10."""
+    """Folders and addresses of one invocation; ``data_url`` is a mirror of a dataset."""
 
     home: Path
     data: Path

@@ -6,7 +6,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-from repro.console import say
+from repro.outcome.console import say
 
 _LINE_SECONDS = 15.0  # between lines where there is no terminal to redraw
 

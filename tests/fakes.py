@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 from repro.execution import Report, Task, run_plan
-from repro.library import Library
+from repro.manifests.library import Library
+from repro.outcome.record import SCHEMA_VERSION, Machine, RanStep, Record, Run
+from repro.outcome.recording import record_run
+from repro.outcome.verdicts import ClaimVerdict
 from repro.plan import Plan, Step, make_plan
-from repro.record import Run, record_run
 from repro.settings import NO_TRACKING, Settings
 from repro.worker import write_arrays
 from ssbrepro.papers import stage as stage_of
@@ -208,8 +211,50 @@ def recorded(
     plan = plan if alternative is None else plan.with_alternative(alternative)
     outcomes = run_plan(plan, settings, FakeExecutor(), Listener())
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("repro.record.draw", draw_a_pixel)
+        patched.setattr("repro.outcome.recording.draw", draw_a_pixel)
         return record_run(plan, outcomes, settings)
+
+
+CLAIM = ClaimVerdict(
+    id="zero-loss",
+    statement="the loss becomes 0",
+    metric="training.final_loss",
+    value=0.5,
+    relation="at_most",
+    bound=0.1,
+    verdict="supported",
+    reason="",
+    recorded=("supported",),
+)
+
+
+def record_of(**changes: Any) -> Record:
+    """A small record of a run that never was."""
+    record = Record(
+        schema_version=SCHEMA_VERSION,
+        id=FIGURE,
+        title="Training loss and accuracy",
+        alternative=None,
+        profile="smoke",
+        seed=0,
+        device="cpu",
+        recorded_at="2026-01-02T03:04:05+00:00",
+        versions={"torch": "2"},
+        machine=Machine("x86_64", "Linux", 2, None),
+        digest="0123abcd",
+        manifest={},
+        steps=(RanStep("training", "k", 1.0, 2, 1, {}),),
+        metrics={},
+        missing={},
+        series={},
+        status="as recorded",
+        failures=(),
+        identities=(),
+        claims=(CLAIM,),
+        references=(),
+        files=(),
+    )
+    return replace(record, **changes)
 
 
 def hidden(folder: Path) -> list[Path]:

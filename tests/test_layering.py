@@ -26,7 +26,7 @@ ALSO = {
     "ssbrepro.memory": "worker.py",
     "ssbrepro.data": "",  # anywhere: `repro data`, `repro doctor`, a stage's data error
 }
-ONLY_IN = {"mlflow": "tracking.py", "docker": "container.py"}
+ONLY_IN = {"mlflow": "outcome/tracking.py", "docker": "container.py"}
 
 
 def modules(package: Path) -> list[Path]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssbrepro import data
 from ssbrepro.data import bundle, official
 
 
@@ -29,7 +30,7 @@ class BadFile:
         return f"{self.path}: expected MD5 {self.expected_md5}, {found}"
 
 
-class DataError(Exception):
+class DataError(data.DataError):
     """CIFAR-10 is not there, or not byte for byte the official one."""
 
     def __init__(self, files: Sequence[BadFile], reason: str = "") -> None:
@@ -57,19 +58,33 @@ def has_folder(root: Path) -> bool:
     return (root / official.FOLDER).exists()
 
 
+def inspect(root: Path) -> data.State:
+    """What there is of the dataset: the user's files, or the bundled batch.
+
+    Raises:
+        DataError: If the bundled batch is needed and damaged.
+    """
+    if has_folder(root):
+        return data.State(root, tuple(str(bad) for bad in check(root)))
+    _bundled()
+    return data.State(None)
+
+
+def fetch(root: Path, mirror: str | None, report: data.Report) -> None:
+    """Make sure the official files are below ``root``; see ``download.fetch``.
+
+    Raises:
+        DataError: If that fails, in one line.
+    """
+    from ssbrepro.data import download  # no part of reading
+
+    download.fetch(root, mirror or official.URL, report)
+
+
 def check(root: Path) -> list[BadFile]:
     """The files below ``root`` that are missing or damaged; an empty list means all is well."""
     found = [_read(root, name)[1] for name in official.MD5]
     return [bad for bad in found if bad is not None]
-
-
-def check_bundle() -> None:
-    """Rebuild the official file from the bundled batch and compare MD5s.
-
-    Raises:
-        DataError: If they differ.
-    """
-    _bundled()
 
 
 def load(

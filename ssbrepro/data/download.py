@@ -8,14 +8,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from http import HTTPStatus
 from pathlib import Path
 
-from ssbrepro.data import official
+from ssbrepro.data import Report, official
 from ssbrepro.data.cifar10 import DataError, check
-
-Report = Callable[[int, int], None]  # bytes that are here, bytes in all
 
 _PATIENCE = 30.0  # seconds in which something has to arrive:
 _LEAST = 1 << 16  # bytes, or the server is as good as dead

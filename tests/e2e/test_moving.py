@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.record import Run
+from repro.outcome.record import Run
 from tests.e2e.conftest import LIMIT, Workplace, until
 from tests.fakes import BOTH_STAGES, FIGURE, copy_manifests, recorded, settings_below
 
@@ -105,12 +105,12 @@ def served(place: Workplace) -> Iterator[Callable[[str], bytes]]:
 
 def assert_shown(run: Run, home: Path, fetch: Callable[[str], bytes]) -> None:
     """MLflow's page of a run lists its files, and both of MLflow's ways to fetch them give them."""
-    folder = home / "runs" / run.record["id"] / run.folder.name
+    folder = home / "runs" / run.record.id / run.folder.name
     (run_id,) = json.loads((folder / "tracked.json").read_text()).values()
     listed = json.loads(fetch(f"ajax-api/2.0/mlflow/artifacts/list?run_id={run_id}"))
-    assert {file["path"] for file in listed["files"]} == {*run.record["files"], "manifest.json"}
+    assert {file["path"] for file in listed["files"]} == {*run.record.files, "manifest.json"}
     below = listed["root_uri"].removeprefix("mlflow-artifacts:/")
-    for name in run.record["files"]:
+    for name in run.record.files:
         content = (folder / name).read_bytes()
         assert fetch(f"get-artifact?path={name}&run_uuid={run_id}") == content
         assert fetch(f"api/2.0/mlflow-artifacts/artifacts/{below}/{name}") == content

@@ -1,6 +1,7 @@
 """The command line in this process, with stages that take no time."""
 
 import json
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,6 @@ from repro import cli, selection
 from repro.doctor import Finding
 from repro.errors import Interrupted, TrackingError
 from repro.execution import Report, Task
-from repro.library import Library
 from repro.store import META
 from tests.fakes import (
     BOTH_STAGES,
@@ -60,15 +60,16 @@ def repro(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Cli]:
     home, manifests = tmp_path / "home", copy_manifests(tmp_path / "manifests")
-    for figure in Library(manifests).ids():  # three figures, whatever others there are
-        if figure not in (NOT_COMPUTABLE, BOTH_STAGES, FIGURE):
-            (manifests / f"{figure}.yaml").unlink()
+    for path in manifests.glob("*/fig*.yaml"):  # two figures, whatever others there are
+        if f"{path.parent.name}/{path.stem}" not in (BOTH_STAGES, FIGURE):
+            path.unlink()
+    shutil.rmtree(manifests / "ssb2018")
     monkeypatch.setenv("SSBREPRO_HOME", str(home))
     monkeypatch.setenv("SSBREPRO_MANIFESTS", str(manifests))
     monkeypatch.setenv("SSBREPRO_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("repro.record.draw", draw_a_pixel)
+    monkeypatch.setattr("repro.outcome.recording.draw", draw_a_pixel)
     monkeypatch.setattr("repro.selection.has_cuda", lambda: False)
     executor = FakeExecutor()
     monkeypatch.setattr(cli, "LocalProcesses", lambda: executor)
@@ -208,8 +209,9 @@ class TestRunning:
     def test_the_outcome_as_json(self, repro: Cli) -> None:
         status, (entry,) = repro.json("fig8a", "--profile", "smoke")
         assert status == 0
-        assert set(entry) >= {
-            "id", "profile", "status", "metrics", "claims", "references", "steps", "artifacts"
+        assert set(entry) == {
+            "id", "profile", "seed", "status", "failures", "metrics", "verdicts", "identities",
+            "claims", "references", "steps", "artifacts", "alternatives"
         }  # fmt: skip
         assert (entry["id"], entry["profile"], entry["status"]) == (
             BOTH_STAGES,
@@ -218,13 +220,18 @@ class TestRunning:
         )
         assert all(isinstance(value, float) for value in entry["metrics"].values())
         for claim in entry["claims"]:
-            assert set(claim) >= {"id", "metric", "value", "bound", "verdict"}
+            assert set(claim) == {
+                "id", "statement", "metric", "value", "relation", "bound", "verdict", "reason",
+                "recorded"
+            }  # fmt: skip
             assert claim["value"] == entry["metrics"][claim["metric"]]
             assert claim["verdict"] in ("supported", "not supported", "inconclusive")
         for reference in entry["references"]:
-            assert set(reference) >= {"metric", "value", "low", "high", "verdict"}
+            assert set(reference) == {"metric", "value", "low", "high", "runs", "verdict"}
             assert reference["verdict"] == "no tolerance"
         assert [step["stage"] for step in entry["steps"]] == ["training", "spectrum"]
+        for identity in entry["identities"]:
+            assert set(identity) == {"id", "metric", "value", "bound", "verdict"}
         for step in entry["steps"]:
             assert set(step) == {"stage", "key", "status", "seconds"}
             assert step["status"] == "ran"
@@ -829,7 +836,7 @@ class TestData:
     def test_without_a_folder_the_bundled_batch_is_checked(self, repro: Cli) -> None:
         outcome = repro.call("data", "check")
         assert outcome.status == 0
-        assert "the bundled first batch is intact" in outcome.words
+        assert "CIFAR-10: what comes along is intact" in outcome.words
         assert "for profile paper: repro data fetch" in outcome.words
 
     def test_a_damaged_bundle_is_said(self, repro: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -880,7 +887,7 @@ class TestTracking:
             raise TrackingError("MLflow at http://[::1]:1: [/api] is not there")
 
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://[::1]:1")
-        monkeypatch.setattr("repro.tracking.track", dead)
+        monkeypatch.setattr("repro.outcome.tracking.track", dead)
         outcome = repro.call("fig8b", "--profile", "smoke")
         assert outcome.status == 0
         assert "MLflow at http://[::1]:1: [/api] is not there" in outcome.err
@@ -896,7 +903,7 @@ class TestTracking:
         repro.call("fig8b", "--profile", "smoke", "--seed", "1")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
         monkeypatch.setattr(
-            "repro.tracking.track", lambda run, settings: sent.append(run.folder.name)
+            "repro.outcome.tracking.track", lambda run, settings: sent.append(run.folder.name)
         )
         outcome = repro.call("track")
         assert outcome.status == 0

@@ -11,7 +11,7 @@ import pytest
 
 from repro import plan as planning
 from repro.files import canonical_digest
-from repro.library import Library
+from repro.manifests.library import Library
 from repro.plan import Step, changed_parts, make_plan, make_step
 from tests.fakes import (
     BOTH_STAGES,

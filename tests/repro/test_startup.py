@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from repro.library import Library
-from repro.loading import load
+from repro.manifests.library import Library
+from repro.manifests.loading import load
 from tests.fakes import CHECKOUT, MANIFESTS
 
 HEAVY = {"torch", "torchvision", "scipy", "numpy", "mlflow", "docker", "matplotlib"}
@@ -45,8 +45,8 @@ def test_help_and_list_import_no_library_that_computes_or_serves(
 
 
 def test_help_builds_no_models_of_manifests(tmp_path: Path) -> None:
-    assert "repro.manifest" not in imported_by(tmp_path, "--help")
-    assert "repro.manifest" in imported_by(tmp_path, "list")
+    assert "repro.manifests.models" not in imported_by(tmp_path, "--help")
+    assert "repro.manifests.models" in imported_by(tmp_path, "list")
 
 
 def test_what_figures_share_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_what_figures_share_is_read_once(monkeypatch: pytest.MonkeyPatch) -> Non
         read.append(path.name)
         return load(path, model)
 
-    monkeypatch.setattr("repro.library.load", noting)
+    monkeypatch.setattr("repro.manifests.library.load", noting)
     library = Library(MANIFESTS)
     for figure in ("fig8a", "fig8b"):
         library.load(f"li2022/{figure}")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR10
 
-from ssbrepro.data import bundle, cifar10, digest_of, official
+from ssbrepro.data import DATASETS, bundle, cifar10, official
 from ssbrepro.data.cifar10 import DataError, check, load, load_classes
 
 NAMES = {
@@ -123,7 +123,7 @@ def test_a_batch_is_its_longest_text_and_the_numbers_after_labels():
 
 
 def test_the_key_of_a_step_names_the_archive():
-    assert official.ARCHIVE_MD5 in digest_of("cifar10")
+    assert official.ARCHIVE_MD5 in DATASETS["cifar10"].digest
 
 
 # The first images, of the bundled batch unless there is a folder. ``data_root`` is empty.
@@ -236,7 +236,7 @@ def test_a_damaged_bundle_is_no_data(monkeypatch, tmp_path, data_root, name, dam
     with pytest.raises(DataError, match=r"bundled batch .* is damaged"):
         load_classes(data_root, 10)
     with pytest.raises(DataError):
-        cifar10.check_bundle()
+        cifar10.inspect(Path("nowhere"))
 
 
 def test_a_bundle_of_another_content_is_no_data(monkeypatch, data_root):

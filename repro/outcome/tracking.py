@@ -3,26 +3,23 @@
 A figure is an experiment; a run of it a parent run, with a child run for each step. Everything is
 read from the record with its recorded time, and a run is found again by its record's digest, so
 sending twice leaves the same rows.
-
-The home's own database can be moved with it: locations in it are below ``mlflow-artifacts:/``, which
-is wherever the server that shows them (``repro ui``) is told that artifacts are.
 """
 
-import contextlib
 import datetime
 import json
 import os
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from repro import files, wording
-from repro.checks import tally
+from repro import files
 from repro.errors import StoreError, TrackingError
-from repro.record import TRACKED, Run
+from repro.outcome import wording
+from repro.outcome.database import ROOT, holds, make_movable
+from repro.outcome.record import TRACKED, Curve, RanStep, Record, Run
+from repro.outcome.verdicts import tally
 from repro.settings import Settings
 from repro.store import ARRAYS, RESULT
 
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
 
-_ROOT = "mlflow-artifacts:/"
 _DIGEST_TAG = "ssbrepro.digest"
 _MAX_UPLOAD_BYTES = 64 * 2**20  # more is named by key and digest instead; uploads are slow
 _MAX_PARAM = 500
@@ -47,7 +43,7 @@ def track(run: Run, settings: Settings) -> str:
     place = settings.tracking_uri if own is None else own.name
     path = run.folder / TRACKED
     sent = _noted(path, place)
-    if place not in sent or (own is not None and not _holds(own, sent[place])):
+    if place not in sent or (own is not None and not holds(own, sent[place])):
         try:
             sent[place] = _send(run, settings)
         except Exception as error:
@@ -74,20 +70,6 @@ def _noted(path: Path, place: str) -> dict[str, Any]:
     }
 
 
-def _holds(database: Path, run_id: object) -> bool:
-    """Whether a run is in the home's own database, as its note says.
-
-    The note may be of another home that the record was copied from, or of a database since deleted.
-    MLflow itself would take seconds to answer, for each figure that is only shown again.
-    """
-    address, query = f"{database.as_uri()}?mode=ro", "SELECT 1 FROM runs WHERE run_uuid = ?"
-    try:
-        with contextlib.closing(sqlite3.connect(address, uri=True)) as opened:
-            return opened.execute(query, (run_id,)).fetchone() is not None
-    except sqlite3.Error:  # no such file, or it will be MLflow's to say what is wrong with it
-        return False
-
-
 def _send(run: Run, settings: Settings) -> str:
     # A run must not hang for minutes on a server that is not there.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -105,14 +87,14 @@ def _send(run: Run, settings: Settings) -> str:
     with FileLock(settings.home / "mlflow.lock"):
         client = _local_client(settings)
         if settings.own_database is not None:
-            _make_movable(settings.own_database)
-        return _log(client, run, _ROOT)
+            make_movable(settings.own_database)
+        return _log(client, run, ROOT)
 
 
 def _local_client(settings: Settings) -> "MlflowClient":
     """A client of an SQLite file that writes artifacts to where ``repro ui`` serves them from.
 
-    MLflow's own client would hand artifacts located below ``_ROOT`` to a server, and none need run.
+    MLflow's own client would hand artifacts located below ``ROOT`` to a server, and none need run.
     """
     from mlflow import MlflowClient
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -122,84 +104,52 @@ def _local_client(settings: Settings) -> "MlflowClient":
             self, run_id: str, local_path: str, artifact_path: str | None = None
         ) -> None:
             location = self.get_run(run_id).info.artifact_uri
-            folder = location.replace(_ROOT, f"{settings.artifacts.as_uri()}/")
+            folder = location.replace(ROOT, f"{settings.artifacts.as_uri()}/")
             get_artifact_repository(folder).log_artifact(local_path, artifact_path)
 
     return LocalClient(settings.tracking_uri)
 
 
-def _make_movable(database: Path) -> None:
-    """Put below ``_ROOT`` what MLflow, or version 0.1, located by a path of the disk.
-
-    That is the experiment that MLflow makes with the database, and all that version 0.1 sent: its files
-    already lie where they would be written now.
-    """
-    absolute = """
-        SELECT experiment_id, artifact_location, name FROM experiments
-        WHERE artifact_location LIKE 'file:%/artifacts/' || name
-    """
-    with contextlib.closing(sqlite3.connect(database, timeout=20)) as opened, opened:
-        opened.execute("PRAGMA secure_delete = ON")  # nor does an unused byte keep the path
-        for experiment, location, name in opened.execute(absolute).fetchall():
-            opened.execute(
-                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
-                (_ROOT + name, experiment),
-            )
-            opened.execute(
-                "UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?) WHERE experiment_id = ?",
-                (location, _ROOT + name, experiment),
-            )
-        opened.execute(
-            "UPDATE experiments SET artifact_location = ?"
-            " WHERE experiment_id = 0 AND artifact_location NOT LIKE ?",
-            (_ROOT + "0", _ROOT + "%"),
-        )
-
-
 def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
     record = run.record
-    found = client.get_experiment_by_name(record["id"])
+    found = client.get_experiment_by_name(record.id)
     if found is not None:
         experiment = found.experiment_id
     else:
-        location = None if artifact_root is None else f"{artifact_root}{record['id']}"
+        location = None if artifact_root is None else f"{artifact_root}{record.id}"
         experiment = client.create_experiment(
-            record["id"], artifact_location=location, tags={"mlflow.experimentKind": _TRAINING}
+            record.id, artifact_location=location, tags={"mlflow.experimentKind": _TRAINING}
         )
-    changed = "" if run.alternative is None else f", {run.alternative}"
+    changed = "" if record.alternative is None else f", {record.alternative}"
     parent = _run(
         client,
         experiment,
-        record["digest"],
-        f"{record['profile']} seed {record['seed']}{changed}",
-        _milliseconds(record) - int(1000 * sum(step["seconds"] for step in record["steps"])),
+        record.digest,
+        f"{record.profile} seed {record.seed}{changed}",
+        _milliseconds(record) - int(1000 * sum(step.seconds for step in record.steps)),
     )
     _describe(
         client,
         parent,
         record,
-        parameters={
-            "profile": record["profile"],
-            "seed": record["seed"],
-            "device": record["device"],
-        },
-        metrics={name.replace("/", "."): value for name, value in record["metrics"].items()},
+        parameters={"profile": record.profile, "seed": record.seed, "device": record.device},
+        metrics={name.replace("/", "."): value for name, value in record.metrics.items()},
         tags={
-            "figure": record["id"],
-            "profile": record["profile"],
-            "alternative": run.alternative or "none",
-            "verdict": wording.claims(tally(record["claims"])),
-            "status": record["status"],
-            "manifest_sha256": files.canonical_digest(record["manifest"]),
-            "image_digest": record["machine"]["image"] or "none",
+            "figure": record.id,
+            "profile": record.profile,
+            "alternative": record.alternative or "none",
+            "verdict": wording.claims(tally(record.claims)),
+            "status": record.status,
+            "manifest_sha256": files.canonical_digest(record.manifest),
+            "image_digest": record.machine.image or "none",
             "mlflow.note.content": _note(record),
-            **{f"claim.{claim['id']}": claim["verdict"] for claim in record["claims"]},
+            **{f"claim.{claim.id}": claim.verdict for claim in record.claims},
         },
     )
-    for name in record["files"]:
+    for name in record.files:
         client.log_artifact(parent.info.run_id, str(run.folder / name))
-    client.log_dict(parent.info.run_id, record["manifest"], "manifest.json")
-    for step in record["steps"]:
+    client.log_dict(parent.info.run_id, dict(record.manifest), "manifest.json")
+    for step in record.steps:
         _log_step(client, experiment, parent.info.run_id, run, step)
     client.set_terminated(parent.info.run_id, "FINISHED", _milliseconds(record))
     return str(parent.info.run_id)
@@ -210,36 +160,36 @@ def _log_step(
     experiment: str,
     parent_id: str,
     run: Run,
-    step: Mapping[str, Any],
+    step: RanStep,
 ) -> None:
-    record, stage = run.record, step["stage"]
-    started = _milliseconds(record) - int(1000 * step["seconds"])
-    child = _run(client, experiment, f"{record['digest']}/{stage}", stage, started, parent_id)
-    origins = record["manifest"]["stages"][stage]
+    record, stage = run.record, step.stage
+    started = _milliseconds(record) - int(1000 * step.seconds)
+    child = _run(client, experiment, f"{record.digest}/{stage}", stage, started, parent_id)
+    origins = record.declared().stages[stage]
     own = f"{stage}."
     _describe(
         client,
         child,
         record,
-        parameters={name: json.dumps(origin["value"]) for name, origin in origins.items()},
+        parameters={name: json.dumps(origin.value) for name, origin in origins.items()},
         metrics={
             name.removeprefix(own): value
-            for name, value in record["metrics"].items()
+            for name, value in record.metrics.items()
             if name.startswith(own)
         }
-        | {"seconds": step["seconds"], "peak_memory_bytes": step["peak_memory_bytes"]},
+        | {"seconds": step.seconds, "peak_memory_bytes": step.peak_memory_bytes},
         tags={
-            "figure": record["id"],
-            "profile": record["profile"],
-            "key": step["key"],
+            "figure": record.id,
+            "profile": record.profile,
+            "key": step.key,
             **{
-                f"origin.{name}": f"{origin['provenance']}: {origin.get('where') or origin['why']}"
+                f"origin.{name}": f"{origin.provenance}: {origin.reason}"
                 for name, origin in origins.items()
             },
         },
         series={
             name.removeprefix(own): curve
-            for name, curve in record["series"].items()
+            for name, curve in record.series.items()
             if name.startswith(own)
         },
     )
@@ -248,7 +198,7 @@ def _log_step(
     if (folder / ARRAYS).stat().st_size <= _MAX_UPLOAD_BYTES:
         client.log_artifact(run_id, str(folder / ARRAYS))
     else:
-        pointer = {"key": step["key"], "sha256": step["digests"][ARRAYS]}
+        pointer = {"key": step.key, "sha256": step.digests[ARRAYS]}
         client.log_dict(run_id, pointer, "arrays.pointer.json")
     client.set_terminated(run_id, "FINISHED", _milliseconds(record))
 
@@ -274,11 +224,11 @@ def _run(
 def _describe(
     client: "MlflowClient",
     run: "MlflowRun",
-    record: Mapping[str, Any],
+    record: Record,
     parameters: Mapping[str, Any],
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
-    series: Mapping[str, Mapping[str, list[float]]] | None = None,
+    series: Mapping[str, Curve] | None = None,
 ) -> None:
     """Parameters, tags, metrics and curves, in requests within MLflow's limits."""
     from mlflow.entities import Metric, Param, RunTag
@@ -291,31 +241,26 @@ def _describe(
         tags=[RunTag(name, text) for name, text in tags.items()],
     )
     for name, curve in (series or {}).items():  # at most some 300 points each
-        points = zip(curve["epochs"], curve["values"], strict=True)
+        points = zip(curve.epochs, curve.values, strict=True)
         client.log_batch(
             run.info.run_id,
             metrics=[Metric(name, value, when, int(epoch)) for epoch, value in points],
         )
 
 
-def _note(record: Mapping[str, Any]) -> str:
+def _note(record: Record) -> str:
     """What MLflow's page of the run says first: the title and a table of the claims."""
     rows = [
-        f"**{record['title']}**",
+        f"**{record.title}**",
         "",
         "| claim | measured | bound | verdict |",
         "|---|---|---|---|",
     ]
-    for claim in record["claims"]:
-        cells = (
-            claim["id"],
-            wording.number(claim["value"]),
-            wording.bound(claim),
-            claim["verdict"],
-        )
+    for claim in record.claims:
+        cells = (claim.id, wording.number(claim.value), wording.bound(claim), claim.verdict)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def _milliseconds(record: Mapping[str, Any]) -> int:
-    return int(datetime.datetime.fromisoformat(record["recorded_at"]).timestamp() * 1000)
+def _milliseconds(record: Record) -> int:
+    return int(datetime.datetime.fromisoformat(record.recorded_at).timestamp() * 1000)

@@ -9,23 +9,19 @@ from typing import Any
 
 import pytest
 
-from repro.drawing import plot_module
 from repro.errors import ManifestError, UsageError
-from repro.library import FigureManifest, Library, NotComputableManifest
-from repro.loading import load
-from repro.manifest import Figure, Paper, declared_stages, json_schema, models_of
+from repro.manifests.library import FigureManifest, Library
+from repro.manifests.loading import load
+from repro.manifests.models import Figure, Paper, declared_stages, json_schema, models_of
 from repro.names import PROFILES
+from repro.outcome.drawing import plot_module
 from ssbrepro.papers import stages as stages_of
 from tests.fakes import MANIFESTS, copy_manifests
 
 PAPERS = ("li2022", "ssb2018")
 IDS = Library(MANIFESTS).ids()
-# By the text of their files: what does not load is for the tests to report.
-COMPUTED = [
-    figure_id
-    for figure_id in IDS
-    if "kind: not-computable" not in (MANIFESTS / f"{figure_id}.yaml").read_text("utf-8")
-]
+WITHOUT = Library(MANIFESTS).not_computable()
+COMPUTED = Library(MANIFESTS).computed()
 
 
 @pytest.fixture(params=COMPUTED)
@@ -35,14 +31,13 @@ def committed(request: pytest.FixtureRequest) -> FigureManifest:
 
 def test_there_are_manifests() -> None:
     assert {"li2022/fig8a", "li2022/fig8b"} <= set(COMPUTED)
-    assert "li2022/fig1" in set(IDS) - set(COMPUTED)
+    assert [*WITHOUT] == ["li2022/fig1"]
 
 
-@pytest.mark.parametrize("figure_id", sorted(set(IDS) - set(COMPUTED)))
-def test_what_is_not_computable_says_why_and_is_drawn_by_nothing(figure_id: str) -> None:
-    manifest = Library(MANIFESTS).load(figure_id)
-    assert isinstance(manifest, NotComputableManifest)
+@pytest.mark.parametrize("figure_id", WITHOUT)
+def test_what_is_not_computable_is_drawn_by_nothing(figure_id: str) -> None:
     assert importlib.util.find_spec(plot_module(figure_id)) is None
+    assert not (MANIFESTS / f"{figure_id}.yaml").exists()
 
 
 @pytest.mark.parametrize("paper", PAPERS)
@@ -55,7 +50,7 @@ def test_the_committed_schema_is_that_of_the_models(paper: str) -> None:
 def test_the_schema_is_json_schema_of_every_kind_of_manifest(paper: str) -> None:
     schema = json.loads(json_schema(paper))
     names = [entry["$ref"].rpartition("/")[2] for entry in schema["oneOf"]]
-    assert names == ["Paper", "Experiment", "Figure", "NotComputable"]
+    assert names == ["Paper", "Experiment", "Figure"]
     for name in names:
         assert schema["$defs"][name]["additionalProperties"] is False
 
@@ -323,30 +318,23 @@ FAULTS: dict[str, Edit] = {
         "      untested: [9, ",
         "stages.training.width.untested.0: Input should be a valid string (found 9)",
     ),
-    "unknown kind": (
-        "fig1.yaml",
-        "kind: not-computable",
-        "kind: not-computed",
-        "kind: Input should be 'figure' or 'not-computable', not 'not-computed' "
-        "(did you mean not-computable?)",
-    ),
     "kind of another file": (
         "fig8a.yaml",
         "kind: figure",
         "kind: experiment",
-        "kind: Input should be 'figure' or 'not-computable', not 'experiment'",
+        "kind: Input should be 'figure', not 'experiment'",
     ),
     "not computable without a reason": (
-        "fig1.yaml",
-        "why: >-",
-        "where: >-",
-        "why: missing",
+        "paper.yaml",
+        "    why: >-",
+        "    where: >-",
+        "not_computable.0.why: missing",
     ),
     "claim about what is not computable": (
-        "fig1.yaml",
-        "why: >-",
-        "claims: []\nwhy: >-",
-        "claims: unknown field",
+        "paper.yaml",
+        "    why: >-",
+        "    claims: []\n    why: >-",
+        "not_computable.0.claims: unknown field",
     ),
     "unknown metric": (
         "fig8a.yaml",
@@ -490,7 +478,7 @@ FAULTS: dict[str, Edit] = {
 
 
 # Which figure reports a fault in a file that not all figures read.
-FIGURE_OF = {"fig1.yaml": "li2022/fig1", "fig8b.yaml": "li2022/fig8b"}
+FIGURE_OF = {"fig8b.yaml": "li2022/fig8b"}
 
 
 @pytest.fixture
@@ -547,7 +535,6 @@ def test_a_fault_is_reported_at_its_place(copied: Path, name: str) -> None:
         ("alternative with another parameter out of range", "1.0}"),
         ("alternative with itself", "[1]"),
         ("alternative out of range", "1.5"),
-        ("unknown kind", "not-computed"),
     ],
 )
 def test_line_and_column_are_those_of_the_field(copied: Path, name: str, starts: str) -> None:

@@ -10,7 +10,7 @@ import json
 import math
 import re
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -120,20 +120,18 @@ class _Reader:
         return text
 
 
-def load(path: Path, model: type[M] | Mapping[str, type[M]]) -> Document[M]:
+def load(path: Path, model: type[M]) -> Document[M]:
     """Read and validate one manifest.
 
     Args:
         path: The file.
-        model: What it must be, or one model for each value that its field ``kind`` may have.
+        model: What it must be.
 
     Raises:
         ManifestError: With every fault found, sorted by place.
     """
     reader = _Reader(path)
     data = reader.value(_compose(path), ())
-    if isinstance(model, Mapping):
-        model = _of_kind(reader, data, model)
     faults = list(reader.faults)
     validated = None
     try:
@@ -175,18 +173,6 @@ def flow_text(value: Any) -> str:
             if flow_value(value) == value:
                 return value
     return json.dumps(value, ensure_ascii=False)
-
-
-def _of_kind(reader: _Reader, data: Mapping[str, Any], models: Mapping[str, type[M]]) -> type[M]:
-    """The model for the ``kind`` of a document; without one nothing more can be said of it."""
-    kind = data.get("kind")
-    if isinstance(kind, str) and kind in models:
-        return models[kind]
-    if ("kind",) not in reader.unreadable:
-        known, hint = " or ".join(map(repr, models)), nearest_names(str(kind), models)
-        problem = f"Input should be {known}, not {kind!r}{hint}" if "kind" in data else "missing"
-        reader.faults.append((None, ("kind",), problem))
-    raise _error(reader, reader.faults)
 
 
 def _error(reader: _Reader, faults: Sequence[_FoundFault]) -> ManifestError:

@@ -14,9 +14,9 @@ import pytest
 
 from repro import files
 from repro.errors import Interrupted, TrackingError
-from repro.record import TRACKED, Run
+from repro.outcome.record import TRACKED, Run
+from repro.outcome.tracking import track
 from repro.settings import Settings
-from repro.tracking import track
 from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
@@ -43,7 +43,7 @@ class Tracked:
 
     def rows(self) -> list[Any]:
         """All MLflow runs of the figure."""
-        experiment = self.client.get_experiment_by_name(self.run.record["id"])
+        experiment = self.client.get_experiment_by_name(self.run.record.id)
         return list(self.client.search_runs([experiment.experiment_id]))
 
     def children(self) -> dict[str, Any]:
@@ -99,14 +99,14 @@ def test_a_figure_is_an_experiment_and_a_step_a_child(tracked: Tracked) -> None:
 def test_the_parent_holds_verdicts_and_numbers(tracked: Tracked) -> None:
     parent, record = tracked.client.get_run(tracked.run_id), tracked.run.record
     assert parent.data.params == {"profile": "smoke", "seed": "0", "device": "cpu"}
-    assert parent.data.metrics == pytest.approx(dict(record["metrics"]), rel=0, abs=0)
+    assert parent.data.metrics == pytest.approx(dict(record.metrics), rel=0, abs=0)
     tags = parent.data.tags
     assert tags["figure"] == BOTH_STAGES
     assert (tags["verdict"], tags["status"]) == ("3 supported", "not recorded")
     assert tags["alternative"] == "none"
-    assert tags["ssbrepro.digest"] == record["digest"]
-    for claim in record["claims"]:
-        assert tags[f"claim.{claim['id']}"] == claim["verdict"]
+    assert tags["ssbrepro.digest"] == record.digest
+    for claim in record.claims:
+        assert tags[f"claim.{claim.id}"] == claim.verdict
     assert "| symmetric-spectrum | 0.05 | ≤ 0.25 | supported |" in tags["mlflow.note.content"]
 
 
@@ -116,7 +116,7 @@ def test_a_child_holds_parameters_with_their_origin(tracked: Tracked) -> None:
     assert training.data.params["cut_epochs"] == "[3]"
     assert training.data.tags["origin.num_examples"] == ("profile: sized for tests of the harness")
     assert training.data.tags["origin.momentum"].startswith("assumed: the usual value")
-    assert training.data.tags["key"] == tracked.run.record["steps"][0]["key"]
+    assert training.data.tags["key"] == tracked.run.record.steps[0].key
     assert training.data.metrics["final_accuracy"] == 1.0
     assert training.data.metrics["seconds"] == 0.25
 
@@ -139,13 +139,13 @@ def test_artifacts_are_the_files_of_the_run(tracked: Tracked) -> None:
 
     sent = artifacts(tracked.run_id)
     manifest = json.loads(sent.pop("manifest.json"))
-    assert manifest == json.loads(json.dumps(tracked.run.record["manifest"]))
+    assert manifest == json.loads(json.dumps(tracked.run.record.manifest))
     assert set(sent) == {"fig8a.png", "fig8a.svg", "verdicts.json", "record.json"}
     for name, content in sent.items():
         assert content == (tracked.run.folder / name).read_bytes()
-    for step in tracked.run.record["steps"]:
+    for step in tracked.run.record.steps:
         folder = tracked.run.step_folder(step)
-        assert artifacts(tracked.children()[step["stage"]].info.run_id) == {
+        assert artifacts(tracked.children()[step.stage].info.run_id) == {
             name: (folder / name).read_bytes() for name in ("arrays.npz", "result.json")
         }
 
@@ -169,7 +169,7 @@ def test_what_broke_off_half_way_is_completed(
         raise ConnectionError("gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr("repro.tracking._log_step", breaks)
+        patched.setattr("repro.outcome.tracking._log_step", breaks)
         with pytest.raises(TrackingError, match="gone"):
             track(run, tracked.settings)
     assert not (run.folder / TRACKED).exists()
@@ -177,7 +177,7 @@ def test_what_broke_off_half_way_is_completed(
     sent = [
         row
         for row in tracked.rows()
-        if row.data.tags["ssbrepro.digest"].startswith(run.record["digest"])
+        if row.data.tags["ssbrepro.digest"].startswith(run.record.digest)
     ]
     assert len(sent) == 3
     assert {row.info.status for row in sent} == {"FINISHED"}
@@ -219,7 +219,7 @@ def test_ctrl_c_while_sending_is_no_matter_of_tracking(
         raise ending
 
     run = recorded(tracked.settings, FIGURE, seed=7)
-    monkeypatch.setattr("repro.tracking._send", interrupted)
+    monkeypatch.setattr("repro.outcome.tracking._send", interrupted)
     with pytest.raises(type(ending)):
         track(run, tracked.settings)
 
@@ -252,7 +252,7 @@ class TestMoving:
     def test_what_was_sent_is_known_in_a_copy(
         self, moved: Tracked, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("repro.tracking._send", None)
+        monkeypatch.setattr("repro.outcome.tracking._send", None)
         assert track(moved.run, moved.settings) == moved.run_id
 
     def test_a_copy_leaves_the_original_alone(self, tracked: Tracked, moved: Tracked) -> None:
@@ -274,7 +274,7 @@ class TestMoving:
         assert track(moved.run, moved.settings) == moved.run_id
         # As is every record where the database has been deleted.
         (moved.settings.home / "mlflow.db").unlink()
-        monkeypatch.setattr("repro.tracking._send", lambda run, settings: "anew")
+        monkeypatch.setattr("repro.outcome.tracking._send", lambda run, settings: "anew")
         assert track(moved.run, moved.settings) == "anew"
 
     def test_a_home_of_version_0_1_becomes_movable(self, moved: Tracked) -> None:

@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from repro.errors import StoreError
-from repro.library import FigureManifest, Library
-from repro.references import recorded_runs, write_references
-from tests.fakes import FIGURE, MANIFESTS, copy_manifests
+from repro.manifests.library import FigureManifest, Library
+from repro.outcome.record import Record
+from repro.outcome.references import RecordedStep, recorded_runs, write_references
+from tests.fakes import FIGURE, MANIFESTS, copy_manifests, record_of
 
 
 @pytest.fixture
@@ -17,38 +17,39 @@ def manifest(tmp_path: Path) -> FigureManifest:
     return Library(copy_manifests(tmp_path / "manifests")).load(FIGURE)
 
 
-def record(seed: int) -> dict[str, Any]:
-    return {
-        "seed": seed,
-        "recorded_at": "2026-01-02T03:04:05+00:00",
-        "device": "cpu",
-        "versions": {"torch": "2"},
-        "machine": {"cores": 2},
-        "metrics": {"training.final_loss": 0.5 + seed},
-        "claims": [{"id": "zero-loss", "verdict": "supported", "value": 0.5}],
-        "steps": [
-            {"stage": "training", "seconds": 1.0, "peak_memory_bytes": 2, "threads": 1, "key": "k"}
-        ],
-        "status": "as recorded",
-    }
+def record(seed: int) -> Record:
+    return record_of(seed=seed, metrics={"training.final_loss": 0.5 + seed})
 
 
 def test_nothing_recorded_is_no_runs(manifest: FigureManifest) -> None:
-    assert recorded_runs(manifest, "smoke") == []
+    assert recorded_runs(manifest, "smoke") == ()
 
 
 def test_runs_are_kept_by_seed_with_all_that_made_them(manifest: FigureManifest) -> None:
     write_references(manifest, "smoke", [record(2), record(0), record(1)])
     runs = recorded_runs(manifest, "smoke")
-    assert [run["seed"] for run in runs] == [0, 1, 2]
-    assert runs[0]["metrics"] == {"training.final_loss": 0.5}
-    assert runs[0]["claims"] == {"zero-loss": "supported"}
-    assert runs[0]["versions"] == {"torch": "2"}
-    assert runs[0]["device"] == "cpu"
-    assert runs[0]["steps"] == [
-        {"stage": "training", "seconds": 1.0, "peak_memory_bytes": 2, "threads": 1}
-    ]
-    assert recorded_runs(manifest, "desk") == []
+    assert [run.seed for run in runs] == [0, 1, 2]
+    assert runs[0].metrics == {"training.final_loss": 0.5}
+    assert runs[0].claims == {"zero-loss": "supported"}
+    assert runs[0].versions == {"torch": "2"}
+    assert runs[0].device == "cpu"
+    assert runs[0].steps == (RecordedStep("training", 1.0, 2, 1),)
+    assert recorded_runs(manifest, "desk") == ()
+
+
+def test_the_file_holds_what_it_always_did(manifest: FigureManifest) -> None:
+    write_references(manifest, "smoke", [record(0)])
+    ours = json.loads(manifest.references_path("smoke").read_text())
+    (path, *_) = sorted(MANIFESTS.glob("*/references/*.json"))
+    theirs = json.loads(path.read_text())
+    assert set(ours) == set(theirs)
+    assert set(ours["runs"][0]) == set(theirs["runs"][0])
+    for part in ("machine", "steps"):
+        mine, other = (
+            next(iter(one if isinstance(one, list) else [one]))
+            for one in (ours["runs"][0][part], theirs["runs"][0][part])
+        )
+        assert set(mine) == set(other)
 
 
 def test_the_same_runs_give_the_same_bytes(manifest: FigureManifest) -> None:
@@ -98,8 +99,7 @@ def test_the_committed_recordings_are_of_committed_figures() -> None:
     library = Library(MANIFESTS)
     known = {
         manifest.references_path(profile): (manifest.id, profile)
-        for manifest in map(library.load, library.ids())
-        if isinstance(manifest, FigureManifest)
+        for manifest in map(library.load, library.computed())
         for profile in ("smoke", "desk", "paper")
     }
     for path in MANIFESTS.glob("*/references/*.json"):
@@ -107,11 +107,11 @@ def test_the_committed_recordings_are_of_committed_figures() -> None:
         figure_id, profile = known[path]
         manifest = library.load(figure_id)
         runs = recorded_runs(manifest, profile)
-        seeds = [run["seed"] for run in runs]
+        seeds = [run.seed for run in runs]
         assert len(set(seeds)) == len(seeds) >= 1
         claims = {claim.id for claim in manifest.figure.claims}
         metrics = {reference.metric for reference in manifest.figure.references}
         for run in runs:
-            assert set(run["claims"]) == claims, f"{path}: repro record {figure_id} again"
-            assert metrics <= set(run["metrics"]), f"{path}: repro record {figure_id} again"
-        assert "/home/" not in json.dumps(runs)  # nothing of the machine it was recorded on
+            assert set(run.claims) == claims, f"{path}: repro record {figure_id} again"
+            assert metrics <= set(run.metrics), f"{path}: repro record {figure_id} again"
+        assert "/home/" not in path.read_text()  # nothing of the machine it was recorded on

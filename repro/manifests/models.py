@@ -1,7 +1,7 @@
 """What a manifest may say: frozen models, one for each kind of file.
 
 ``paper.yaml`` cites a paper, ``experiment.yaml`` declares the stages its figures share, and every
-other file is a figure, or says why nothing computes a figure. Stage names and parameters come from
+other file is a figure. Stage names and parameters come from
 the paper's package, so a manifest is checked against the science that will run it before anything
 runs.
 """
@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic.json_schema import models_json_schema
 
-from repro.names import NOT_COMPUTABLE, nearest_names
+from repro.names import nearest_names
 from ssbrepro.contract import Stage
 from ssbrepro.papers import stages as stages_of
 
@@ -143,8 +143,17 @@ class Inconsistency(_Model):
     problem: Text
 
 
+class NotComputable(_Model):
+    """A figure that no computation gives, such as a photograph, with the reason."""
+
+    id: Identifier
+    title: Text
+    caption: Text
+    why: Text
+
+
 class Paper(_Model):
-    """A paper: its citation and what is wrong in it."""
+    """A paper: its citation, what is wrong in it, and its figures that nothing computes."""
 
     schema_version: Literal[1]
     kind: Literal["paper"]
@@ -154,6 +163,7 @@ class Paper(_Model):
     identifier: Text
     summary: Text
     inconsistencies: tuple[Inconsistency, ...] = ()
+    not_computable: tuple[NotComputable, ...] = ()
 
 
 class Experiment(_Model):
@@ -220,16 +230,6 @@ class Figure(_Model):
     references: tuple[Reference, ...] = ()
 
 
-class NotComputable(_Model):
-    """A figure that no computation gives, such as a photograph, listed with the reason."""
-
-    schema_version: Literal[1]
-    kind: Literal["not-computable"]  # NOT_COMPUTABLE; a type needs the literal
-    title: Text
-    caption: Text
-    why: Text
-
-
 class Models(NamedTuple):
     """What the files of one paper may be, with the stages that it has."""
 
@@ -269,11 +269,6 @@ def models_of(paper: str) -> Models:
     )
 
 
-def figure_kinds(paper: str) -> dict[str, type[Figure | NotComputable]]:
-    """What a figure's file may be."""
-    return {"figure": models_of(paper).figure, NOT_COMPUTABLE: NotComputable}
-
-
 def declared_stages(stages: BaseModel) -> dict[str, BaseModel]:
     """The stages a "stages" block declares, by name, each after those it needs."""
     blocks = {name: getattr(stages, name) for name in type(stages).model_fields}
@@ -282,7 +277,7 @@ def declared_stages(stages: BaseModel) -> dict[str, BaseModel]:
 
 def json_schema(paper: str) -> str:
     """The JSON Schema of a paper's files, for editors, as committed beside them."""
-    models = (Paper, models_of(paper).experiment, *figure_kinds(paper).values())
+    models = (Paper, *models_of(paper))
     _, schema = models_json_schema(
         [(model, "validation") for model in models], title=f"Manifests of {paper}"
     )

@@ -7,13 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from repro.names import plot_module
+
 os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "ssbrepro-matplotlib"))
-
-
-def plot_module(figure_id: str) -> str:
-    """The module that draws a figure, found from its id: ``li2022/fig8a``, ``ssb2018/lr-drop``."""
-    paper, _, figure = figure_id.partition("/")
-    return f"ssbrepro.papers.{paper}.figures.{figure.replace('-', '_')}"
 
 
 def draw(

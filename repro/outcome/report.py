@@ -4,12 +4,15 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from repro import files, wording
-from repro.checks import changed_claims, tally
-from repro.library import NotComputableManifest
-from repro.record import Run
+from repro import files
+from repro.outcome import wording
+from repro.outcome.record import DeclaredPaper, Origin, Run
+from repro.outcome.verdicts import ClaimVerdict, Severity, changed_claims, severity, tally
+
+if TYPE_CHECKING:
+    from repro.manifests.models import NotComputable, Paper
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -24,34 +27,43 @@ img { max-width: 100%; } summary { cursor: pointer; color: #0072b2; }
 .bad { color: #b03000; font-weight: 600; }
 """
 
-# As on the terminal: the first colour is for what supports a paper, and for nothing else.
 _CLASSES = {
-    "supported": "good",
-    "not supported": "against",
-    **dict.fromkeys(("inconclusive", "no tolerance", "not recorded"), "open"),
-    **dict.fromkeys(("holds", "within", "as recorded"), "plain"),
+    Severity.SUPPORTS: "good",
+    Severity.AGAINST: "against",
+    Severity.OPEN: "open",
+    Severity.PLAIN: "plain",
+    Severity.FAULT: "bad",
 }
 
 
 def write_report(
-    runs: Sequence[Run], not_computable: Sequence[NotComputableManifest], path: Path
+    runs: Sequence[Run],
+    not_computable: Mapping[str, "NotComputable"],
+    cited: Mapping[str, "Paper"],
+    path: Path,
 ) -> None:
     """Write the page: of each figure and profile the latest run as declared.
 
     Args:
         runs: Recorded runs, oldest first.
-        not_computable: Figures to list with the reason why nothing computes them.
+        not_computable: Figures to list with the reason why nothing computes them, by id.
+        cited: The papers they are of, by folder.
         path: The page.
 
     Raises:
         StoreError: If it cannot be written.
     """
-    latest = {_subject(run): run for run in runs if run.alternative is None}
+    latest = {_subject(run): run for run in runs if run.record.alternative is None}
     sections = {
         subject: _section(run, _latest_alternatives(run, runs)) for subject, run in latest.items()
-    } | {(one.id, ""): _reason(one) for one in not_computable}
-    papers = [run.record["manifest"]["paper"] for run in latest.values()]
-    papers += [one.paper.model_dump(mode="json") for one in not_computable]
+    } | {
+        (name, ""): _reason(name, one, cited[name.partition("/")[0]].identifier)
+        for name, one in not_computable.items()
+    }
+    papers: list[DeclaredPaper | Paper] = [
+        *(run.record.declared().paper for run in latest.values()),
+        *cited.values(),
+    ]
     body = "\n".join(sections[subject] for subject in sorted(sections)) + _inconsistencies(papers)
     page = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
@@ -63,41 +75,42 @@ def write_report(
 
 
 def _subject(run: Run) -> tuple[str, str]:
-    return run.record["id"], run.record["profile"]
+    return run.record.id, run.record.profile
 
 
 def _latest_alternatives(declared: Run, runs: Sequence[Run]) -> list[Run]:
     """The latest run with each alternative, of the same profile and seed, judged by the same claims."""
 
     def comparable(run: Run) -> bool:
-        claims = [one.record["manifest"]["figure"]["claims"] for one in (run, declared)]
-        same = _subject(run) == _subject(declared) and run.record["seed"] == declared.record["seed"]
+        claims = [one.record.declared().figure.claims for one in (run, declared)]
+        same = _subject(run) == _subject(declared) and run.record.seed == declared.record.seed
         return same and claims[0] == claims[1]
 
-    latest = {run.alternative: run for run in runs if run.alternative and comparable(run)}
+    latest = {
+        run.record.alternative: run for run in runs if run.record.alternative and comparable(run)
+    }
     return list(latest.values())
 
 
-def _reason(manifest: NotComputableManifest) -> str:
-    figure = manifest.figure
+def _reason(figure_id: str, figure: "NotComputable", identifier: str) -> str:
     return (
-        f"<h2>{escape(manifest.id)}: not computable</h2>"
+        f"<h2>{escape(figure_id)}: not computable</h2>"
         f"<p>{escape(figure.title)}: {escape(figure.why)}</p>"
-        f"<figure>{_caption(figure.caption, manifest.paper.identifier)}</figure>"
+        f"<figure>{_caption(figure.caption, identifier)}</figure>"
     )
 
 
-def _inconsistencies(papers: Iterable[Mapping[str, Any]]) -> str:
+def _inconsistencies(papers: Iterable["DeclaredPaper | Paper"]) -> str:
     """Of each paper once: what it states that contradicts itself or what follows from it."""
-    known = {paper["identifier"]: paper for paper in papers}
+    known = {paper.identifier: paper for paper in papers}
     return "".join(
-        f"<h2>{escape(paper['title'])} ({escape(paper['identifier'])}): inconsistencies</h2>"
+        f"<h2>{escape(paper.title)} ({escape(paper.identifier)}): inconsistencies</h2>"
         + _table(
             ("where", "the paper", "the problem"),
-            ((one["where"], one["statement"], one["problem"]) for one in paper["inconsistencies"]),
+            ((one.where, one.statement, one.problem) for one in paper.inconsistencies),
         )
         for _, paper in sorted(known.items())
-        if paper["inconsistencies"]
+        if paper.inconsistencies
     )
 
 
@@ -107,53 +120,45 @@ def _caption(caption: str, identifier: str) -> str:
 
 
 def _section(run: Run, alternatives: Sequence[Run]) -> str:
-    record = run.record
-    manifest = record["manifest"]
-    figure, paper = manifest["figure"], manifest["paper"]
-    image = next(run.folder / name for name in record["files"] if name.endswith(".png"))
+    record, declared = run.record, run.record.declared()
+    image = next(run.folder / name for name in record.files if name.endswith(".png"))
     encoded = base64.b64encode(image.read_bytes()).decode()
     claims = (
         (
-            c["statement"],
-            c["metric"],
-            wording.number(c["value"]),
+            c.statement,
+            c.metric,
+            wording.number(c.value),
             wording.bound(c),
-            _verdict(c["verdict"], c["reason"]),
+            _verdict(c.verdict, c.reason),
         )
-        for c in record["claims"]
+        for c in record.claims
     )
     identities = (
-        (i["id"], wording.number(i["value"]), f"≤ {i['bound']:g}", _verdict(i["verdict"]))
-        for i in record["identities"]
+        (i.id, wording.number(i.value), f"≤ {i.bound:g}", _verdict(i.verdict))
+        for i in record.identities
     )
     references = (
-        (
-            r["metric"],
-            wording.number(r["value"]),
-            wording.interval(r),
-            r["runs"],
-            _verdict(r["verdict"]),
-        )
-        for r in record["references"]
+        (r.metric, wording.number(r.value), wording.interval(r), r.runs, _verdict(r.verdict))
+        for r in record.references
     )
     return (
-        f"<h2>{escape(record['id'])} at {escape(record['profile'])}: "
-        f"{escape(wording.claims(tally(record['claims'])))}; {_verdict(record['status'])}</h2>"
-        f"<figure><img alt='{escape(record['title'])}' src='data:image/png;base64,{encoded}'>"
-        f"{_caption(figure['caption'], paper['identifier'])}</figure>"
+        f"<h2>{escape(record.id)} at {escape(record.profile)}: "
+        f"{escape(wording.claims(tally(record.claims)))}; {_verdict(record.status)}</h2>"
+        f"<figure><img alt='{escape(record.title)}' src='data:image/png;base64,{encoded}'>"
+        f"{_caption(declared.figure.caption, declared.paper.identifier)}</figure>"
         + _table(("claim", "metric", "measured", "claimed", "verdict"), claims)
         + _table(("exact identity", "residual", "bound", "verdict"), identities)
         + _table(("recorded metric", "measured", "expected of a new run", "runs", "verdict"), references)
         + _alternatives(run, alternatives)
-        + f"<details><summary>Parameters and where they come from</summary>{_parameters(manifest)}"
-        "</details>"
-        f"<p class='small'>Seed {record['seed']}, {escape(record['device'])}, "
-        f"{escape(record['recorded_at'])}; "
-        + ", ".join(f"{escape(name)} {escape(text)}" for name, text in record["versions"].items())
+        + "<details><summary>Parameters and where they come from</summary>"
+        f"{_parameters(declared.stages)}</details>"
+        f"<p class='small'>Seed {record.seed}, {escape(record.device)}, "
+        f"{escape(record.recorded_at)}; "
+        + ", ".join(f"{escape(name)} {escape(text)}" for name, text in record.versions.items())
         + "; "
-        + ", ".join(f"{escape(s['stage'])} {s['seconds']:.0f} s, "
-                    f"{s['peak_memory_bytes'] / 2**20:.0f} MiB" for s in record["steps"])
-        + f"; record {record['digest'][:12]}</p>"
+        + ", ".join(f"{escape(s.stage)} {s.seconds:.0f} s, "
+                    f"{s.peak_memory_bytes / 2**20:.0f} MiB" for s in record.steps)
+        + f"; record {record.digest[:12]}</p>"
     )  # fmt: skip
 
 
@@ -163,36 +168,29 @@ def _alternatives(declared: Run, alternatives: Sequence[Run]) -> str:
         return ""
     parts = ["<h3>What the answer hangs on</h3>"]
     for run in alternatives:
-        name = str(run.alternative)
-        claims, others = declared.record["claims"], run.record["claims"]
-        identities = run.record["identities"]
+        name = str(run.record.alternative)
+        claims, others = declared.record.claims, run.record.claims
         rows = [
-            (claim["id"], _outcome(claim), _outcome(other))
+            (claim.id, _outcome(claim), _outcome(other))
             for claim, other in zip(claims, others, strict=True)
         ]
         parts.append(_table(("claim", "as declared", f"with {name}"), rows))
         sentence = wording.dependence(name, changed_claims(claims, others))
-        violated = [i["id"] for i in identities if i["verdict"] != "holds"]
+        violated = [i.id for i in run.record.identities if i.verdict != "holds"]
         if violated:
             sentence += f"; exact identities do not hold: {', '.join(violated)}"
         parts.append(f"<p>{escape(sentence)}</p>")
     return "".join(parts)
 
 
-def _outcome(claim: Mapping[str, Any]) -> "_Html":
-    return _verdict(claim["verdict"], wording.number(claim["value"]))
+def _outcome(claim: ClaimVerdict) -> "_Html":
+    return _verdict(claim.verdict, wording.number(claim.value))
 
 
-def _parameters(manifest: Mapping[str, Any]) -> str:
+def _parameters(stages: Mapping[str, Mapping[str, Origin]]) -> str:
     rows = (
-        (
-            stage,
-            name,
-            str(origin["value"]),
-            origin["provenance"],
-            origin.get("where") or origin["why"],
-        )
-        for stage, origins in manifest["stages"].items()
+        (stage, name, str(origin.value), origin.provenance, origin.reason)
+        for stage, origins in stages.items()
         for name, origin in origins.items()
     )
     return _table(("stage", "parameter", "value", "provenance", "where or why"), rows)
@@ -204,7 +202,7 @@ class _Html(str):
 
 def _verdict(verdict: str, reason: str = "") -> _Html:
     note = f" <span class='small'>({escape(reason)})</span>" if reason else ""
-    return _Html(f"<span class='{_CLASSES.get(verdict, 'bad')}'>{escape(verdict)}</span>{note}")
+    return _Html(f"<span class='{_CLASSES[severity(verdict)]}'>{escape(verdict)}</span>{note}")
 
 
 def _table(header: Iterable[str], rows: Iterable[Sequence[object]]) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from repro.errors import UsageError
-from repro.library import FigureManifest, Library, NotComputableManifest
+from repro.errors import ManifestError, UsageError
+from repro.manifests.library import FigureManifest, Library
 from ssbrepro.papers import stages as stages_of
 from tests.fakes import MANIFESTS, copy_manifests, replace_once
 
@@ -85,15 +85,23 @@ def test_references_are_kept_beside_the_manifest() -> None:
     assert path == MANIFESTS / "li2022" / "references" / "fig8a.smoke.json"
 
 
-def test_a_figure_nothing_computes_needs_no_module_that_draws_it(tmp_path: Path) -> None:
+def test_figures_nothing_computes_are_listed_with_the_paper() -> None:
+    library = Library(MANIFESTS)
+    (figure,) = library.not_computable().values()
+    assert "honey bee" in figure.title
+    assert figure.why
+    assert library.ids()[0] == "li2022/fig1"
+    assert library.resolve("li2022/fig1") == "li2022/fig1"
+
+
+def test_a_paper_that_cannot_be_read_hides_none_of_its_figures(tmp_path: Path) -> None:
     folder = copy_manifests(tmp_path / "manifests")
-    path = folder / "li2022" / "fig1.yaml"
-    path.rename(folder / "li2022" / "fig99.yaml")
-    manifest = Library(folder).load("li2022/fig99")
-    assert isinstance(manifest, NotComputableManifest)
-    assert manifest.figure.kind == "not-computable"
-    assert manifest.figure.why
-    assert manifest.paper.year == 2022
+    (folder / "li2022" / "paper.yaml").write_text("title: 1\n")
+    library = Library(folder)
+    assert "li2022/fig8a" in library.ids()
+    assert library.not_computable() == {}
+    with pytest.raises(ManifestError, match=r"paper\.yaml"):
+        library.load("li2022/fig8a")
 
 
 OPTIONS = """\

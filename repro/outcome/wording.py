@@ -1,9 +1,9 @@
 """How numbers and bounds of verdicts are written, on the screen, in figures and on pages."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from repro.checks import MIN_RUNS
+from repro.outcome.checks import MIN_RUNS
+from repro.outcome.verdicts import ClaimVerdict, ReferenceVerdict
 
 
 def number(value: float | None) -> str:
@@ -11,16 +11,16 @@ def number(value: float | None) -> str:
     return "missing" if value is None else f"{value:.4g}"
 
 
-def bound(claim: Mapping[str, Any]) -> str:
+def bound(claim: ClaimVerdict) -> str:
     """A claim's bound, such as "≤ 0.25"."""
-    return f"{'≤' if claim['relation'] == 'at_most' else '≥'} {claim['bound']:g}"
+    return f"{'≤' if claim.relation == 'at_most' else '≥'} {claim.bound:g}"
 
 
-def interval(reference: Mapping[str, Any]) -> str:
+def interval(reference: ReferenceVerdict) -> str:
     """Where a new run is expected, or how many runs are recorded where they are too few."""
-    if reference["low"] is None:
-        return f"{reference['runs']} runs recorded, {MIN_RUNS} needed"
-    return f"{reference['low']:.4g} to {reference['high']:.4g}"
+    if reference.low is None or reference.high is None:
+        return f"{reference.runs} runs recorded, {MIN_RUNS} needed"
+    return f"{reference.low:.4g} to {reference.high:.4g}"
 
 
 def claims(counts: Mapping[str, int]) -> str:

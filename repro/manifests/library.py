@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.code import source
-from repro.drawing import plot_module
 from repro.errors import ManifestError, UsageError
-from repro.loading import Document, flow_text, flow_value, load
-from repro.names import nearest_names
+from repro.manifests.loading import Document, flow_text, flow_value, load
+from repro.names import nearest_names, plot_module
 from ssbrepro.contract import Domain, Stage
 from ssbrepro.papers import stages as stages_of
 
 if TYPE_CHECKING:  # building these models takes longer than listing the manifests
     from pydantic import BaseModel
 
-    from repro.manifest import Experiment, Figure, NotComputable, Paper, Profiles
+    from repro.manifests.models import Experiment, Figure, NotComputable, Paper, Profiles
 
 _NOT_FIGURES = ("paper", "experiment")
 
@@ -77,15 +76,6 @@ class DeclaredStage:
                     for profile in type(self.profiles).model_fields
                 }
                 yield f"{name}={flow_text(content['value'])}", replace(self, overrides=overrides)
-
-
-@dataclass(frozen=True)
-class NotComputableManifest:
-    """A figure that nothing computes, with its paper."""
-
-    id: str
-    figure: "NotComputable"
-    paper: "Paper"
 
 
 @dataclass(frozen=True)
@@ -182,9 +172,34 @@ class Library:
 
     def ids(self) -> list[str]:
         """All figure ids, with fig2 before fig10."""
+        return sorted([*self.computed(), *self.not_computable()], key=_natural)
+
+    def computed(self) -> list[str]:
+        """The ids of those that :meth:`load` reads."""
         paths = [path for path in self.root.glob("*/*.yaml") if path.stem not in _NOT_FIGURES]
-        ids = [f"{path.parent.name}/{path.stem}" for path in paths]
-        return sorted(ids, key=lambda name: [_numeric(part) for part in re.split(r"(\d+)", name)])
+        return sorted((f"{path.parent.name}/{path.stem}" for path in paths), key=_natural)
+
+    def not_computable(self) -> dict[str, "NotComputable"]:
+        """The figures that nothing computes, by id; none of a paper that cannot be read."""
+        return {
+            f"{folder}/{one.id}": one
+            for folder, paper in self.papers().items()
+            for one in paper.not_computable
+        }
+
+    def papers(self) -> dict[str, "Paper"]:
+        """The papers that can be read, by folder; what is wrong with another, :meth:`load` says."""
+        from repro.manifests.models import Paper
+
+        found = {
+            path.parent.name: self._read_once(path, Paper)
+            for path in sorted(self.root.glob("*/paper.yaml"))
+        }
+        return {
+            name: document.model
+            for name, document in found.items()
+            if not isinstance(document, ManifestError)
+        }
 
     def names(self) -> list[str]:
         """All names that :meth:`resolve` takes: ids, and what is short for one of them."""
@@ -211,13 +226,13 @@ class Library:
         hint = nearest_names(name, self.names())
         raise UsageError(f"no figure {name!r}{hint}; `repro list` shows all")
 
-    def load(self, figure_id: str) -> FigureManifest | NotComputableManifest:
-        """Read a figure, its paper and the experiment it shares.
+    def load(self, figure_id: str) -> FigureManifest:
+        """Read a figure that is computed, its paper and the experiment it shares.
 
         Raises:
             ManifestError: With the faults of all the files.
         """
-        from repro.manifest import NotComputable, Paper, figure_kinds, models_of
+        from repro.manifests.models import Paper, models_of
 
         name = figure_id.partition("/")[0]
         folder = self.root / name
@@ -233,14 +248,12 @@ class Library:
             return document
 
         paper = read(self._read_once(folder / "paper.yaml", Paper))
-        figure = read(_read(self.root / f"{figure_id}.yaml", figure_kinds(name)))
+        figure = read(_read(self.root / f"{figure_id}.yaml", models.figure))
         experiment = None
         if (folder / "experiment.yaml").exists():
             experiment = read(self._read_once(folder / "experiment.yaml", models.experiment))
         if faults:
             raise ManifestError(faults)
-        if isinstance(figure.model, NotComputable):
-            return NotComputableManifest(figure_id, figure.model, paper.model)
         if source(plot_module(figure_id)) is None:
             problem = f"no module {plot_module(figure_id)} draws this figure"
             raise ManifestError([figure.fault((), problem)])
@@ -253,7 +266,7 @@ class Library:
         return self._shared[path]
 
 
-def _read(path: Path, model: type[Any] | Mapping[str, type[Any]]) -> Document[Any] | ManifestError:
+def _read(path: Path, model: type[Any]) -> Document[Any] | ManifestError:
     """A document, or what is wrong with it."""
     try:
         return load(path, model)
@@ -267,7 +280,7 @@ def _assemble(
     experiment: "Document[Experiment] | None",
 ) -> tuple[DeclaredStage, ...]:
     """The figure's stages and those it shares; faults where they do not fit together."""
-    from repro.manifest import declared_stages
+    from repro.manifests.models import declared_stages
 
     figure = document.model
     faults = _faulty_overrides(document, figure.stages, figure.profiles)
@@ -321,7 +334,7 @@ def _faulty_overrides(
     document: Document[Any], stages: "BaseModel", profiles: "Profiles | None"
 ) -> list[str]:
     """Profiles that change a stage the same file does not declare."""
-    from repro.manifest import declared_stages
+    from repro.manifests.models import declared_stages
 
     if profiles is None:
         return []
@@ -336,7 +349,7 @@ def _faulty_overrides(
 
 def _faulty_alternatives(document: Document[Any], stages: "BaseModel") -> list[str]:
     """Alternatives of a parameter that give it a second value in 'with' or 'profiles'."""
-    from repro.manifest import declared_stages
+    from repro.manifests.models import declared_stages
 
     return [
         document.fault(
@@ -360,6 +373,11 @@ def _assignment(text: str) -> tuple[str, str] | None:
     with contextlib.suppress(ManifestError):
         return name, json.dumps(json.loads(json.dumps(flow_value(value)), parse_int=float))
     return None
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """An order with fig2 before fig10."""
+    return [_numeric(part) for part in re.split(r"(\d+)", name)]
 
 
 def _numeric(part: str) -> tuple[int, str]:

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from repro.errors import ManifestError
-from repro.loading import flow_text, flow_value, load
+from repro.manifests.loading import flow_text, flow_value, load
 from repro.names import nearest_names
 
-BAD = sorted((Path(__file__).parent.parent / "bad_manifests").glob("*.yaml"))
+BAD = sorted((Path(__file__).parents[2] / "bad_manifests").glob("*.yaml"))
 
 
 class _Model(BaseModel):
@@ -226,62 +226,6 @@ def test_marks_lead_to_every_field(tmp_path):
     assert document.fault((), "odd") == f"{path}:2:1: odd"
     # A field left at its default stands where its surroundings do.
     assert document.fault(("steps", 1, "tuned"), "odd") == f"{path}:11:5: steps.1.tuned: odd"
-
-
-class Pear(_Model):
-    kind: Literal["pear"]
-    weight: float
-
-
-class Nothing(_Model):
-    kind: Literal["nothing"]
-    why: str
-
-
-KINDS = {"pear": Pear, "nothing": Nothing}
-
-
-@pytest.mark.parametrize(
-    ("content", "model"),
-    [
-        ("kind: pear\nweight: 2", Pear(kind="pear", weight=2.0)),
-        ("why: eaten\nkind: nothing", Nothing(kind="nothing", why="eaten")),
-    ],
-)
-def test_the_kind_of_a_document_chooses_its_model(tmp_path, content, model):
-    assert load(write(tmp_path, content), KINDS).model == model
-
-
-@pytest.mark.parametrize(
-    ("content", "faults"),
-    [
-        # Only what is said of the kind that it is.
-        ("kind: nothing\nweight: 2", ["1:1: why: missing", "2:1: weight: unknown field"]),
-        (
-            "a: 1\nkind: paer",
-            ["2:7: kind: Input should be 'pear' or 'nothing', not 'paer' (did you mean pear?)"],
-        ),
-        ("weight: 2", ["1:1: kind: missing"]),
-        ("kind:", ["1:6: kind: Input should be 'pear' or 'nothing', not None"]),
-        ("kind: [pear]", ["1:7: kind: Input should be 'pear' or 'nothing', not ['pear']"]),
-        ("kind: 1e999", ["1:7: kind: 1e999 is not a finite number"]),
-        ("kind: pear\nkind: pear\nweight: 1", ["2:1: kind: duplicate key"]),
-        (
-            "x: 1e999\nkind: fig",
-            [
-                "1:4: x: 1e999 is not a finite number",
-                "2:7: kind: Input should be 'pear' or 'nothing', not 'fig'",
-            ],
-        ),
-    ],
-)
-def test_a_kind_that_is_none_is_one_fault(tmp_path, content, faults):
-    with pytest.raises(ManifestError) as caught:
-        load(path := write(tmp_path, content), KINDS)
-    check_faults(caught.value, path)
-    found = [fault.removeprefix(f"{path}:") for fault in caught.value.faults]
-    assert len(found) == len(faults), found
-    assert all(fault.startswith(start) for fault, start in zip(found, faults, strict=True)), found
 
 
 @pytest.mark.parametrize(

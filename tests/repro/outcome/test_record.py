@@ -5,17 +5,20 @@ import json
 import shutil
 import threading
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from repro import record as recording
 from repro.errors import StoreError
 from repro.execution import StepOutcome, run_plan
-from repro.library import Library
+from repro.manifests.library import Library
+from repro.outcome import recording
+from repro.outcome.record import RECORD, VERDICTS, Curve, Run, all_runs
+from repro.outcome.recording import record_run
+from repro.outcome.references import write_references
 from repro.plan import Plan, make_plan
-from repro.record import RECORD, TRACKED, VERDICTS, Run, all_runs, record_run
-from repro.references import write_references
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,
@@ -53,6 +56,11 @@ def outcomes_of(plan: Plan, settings: Settings) -> list[StepOutcome]:
     return run_plan(plan, settings, FakeExecutor(), Listener())
 
 
+def as_read(run: Run) -> Any:
+    """The content of a record as JSON has it."""
+    return json.loads(json.dumps(run.record.as_data()))
+
+
 def recorded(settings: Settings, figure_id: str = FIGURE, seed: int = 0) -> Run:
     plan = plan_of(figure_id, seed, manifests=settings.manifests)
     return record_run(plan, outcomes_of(plan, settings), settings)
@@ -61,7 +69,7 @@ def recorded(settings: Settings, figure_id: str = FIGURE, seed: int = 0) -> Run:
 def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> None:
     run = recorded(settings, BOTH_STAGES)
     record = json.loads((run.folder / RECORD).read_text())
-    assert record == json.loads(json.dumps(run.record))
+    assert record == json.loads(json.dumps(run.record.as_data()))
     assert set(record) == {
         "schema_version", "id", "title", "alternative", "profile", "seed", "device", "recorded_at",
         "digest", "manifest", "versions", "machine", "steps", "metrics", "missing", "series", "status",
@@ -76,19 +84,33 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
     assert {claim["verdict"] for claim in record["claims"]} == {"supported"}
     assert record["status"] == "not recorded"  # nothing is recorded to compare with
     assert record["alternative"] is None
+    assert keys(record) == {
+        "machine": {"architecture", "system", "cores", "image"},
+        "steps": {"stage", "key", "seconds", "peak_memory_bytes", "threads", "digests"},
+        "series": {"epochs", "values"},
+        "identities": {"id", "metric", "value", "bound", "verdict"},
+        "claims": {
+            "id", "statement", "metric", "value", "relation", "bound", "verdict", "reason", "recorded"
+        },
+        "references": {"metric", "value", "low", "high", "runs", "verdict"},
+    }  # fmt: skip
     verdicts = json.loads((run.folder / VERDICTS).read_text())
     assert verdicts == {
         name: record[name] for name in ("status", "failures", "identities", "claims", "references")
     }
 
 
+def keys(record: dict[str, Any]) -> dict[str, set[str]]:
+    """Names of the fields of each part of a record."""
+    parts = record | {"series": list(record["series"].values()), "machine": [record["machine"]]}
+    names = ("machine", "steps", "series", "identities", "claims", "references")
+    return {name: set(parts[name][0]) for name in names}
+
+
 def test_curves_leave_out_what_is_undefined(settings: Settings) -> None:
-    series = recorded(settings, BOTH_STAGES).record["series"]
-    assert series["training.loss"] == {
-        "epochs": [0, 1, 2, 3, 4],
-        "values": [1.0, 0.5, 0.1, 0.01, 0.0],
-    }
-    assert series["spectrum.asymmetry"] == {"epochs": [0, 2], "values": [0.05, 0.02]}
+    series = recorded(settings, BOTH_STAGES).record.series
+    assert series["training.loss"] == Curve((0, 1, 2, 3, 4), (1.0, 0.5, 0.1, 0.01, 0.0))
+    assert series["spectrum.asymmetry"] == Curve((0, 2), (0.05, 0.02))
 
 
 @pytest.mark.usefixtures("really_drawn")
@@ -110,7 +132,7 @@ def test_artifacts_exist_and_are_pictures(settings: Settings) -> None:
 def test_the_same_run_draws_the_same_bytes(settings: Settings, tmp_path: Path) -> None:
     other = settings_below(tmp_path / "other", settings.manifests)
     one, two = recorded(settings, BOTH_STAGES), recorded(other, BOTH_STAGES)
-    assert one.record["digest"] == two.record["digest"]
+    assert one.record.digest == two.record.digest
     for name in ("fig8a.png", "fig8a.svg", VERDICTS):
         assert (one.folder / name).read_bytes() == (two.folder / name).read_bytes()
 
@@ -122,7 +144,7 @@ def test_a_finished_run_is_found_and_not_made_again(
     monkeypatch.setattr(recording, "draw", lambda *a: pytest.fail("it was drawn before"))
     again = recorded(settings)
     assert again.folder == first.folder
-    assert again.record == json.loads(json.dumps(first.record))
+    assert as_read(again) == as_read(first)
 
 
 def test_a_run_that_lost_a_file_is_made_again(settings: Settings) -> None:
@@ -137,8 +159,54 @@ def test_a_damaged_record_is_no_run_and_is_made_again(settings: Settings, conten
     first = recorded(settings)
     (first.folder / RECORD).write_text(content)
     assert all_runs(settings) == []
-    assert recorded(settings).record["digest"] == first.record["digest"]
+    assert recorded(settings).record.digest == first.record.digest
     assert len(all_runs(settings)) == 1
+
+
+def without(name: str) -> Callable[[dict[str, Any]], object]:
+    return lambda record: record.pop(name)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *map(without, ("id", "claims", "manifest", "digest", "machine", "schema_version")),
+        lambda record: record.update(seed="0"),
+        lambda record: record.update(seed=True),
+        lambda record: record.update(status="passed"),
+        lambda record: record.update(schema_version=3),
+        lambda record: record.update(files=["../../outside"]),
+        lambda record: record.update(files=[*record["files"], ""]),
+        lambda record: record["claims"][0].update(verdict="proven"),
+        lambda record: record["claims"][0].update(value="5e-4"),
+        lambda record: record["claims"][0].pop("bound"),
+        lambda record: record["references"][0].update(runs=0.5),
+        lambda record: record["steps"][0].update(key="../store"),
+        lambda record: record["series"]["training.loss"].update(epochs=None),
+        lambda record: record["metrics"].update({"training.final_loss": None}),
+        lambda record: record["machine"].update(cores="2"),
+        lambda record: record["manifest"]["paper"].pop("identifier"),
+        lambda record: record["manifest"]["stages"]["training"]["momentum"].pop("provenance"),
+    ],
+)
+def test_a_record_of_other_types_is_no_run_and_is_made_again(
+    settings: Settings, damage: Callable[[dict[str, Any]], object]
+) -> None:
+    first = recorded(settings)
+    path = first.folder / RECORD
+    content = json.loads(path.read_text())
+    damage(content)
+    path.write_text(json.dumps(content))
+    assert all_runs(settings) == []
+    assert as_read(recorded(settings))["digest"] == first.record.digest
+    assert len(all_runs(settings)) == 1
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999", "[" * 100_000])
+def test_a_number_that_is_none_makes_no_run(settings: Settings, number: str) -> None:
+    path = recorded(settings).folder / RECORD
+    replace_once(path, '"training.final_loss": 0.0005', f'"training.final_loss": {number}')
+    assert all_runs(settings) == []
 
 
 def test_what_a_killed_process_left_is_no_run(settings: Settings) -> None:
@@ -171,9 +239,9 @@ def test_whatever_a_record_follows_from_gives_a_new_one(
     assert second.folder != first.folder
     assert first.folder.exists()
     if change == "bound":
-        assert second.record["failures"] == [
-            "claim zero-loss: not supported, and nothing is recorded"
-        ]
+        assert second.record.failures == (
+            "claim zero-loss: not supported, and nothing is recorded",
+        )
 
 
 def test_runs_come_oldest_first(settings: Settings) -> None:
@@ -181,8 +249,8 @@ def test_runs_come_oldest_first(settings: Settings) -> None:
     for day, run in enumerate(runs, 1):
         path = run.folder / RECORD
         moment = f"2026-01-{day:02}T00:00:00+00:00"
-        path.write_text(json.dumps(dict(run.record) | {"recorded_at": moment}))
-    assert [run.record["seed"] for run in all_runs(settings)] == [2, 0, 1]
+        path.write_text(json.dumps(as_read(run) | {"recorded_at": moment}))
+    assert [run.record.seed for run in all_runs(settings)] == [2, 0, 1]
 
 
 def test_a_disk_that_is_full_when_drawing_is_one_line(
@@ -234,18 +302,6 @@ def test_two_that_record_the_same_run_at_once_do_not_disturb_each_other(
     assert all(path.exists() for path in first.artifacts())
 
 
-def test_the_summary_is_what_json_shows(settings: Settings) -> None:
-    run = recorded(settings)
-    summary = run.summary({"training": "ran"})
-    assert set(summary) >= {
-        "id", "profile", "status", "metrics", "claims", "references", "steps", "artifacts"
-    }  # fmt: skip
-    (step,) = summary["steps"]
-    assert set(step) == {"stage", "key", "status", "seconds"}
-    assert step["status"] == "ran"
-    assert TRACKED not in [Path(path).name for path in summary["artifacts"]]
-
-
 def test_make_plan_twice_records_once(settings: Settings) -> None:
     manifest = Library(settings.manifests).load(FIGURE)
     folders = set()
@@ -266,9 +322,9 @@ class TestAlternatives:
         self, settings: Settings, alternative: Plan
     ) -> None:
         run = record_run(alternative, outcomes_of(alternative, settings), settings)
-        assert run.alternative == run.record["alternative"] == "cut_factor=1.0"
+        assert run.record.alternative == "cut_factor=1.0"
         assert run.folder != recorded(settings).folder
-        assert run.record["manifest"]["stages"]["training"]["cut_factor"] == {
+        assert run.record.manifest["stages"]["training"]["cut_factor"] == {
             "value": 1.0,
             "provenance": "alternative",
             "why": "a constant step size",
@@ -276,14 +332,17 @@ class TestAlternatives:
         assert "li2022/fig8b with cut_factor=1.0 · profile smoke · seed 0" in (
             run.folder / "fig8b.svg"
         ).read_text("utf-8")
-        assert {found.alternative for found in all_runs(settings)} == {None, "cut_factor=1.0"}
+        assert {found.record.alternative for found in all_runs(settings)} == {
+            None,
+            "cut_factor=1.0",
+        }
 
     def test_nothing_recorded_judges_it(self, settings: Settings, alternative: Plan) -> None:
         record = record_run(alternative, outcomes_of(alternative, settings), settings).record
-        assert recorded(settings).record["references"]
-        assert record["references"] == []
-        assert {claim["recorded"] for claim in record["claims"]} == {()}
-        assert (record["status"], record["failures"]) == ("not recorded", [])
+        assert recorded(settings).record.references
+        assert record.references == ()
+        assert {claim.recorded for claim in record.claims} == {()}
+        assert (record.status, record.failures) == ("not recorded", ())
 
     @pytest.mark.parametrize(
         ("metric", "status"),
@@ -296,14 +355,14 @@ class TestAlternatives:
         outcomes = outcomes_of(plan, settings)
         outcomes[1].result.content["numbers"][metric.partition(".")[2]] = 9.0
         run = record_run(plan, outcomes, settings)
-        assert run.record["status"] == status
+        assert run.record.status == status
         assert json.loads((run.folder / VERDICTS).read_text())["status"] == status
-        assert "supported" not in {claim["verdict"] for claim in run.record["claims"][:1]}
+        assert "supported" not in {claim.verdict for claim in run.record.claims[:1]}
 
     def test_a_record_of_an_older_schema_is_made_again(self, settings: Settings) -> None:
         run = recorded(settings)
         path = run.folder / RECORD
-        path.write_text(json.dumps(dict(run.record) | {"schema_version": 1, "status": "passed"}))
+        path.write_text(json.dumps(as_read(run) | {"schema_version": 1, "status": "passed"}))
         assert all_runs(settings) == []
-        assert recorded(settings).record["status"] == run.record["status"]
+        assert recorded(settings).record.status == run.record.status
         assert len(all_runs(settings)) == 1

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from repro.execution import run_plan
-from repro.library import Library
-from repro.record import Run, record_run
-from repro.report import write_report
+from repro.manifests.library import Library
+from repro.outcome.record import Run
+from repro.outcome.recording import record_run
+from repro.outcome.report import write_report
+from repro.outcome.verdicts import IdentityVerdict
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,
@@ -39,7 +41,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def runs(settings: Settings) -> list[Run]:
     runs = []
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("repro.record.draw", draw_a_pixel)
+        patched.setattr("repro.outcome.recording.draw", draw_a_pixel)
         for figure_id, seed in ((BOTH_STAGES, 0), (FIGURE, 0), (FIGURE, 1)):
             plan = plan_of(figure_id, seed, manifests=settings.manifests)
             outcomes = run_plan(plan, settings, FakeExecutor(), Listener())
@@ -52,7 +54,7 @@ def alternative(settings: Settings) -> Run:
     plan = plan_of(FIGURE, 1, manifests=settings.manifests).with_alternative("cut_factor=1.0")
     outcomes = run_plan(plan, settings, FakeExecutor(), Listener())
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("repro.record.draw", draw_a_pixel)
+        patched.setattr("repro.outcome.recording.draw", draw_a_pixel)
         return record_run(plan, outcomes, settings)
 
 
@@ -80,12 +82,12 @@ class Page(HTMLParser):
 
 
 def changed(run: Run, **changes: Any) -> Run:
-    return Run(run.home, run.folder, dict(run.record) | changes)
+    return replace(run, record=replace(run.record, **changes))
 
 
 def test_the_page_is_self_contained(runs: list[Run], tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(runs, [], path)
+    write_report(runs, {}, {}, path)
     page = Page(path)
     assert page.open == []
     for _, attributes in page.tags:
@@ -104,7 +106,7 @@ def test_it_shows_the_latest_run_of_each_figure_with_every_origin(
     runs: list[Run], tmp_path: Path
 ) -> None:
     path = tmp_path / "report.html"
-    write_report(runs, [], path)
+    write_report(runs, {}, {}, path)
     text = Page(path).text
     assert text.count("li2022/fig8a at smoke: 3 supported; not recorded") == 1
     assert text.count("li2022/fig8b at smoke: 2 supported; not recorded") == 1
@@ -123,7 +125,7 @@ def test_it_shows_the_latest_run_of_each_figure_with_every_origin(
 
 def test_what_a_paper_states_against_itself_is_listed_once(runs: list[Run], tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(runs, [], path)
+    write_report(runs, {}, {}, path)
     text = Page(path).text
     assert text.count("arXiv:2201.07934): inconsistencies") == 1
     assert text.count("8.68·10^12 cannot be a number of weights") == 1
@@ -131,7 +133,7 @@ def test_what_a_paper_states_against_itself_is_listed_once(runs: list[Run], tmp_
 
 def test_text_is_text(runs: list[Run], tmp_path: Path) -> None:
     run = runs[1]
-    manifest = dict(run.record["manifest"])
+    manifest = dict(run.record.manifest)
     manifest["figure"] = manifest["figure"] | {"caption": HOSTILE}
     manifest["paper"] = manifest["paper"] | {
         "identifier": HOSTILE,
@@ -140,17 +142,15 @@ def test_text_is_text(runs: list[Run], tmp_path: Path) -> None:
     }
     stages = {HOSTILE: {HOSTILE: {"value": HOSTILE, "provenance": HOSTILE, "why": HOSTILE}}}
     manifest["stages"] = stages
-    claims = [
-        claim | {"statement": HOSTILE, "reason": HOSTILE, "verdict": HOSTILE, "metric": HOSTILE}
-        for claim in run.record["claims"]
-    ]
-    steps = [step | {"stage": HOSTILE} for step in run.record["steps"]]
+    texts = dict.fromkeys(("statement", "reason", "verdict", "metric"), HOSTILE)
+    claims = tuple(replace(claim, **texts) for claim in run.record.claims)
+    steps = tuple(replace(step, stage=HOSTILE) for step in run.record.steps)
     hostile = changed(
         run, manifest=manifest, claims=claims, steps=steps, title=HOSTILE, status=HOSTILE,
         device=HOSTILE, versions={HOSTILE: HOSTILE}, profile=HOSTILE,
     )  # fmt: skip
     path = tmp_path / "report.html"
-    write_report([hostile], [], path)
+    write_report([hostile], {}, {}, path)
     page = Page(path)
     assert "script" not in [tag for tag, _ in page.tags]
     assert HOSTILE in page.text
@@ -158,13 +158,15 @@ def test_text_is_text(runs: list[Run], tmp_path: Path) -> None:
 
 
 def test_verdicts_have_their_colours(runs: list[Run], tmp_path: Path) -> None:
-    claims = [
-        claim | {"verdict": verdict, "reason": ""}
+    claims = tuple(
+        replace(claim, verdict=verdict, reason="")
         for claim, verdict in zip(
-            runs[1].record["claims"], ("not supported", "inconclusive"), strict=True
+            runs[1].record.claims, ("not supported", "inconclusive"), strict=True
         )
-    ]
-    write_report([changed(runs[1], claims=claims, status="failed")], [], tmp_path / "report.html")
+    )
+    write_report(
+        [changed(runs[1], claims=claims, status="failed")], {}, {}, tmp_path / "report.html"
+    )
     text = (tmp_path / "report.html").read_text("utf-8")
     assert "<span class='against'>not supported</span>" in text
     assert "<span class='open'>inconclusive</span>" in text
@@ -173,10 +175,10 @@ def test_verdicts_have_their_colours(runs: list[Run], tmp_path: Path) -> None:
 
 
 def test_a_missing_value_says_so(runs: list[Run], tmp_path: Path) -> None:
-    references = [
-        entry | {"value": None, "verdict": "missing"} for entry in runs[1].record["references"]
-    ]
-    write_report([changed(runs[1], references=references)], [], tmp_path / "report.html")
+    references = tuple(
+        replace(entry, value=None, verdict="missing") for entry in runs[1].record.references
+    )
+    write_report([changed(runs[1], references=references)], {}, {}, tmp_path / "report.html")
     assert "<span class='bad'>missing</span>" in (tmp_path / "report.html").read_text("utf-8")
 
 
@@ -184,7 +186,7 @@ class TestAlternatives:
     """They come below the run as declared they belong to, and are never taken for one."""
 
     def text(self, runs: list[Run], tmp_path: Path) -> str:
-        write_report(runs, [], tmp_path / "report.html")
+        write_report(runs, {}, {}, tmp_path / "report.html")
         page = Page(tmp_path / "report.html")
         assert page.open == []
         return page.text
@@ -192,9 +194,9 @@ class TestAlternatives:
     def test_the_latest_of_the_same_seed_is_compared(
         self, runs: list[Run], alternative: Run, tmp_path: Path
     ) -> None:
-        claims = [dict(claim) for claim in alternative.record["claims"]]
-        claims[0] |= {"verdict": "not supported", "value": 0.25}
-        later = changed(alternative, claims=claims)
+        first, *others = alternative.record.claims
+        first = replace(first, verdict="not supported", value=0.25)
+        later = changed(alternative, claims=(first, *others))
         text = self.text([*runs, alternative, later], tmp_path)
         assert text.count("What the answer hangs on") == 1
         assert text.count("li2022/fig8b at smoke: 2 supported; not recorded") == 1
@@ -208,15 +210,15 @@ class TestAlternatives:
     def test_a_violated_identity_is_named(
         self, runs: list[Run], alternative: Run, tmp_path: Path
     ) -> None:
-        identity = {"id": "euler", "value": 1.0, "bound": 1e-4, "verdict": "violated"}
-        text = self.text([*runs, changed(alternative, identities=[identity])], tmp_path)
+        identity = IdentityVerdict("euler", "spectrum.euler_residual_max", 1.0, 1e-4, "violated")
+        text = self.text([*runs, changed(alternative, identities=(identity,))], tmp_path)
         assert "exact identities do not hold: euler" in text
 
     @pytest.mark.parametrize("difference", ["seed", "profile", "claims"])
     def test_what_cannot_be_compared_is_left_out(
         self, runs: list[Run], alternative: Run, tmp_path: Path, difference: str
     ) -> None:
-        manifest = alternative.record["manifest"]
+        manifest = alternative.record.manifest
         changes: dict[str, dict[str, Any]] = {
             "seed": {"seed": 7},
             "profile": {"profile": "desk"},
@@ -231,9 +233,10 @@ class TestAlternatives:
 def test_a_figure_nothing_computes_is_listed_with_the_reason(
     runs: list[Run], tmp_path: Path
 ) -> None:
-    manifest = Library(MANIFESTS).load("li2022/fig1")
-    figure = manifest.figure.model_copy(update={"title": HOSTILE})
-    write_report(runs, [replace(manifest, figure=figure)], tmp_path / "report.html")
+    library = Library(MANIFESTS)
+    figure = library.not_computable()["li2022/fig1"].model_copy(update={"title": HOSTILE})
+    papers = {"li2022": library.papers()["li2022"]}
+    write_report(runs, {"li2022/fig1": figure}, papers, tmp_path / "report.html")
     page = Page(tmp_path / "report.html")
     assert page.open == []
     assert "script" not in [tag for tag, _ in page.tags]

@@ -7,18 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro.checks import (
-    MIN_RUNS,
+from repro.manifests.models import Claim, Figure, Identity, Reference
+from repro.outcome.checks import MIN_RUNS, judge, prediction_interval
+from repro.outcome.record import Machine
+from repro.outcome.references import RecordedRun
+from repro.outcome.verdicts import (
     ClaimVerdict,
-    IdentityVerdict,
-    ReferenceVerdict,
-    Verdicts,
-    changed_claims,
-    judge,
-    prediction_interval,
-    tally,
 )
-from repro.manifest import Claim, Figure, Identity, Reference
 from ssbrepro.contract import SHARE
 
 ASYMMETRY, NOISE = "spectrum.asymmetry_max", "spectrum.asymmetry_noise"
@@ -37,8 +32,21 @@ def figure(**parts: Any) -> Figure:
     return Figure(schema_version=1, kind="figure", title="t", caption="c", **parts)
 
 
-def runs(*values: float, claims: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    return [{"metrics": {ASYMMETRY: value}, "claims": dict(claims or {})} for value in values]
+def run(metrics: Mapping[str, float], claims: Mapping[str, Any] | None = None) -> RecordedRun:
+    return RecordedRun(
+        seed=0,
+        recorded_at="2026-01-02T03:04:05+00:00",
+        device="cpu",
+        versions={},
+        machine=Machine("x86_64", "Linux", 2, None),
+        metrics=metrics,
+        claims=claims or {},
+        steps=(),
+    )
+
+
+def runs(*values: float, claims: Mapping[str, Any] | None = None) -> list[RecordedRun]:
+    return [run({ASYMMETRY: value}, claims) for value in values]
 
 
 def claim_verdict(claim: Claim, metrics: Mapping[str, float], **parts: Any) -> ClaimVerdict:
@@ -46,7 +54,7 @@ def claim_verdict(claim: Claim, metrics: Mapping[str, float], **parts: Any) -> C
     return verdict
 
 
-def reference_verdict(metrics: Mapping[str, float], recorded: list[dict[str, Any]]) -> str:
+def reference_verdict(metrics: Mapping[str, float], recorded: list[RecordedRun]) -> str:
     (verdict,) = judge(figure(references=(REFERENCE,)), metrics, {}, recorded).references
     return verdict.verdict
 
@@ -151,7 +159,7 @@ def test_references() -> None:
     for few in range(MIN_RUNS):
         assert reference_verdict({ASYMMETRY: 1.0}, runs(*[1.0] * few)) == "no tolerance"
     # Runs that could not measure it say nothing about its spread.
-    without = [{"metrics": {}, "claims": {}}, *runs(1.0, 1.0)]
+    without = [run({}), *runs(1.0, 1.0)]
     assert reference_verdict({ASYMMETRY: 1.0}, without) == "no tolerance"
 
 
@@ -202,59 +210,9 @@ def test_the_prediction_interval_covers_a_new_run_19_times_in_20(recorded: int) 
     assert covered / trials == pytest.approx(0.95, abs=0.0195)
 
 
-def verdicts(
-    claim: str = "supported",
-    recorded: tuple[str, ...] = (),
-    reference: str = "within",
-    identity: str = "holds",
-    value: float | None = 1.0,
-    runs: int = 3,
-) -> Verdicts:
-    return Verdicts(
-        (IdentityVerdict("i", EULER, 0.0, 1.0, identity),),
-        (ClaimVerdict("c", "s", ASYMMETRY, value, "at_most", 1.0, claim, "", recorded),),
-        (ReferenceVerdict(ASYMMETRY, 1.0, 0.0, 2.0, runs, reference),),
-    )
-
-
-@pytest.mark.parametrize(
-    ("parts", "status", "failures"),
-    [
-        ({}, "not recorded", 0),
-        ({"claim": "inconclusive"}, "not recorded", 0),
-        ({"claim": "not supported"}, "not recorded", 1),
-        # What the recorded runs found is what is expected again, be it against the paper.
-        ({"recorded": ("supported",)}, "as recorded", 0),
-        ({"claim": "not supported", "recorded": ("not supported",)}, "as recorded", 0),
-        ({"claim": "inconclusive", "recorded": ("inconclusive",)}, "as recorded", 0),
-        ({"claim": "inconclusive", "recorded": ("inconclusive", "supported")}, "as recorded", 0),
-        # A changed verdict fails in either direction.
-        ({"claim": "supported", "recorded": ("not supported",)}, "changed", 1),
-        ({"claim": "not supported", "recorded": ("supported",)}, "changed", 1),
-        ({"claim": "inconclusive", "recorded": ("supported",)}, "changed", 1),
-        ({"recorded": ("supported",), "reference": "no tolerance"}, "not recorded", 0),
-        ({"recorded": ("supported",), "reference": "outside"}, "changed", 1),
-        ({"recorded": ("supported",), "reference": "missing"}, "changed", 1),
-        ({"reference": "missing", "runs": 0}, "not recorded", 1),
-        ({"value": None, "claim": "inconclusive", "recorded": ("inconclusive",)}, "changed", 1),
-        # One change outweighs all that nothing is recorded of, a violated identity any change.
-        ({"claim": "inconclusive", "reference": "outside"}, "changed", 1),
-        ({"identity": "violated", "recorded": ("supported",), "reference": "outside"}, "failed", 2),
-    ],
-)
-def test_status(parts: dict[str, Any], status: str, failures: int) -> None:
-    judged = verdicts(**parts)
-    assert (judged.status, len(judged.failures)) == (status, failures)
-
-
-def test_claims_are_counted_by_verdict() -> None:
-    claims = [{"verdict": verdict} for verdict in ("inconclusive", "supported", "inconclusive")]
-    assert tally(claims) == {"supported": 1, "not supported": 0, "inconclusive": 2}
-
-
 def test_an_interval_stays_where_its_number_can_be() -> None:
     shares = [0.9, 1.0, 0.95, 0.99]
-    recorded = [{"metrics": {ACCURACY: share}, "claims": {}} for share in shares]
+    recorded = [run({ACCURACY: share}) for share in shares]
     reference = Reference(metric=ACCURACY, resolution=0.01, why="a hundredth")
     (verdict,) = judge(
         figure(references=(reference,)), {ACCURACY: 0.97}, {}, recorded, {ACCURACY: SHARE}
@@ -262,6 +220,7 @@ def test_an_interval_stays_where_its_number_can_be() -> None:
     low, high = prediction_interval(shares, 0.01)
     assert high > 1
     assert (verdict.low, verdict.high, verdict.verdict) == (low, 1.0, "within")
+    assert isinstance(verdict.high, float)  # as when it is read back
 
 
 def test_recorded_verdicts_are_collected_over_runs() -> None:
@@ -273,26 +232,3 @@ def test_recorded_verdicts_are_collected_over_runs() -> None:
     (claim,) = judge(figure(claims=(SYMMETRIC,)), {ASYMMETRY: 9.0}, {}, recorded).claims
     assert claim.recorded == ("not supported", "supported")
     assert not claim.changed
-
-
-def test_verdicts_as_data_keep_everything() -> None:
-    data = verdicts().as_data()
-    assert {kind: [sorted(entry) for entry in entries] for kind, entries in data.items()} == {
-        "identities": [["bound", "id", "metric", "value", "verdict"]],
-        "claims": [
-            ["bound", "id", "metric", "reason", "recorded", "relation", "statement", "value",
-             "verdict"]
-        ],
-        "references": [["high", "low", "metric", "runs", "value", "verdict"]],
-    }  # fmt: skip
-
-
-def test_changed_claims_are_those_whose_verdict_is_another_one() -> None:
-    declared = [{"id": name, "verdict": "supported", "value": 1.0} for name in "abc"]
-    other = [
-        declared[0] | {"value": 2.0},
-        declared[1] | {"verdict": "inconclusive"},
-        declared[2] | {"verdict": "not supported"},
-    ]
-    assert changed_claims(declared, other) == ["b", "c"]
-    assert changed_claims(declared, declared) == []

@@ -1,0 +1,1 @@
+"""What the manifests say: read strictly, checked against the papers' stages, found by name."""

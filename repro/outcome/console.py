@@ -1,0 +1,146 @@
+"""What a person sees once a figure has been run: verdicts, in tables of eighty columns."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from repro.outcome import wording
+from repro.outcome.record import Record
+from repro.outcome.verdicts import (
+    ClaimVerdict,
+    IdentityVerdict,
+    Severity,
+    changed_claims,
+    severity,
+    tally,
+)
+
+if TYPE_CHECKING:
+    from repro.manifests.models import NotComputable
+
+INDENT = 2
+_NARROWEST = 8  # of a column that is shortened
+
+_COLOURS = {
+    Severity.SUPPORTS: "green",
+    Severity.AGAINST: "magenta",
+    Severity.OPEN: "yellow",
+    Severity.PLAIN: "",
+    Severity.FAULT: "red",
+}
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is: text is no markup, and paths stay whole."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_run(console: Console, record: Record) -> None:
+    """A figure's verdicts as tables, every failure with what it means."""
+    counts = [
+        Text(f"{count} {verdict}", style=_COLOURS[severity(verdict)])
+        for verdict, count in tally(record.claims).items()
+        if count
+    ]
+    name = Text.assemble((record.id, "bold"), f" at {record.profile}: ")
+    console.print(name + Text(", ").join(counts) + Text("; ") + _coloured(record.status))
+    rows = [(c.id, wording.number(c.value), wording.bound(c), c.verdict) for c in record.claims]
+    show_table(console, ("claim", "measured", "claimed", "verdict"), rows)
+    for claim in record.claims:
+        if claim.reason:
+            say(console, f"  {claim.id}: {claim.reason}")
+    _show_identities(console, record.identities)
+    show_table(
+        console,
+        ("reference", "measured", "expected of a new run", "verdict"),
+        [
+            (r.metric, wording.number(r.value), wording.interval(r), r.verdict)
+            for r in record.references
+        ],
+        shorten={"reference": wording.without_middle},
+    )
+    for failure in record.failures:
+        console.print(f"  check failed: {failure}", style="red", highlight=False, markup=False)
+
+
+def show_alternative(console: Console, declared: Record, alternative: Record) -> None:
+    """The verdicts of a figure as declared beside those with an alternative."""
+    name = str(alternative.alternative)
+    pairs = zip(declared.claims, alternative.claims, strict=True)
+    rows = [(one.id, _coloured(_outcome(one)), _outcome(other)) for one, other in pairs]
+    show_table(console, ("claim", "as declared", f"with {name}"), rows)
+    _show_identities(console, alternative.identities)
+    changed = changed_claims(declared.claims, alternative.claims)
+    say(console, f"  {wording.dependence(name, changed)}")
+
+
+def show_not_computable(console: Console, figure_id: str, figure: "NotComputable") -> None:
+    """That nothing computes a figure, and why."""
+    console.print(Text.assemble((figure_id, "bold"), f": {figure.title}: not computable"))
+    say(console, f"  {figure.why}")
+
+
+def show_table(
+    console: Console,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    shorten: Mapping[str, Callable[[str, int], str]] | None = None,
+) -> None:
+    """A plain table; nothing if there are no rows. The last column is coloured by verdict.
+
+    Args:
+        console: Where to show it.
+        header: Names of the columns.
+        rows: Their cells; those of the first column stay in one piece.
+        shorten: How to shorten the texts of a column to a number of characters where the console is
+            too narrow for them.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    cells = [[*map(_text, first), _text(last, _coloured)] for *first, last in rows]
+    if not cells:
+        return
+    widths = [
+        max(text.cell_len for text in (Text(name), *column))
+        for name, column in zip(header, zip(*cells, strict=True), strict=True)
+    ]
+    excess = INDENT + sum(widths) + 2 * len(widths) - console.width
+    for index, name in enumerate(header):
+        table.add_column(escape(name), no_wrap=index == 0)
+        if shorten and name in shorten and excess > 0:
+            room = max(widths[index] - excess, _NARROWEST)
+            for row in cells:
+                row[index] = Text(shorten[name](row[index].plain, room))
+    for row in cells:
+        table.add_row(*row)
+    console.print(Padding(table, (0, 0, 0, INDENT)))
+
+
+def _show_identities(console: Console, identities: Sequence[IdentityVerdict]) -> None:
+    bad = [identity for identity in identities if identity.verdict != "holds"]
+    if identities and not bad:
+        worst = max(identity.value for identity in identities if identity.value is not None)
+        names = ", ".join(identity.id for identity in identities)
+        console.print(f"  exact identities hold to {worst:.1e}: {names}", highlight=False)
+    show_table(
+        console,
+        ("identity", "residual", "bound", "verdict"),
+        [(i.id, wording.number(i.value), f"≤ {i.bound:g}", i.verdict) for i in bad],
+    )
+
+
+def _outcome(claim: ClaimVerdict) -> str:
+    return f"{claim.verdict}: {wording.number(claim.value)}"
+
+
+def _text(cell: str | Text, made: Callable[[str], Text] = Text) -> Text:
+    return made(cell) if isinstance(cell, str) else cell
+
+
+def _coloured(text: str) -> Text:
+    verdict = text.partition(":")[0].partition(" (")[0]
+    return Text(text, style=_COLOURS[severity(verdict)])

@@ -1,0 +1,176 @@
+"""The entries of ``--json``: what a command has to say of a figure.
+
+Others read these fields: they keep their names and shapes, and are only ever added to.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from repro.names import NOT_COMPUTABLE
+from repro.outcome import wording
+from repro.outcome.record import Record, Run
+from repro.outcome.verdicts import (
+    FAILED,
+    ClaimVerdict,
+    IdentityVerdict,
+    ReferenceVerdict,
+    changed_claims,
+    tally,
+)
+
+if TYPE_CHECKING:
+    from repro.manifests.library import FigureManifest
+    from repro.manifests.models import NotComputable
+
+
+@dataclass(frozen=True)
+class Done:
+    """A recorded run, and of each of its stages whether it "ran" just now or was "stored"."""
+
+    run: Run
+    statuses: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StepEntry:
+    """A step, and how it came to be."""
+
+    stage: str
+    key: str
+    status: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlternativeEntry:
+    """A figure with an alternative of an assumed value; ``changed`` names claims it decides over."""
+
+    alternative: str
+    changed: tuple[str, ...]
+    status: str
+    metrics: Mapping[str, float]
+    verdicts: Mapping[str, int]
+    identities: tuple[IdentityVerdict, ...]
+    claims: tuple[ClaimVerdict, ...]
+    steps: tuple[StepEntry, ...]
+    artifacts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureEntry:
+    """A figure that was run or verified; ``failures`` make the exit status of a run 1."""
+
+    id: str
+    profile: str
+    seed: int
+    status: str
+    failures: tuple[str, ...] = ()
+    metrics: Mapping[str, float]
+    verdicts: Mapping[str, int]
+    identities: tuple[IdentityVerdict, ...] = ()
+    claims: tuple[ClaimVerdict, ...] = ()
+    references: tuple[ReferenceVerdict, ...] = ()
+    steps: tuple[StepEntry, ...] = ()
+    artifacts: tuple[str, ...] = ()
+    alternatives: tuple[AlternativeEntry, ...] = ()
+
+
+@dataclass(frozen=True)
+class ListEntry:
+    """A manifest, and what its last run on this machine came to, if there is one."""
+
+    id: str
+    title: str
+    kind: str
+    status: str | None
+    profile: str | None = None
+    verdict: str | None = None
+    verdicts: Mapping[str, int] | None = None
+
+
+def figure_entry(done: Done, alternatives: Sequence[Done]) -> FigureEntry:
+    """The entry of a figure as declared and with alternatives.
+
+    It fails by its own verdicts. With an alternative, only exact identities can fail it: which claims
+    then hold is what was to be found out.
+    """
+    record = done.run.record
+    failed = [other.run.record for other in alternatives if other.run.record.status == FAILED]
+    failures = [f"with {one.alternative}: {failure}" for one in failed for failure in one.failures]
+    return FigureEntry(
+        id=record.id,
+        profile=record.profile,
+        seed=record.seed,
+        status=FAILED if failed else record.status,
+        failures=(*record.failures, *failures),
+        references=record.references,
+        alternatives=tuple(_alternative_entry(record, other) for other in alternatives),
+        **_measured(done),
+    )
+
+
+def not_computable_entry(figure_id: str, profile: str, seed: int) -> FigureEntry:
+    """The entry of a figure that nothing computes."""
+    return FigureEntry(
+        id=figure_id,
+        profile=profile,
+        seed=seed,
+        status=NOT_COMPUTABLE,
+        metrics={},
+        verdicts=tally(()),
+    )
+
+
+def without_entry(figure_id: str, figure: "NotComputable") -> ListEntry:
+    """The entry of a figure that nothing computes in the list of all."""
+    return ListEntry(figure_id, figure.title, NOT_COMPUTABLE, NOT_COMPUTABLE)
+
+
+def list_entry(manifest: "FigureManifest", last: Record | None) -> ListEntry:
+    """The entry of a figure in the list of all, given its last run."""
+    figure = manifest.figure
+    if last is None:
+        return ListEntry(manifest.id, figure.title, figure.kind, None)
+    counts = tally(last.claims)
+    return ListEntry(
+        manifest.id,
+        figure.title,
+        figure.kind,
+        last.status,
+        last.profile,
+        wording.claims(counts),
+        counts,
+    )
+
+
+def as_data(entries: Iterable[FigureEntry | ListEntry]) -> dict[str, Any]:
+    """What ``--json`` writes."""
+    return {"figures": [asdict(entry) for entry in entries]}
+
+
+def _alternative_entry(declared: Record, done: Done) -> AlternativeEntry:
+    record = done.run.record
+    assert record.alternative is not None
+    return AlternativeEntry(
+        alternative=record.alternative,
+        changed=changed_claims(declared.claims, record.claims),
+        status=record.status,
+        **_measured(done),
+    )
+
+
+def _measured(done: Done) -> dict[str, Any]:
+    """The fields that entries of a figure as declared and with an alternative share."""
+    record = done.run.record
+    return {
+        "metrics": record.metrics,
+        "verdicts": tally(record.claims),
+        "identities": record.identities,
+        "claims": record.claims,
+        "steps": tuple(
+            StepEntry(step.stage, step.key, done.statuses[step.stage], step.seconds)
+            for step in record.steps
+        ),
+        "artifacts": tuple(str(path) for path in done.run.artifacts()),
+    }

@@ -1,0 +1,192 @@
+"""The record of a run: the one truth that verdict tables, reports and MLflow are filled from.
+
+``runs/<figure>/<profile>-seed<n>-<digest>/`` holds ``record.json``, ``verdicts.json`` and the figure
+as PNG and SVG. The digest covers everything the folder's content follows from.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from repro import files
+from repro.errors import StoreError
+from repro.outcome.verdicts import ClaimVerdict, IdentityVerdict, ReferenceVerdict, Status
+from repro.settings import Settings
+from repro.store import ARRAYS, Store
+
+RECORD, VERDICTS, TRACKED = "record.json", "verdicts.json", "tracked.json"
+SCHEMA_VERSION: Literal[2] = 2  # 1 had one word for what the paper says and what the artifact does
+_NAME = re.compile(r"\w[\w.-]*")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run was made on; ``image`` is the container's, where there was one."""
+
+    architecture: str
+    system: str
+    cores: int | None
+    image: str | None
+
+
+@dataclass(frozen=True)
+class RanStep:
+    """A step of a run: the key of its result, the digests of its files, and what it took."""
+
+    stage: str
+    key: str
+    seconds: float
+    peak_memory_bytes: int
+    threads: int
+    digests: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity over epochs, where it is defined."""
+
+    epochs: tuple[int | float, ...]
+    values: tuple[int | float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What was run, when, with which releases, and on what machine."""
+
+    schema_version: Literal[2]
+    id: str
+    title: str
+    alternative: str | None
+    profile: str
+    seed: int
+    device: str
+    recorded_at: str
+    versions: Mapping[str, str]
+    machine: Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(Circumstances):
+    """All that is known of a run; ``record.json`` has the same fields.
+
+    ``manifest`` is all that the figure's manifest says at this profile. Numbers, reasons why others
+    are missing, and curves are named "stage.number".
+    """
+
+    digest: str
+    manifest: Mapping[str, Any]
+    steps: tuple[RanStep, ...]
+    metrics: Mapping[str, float]
+    missing: Mapping[str, str]
+    series: Mapping[str, Curve]
+    status: Status
+    failures: tuple[str, ...]
+    identities: tuple[IdentityVerdict, ...]
+    claims: tuple[ClaimVerdict, ...]
+    references: tuple[ReferenceVerdict, ...]
+    files: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in (*self.files, *(step.key for step in self.steps)):
+            if not _NAME.fullmatch(name):  # they are read, and sent, from below the run's home
+                raise ValueError(f"{name!r} is no name of a file")
+
+    def declared(self) -> "Declared":
+        """What of the manifest is shown beside the verdicts.
+
+        Raises:
+            ValueError: If the manifest is damaged.
+        """
+        return files.checked(json.dumps(self.manifest), Declared)
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data, as in ``record.json``."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A parameter's value and where it comes from."""
+
+    value: Any
+    provenance: str
+    where: str | None = None
+    why: str | None = None
+
+    @property
+    def reason(self) -> str:
+        """Where the paper says so, or why it is assumed."""
+        return self.where or self.why or ""
+
+
+@dataclass(frozen=True)
+class Inconsistency:
+    """A place where a paper contradicts itself."""
+
+    where: str
+    statement: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class DeclaredPaper:
+    """The paper that a recorded figure is of."""
+
+    identifier: str
+    title: str
+    inconsistencies: tuple[Inconsistency, ...]
+
+
+@dataclass(frozen=True)
+class DeclaredFigure:
+    """A recorded figure's caption, and what was claimed of it."""
+
+    caption: str
+    claims: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What of a recorded manifest is shown: paper, figure, and parameters by stage and name."""
+
+    paper: DeclaredPaper
+    figure: DeclaredFigure
+    stages: Mapping[str, Mapping[str, Origin]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recorded run: the home it is in, its folder there, and its record."""
+
+    home: Path
+    folder: Path
+    record: Record
+
+    def artifacts(self) -> list[Path]:
+        """Every file of the run: figure, verdicts, record, and the arrays behind them."""
+        own = [self.folder / name for name in self.record.files]
+        return own + [self.step_folder(step) / ARRAYS for step in self.record.steps]
+
+    def step_folder(self, step: RanStep) -> Path:
+        """Where the result of one of its steps is stored."""
+        return Store(self.home / "store").folder(step.key)
+
+
+def existing_run(home: Path, folder: Path) -> Run | None:
+    """The run that is recorded in a folder; none if it is damaged, incomplete or of another schema."""
+    try:
+        run = Run(home, folder, files.read_as(folder / RECORD, Record))
+        run.record.declared()
+    except (StoreError, ValueError):
+        return None
+    return run if all(path.exists() for path in run.artifacts()) else None
+
+
+def all_runs(settings: Settings) -> list[Run]:
+    """Every readable run of this schema, oldest first."""
+    paths = settings.home.glob(f"runs/*/*/[!.]*/{RECORD}")  # not what a killed process left
+    runs = [run for path in paths if (run := existing_run(settings.home, path.parent))]
+    return sorted(runs, key=lambda run: run.record.recorded_at)

@@ -1,0 +1,175 @@
+"""Making the record of a run: judge what was measured, draw the figure, and write it all down."""
+
+import datetime
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from repro import __version__, files
+from repro.code import module_digests
+from repro.execution import StepOutcome
+from repro.names import plot_module
+from repro.outcome import wording
+from repro.outcome.checks import judge
+from repro.outcome.drawing import draw
+from repro.outcome.record import (
+    RECORD,
+    SCHEMA_VERSION,
+    VERDICTS,
+    Circumstances,
+    Curve,
+    Machine,
+    RanStep,
+    Record,
+    Run,
+    existing_run,
+)
+from repro.outcome.references import recorded_runs
+from repro.outcome.verdicts import FAILED, NOT_RECORDED, Verdicts
+from repro.plan import Plan, library_versions
+from repro.settings import Settings
+from repro.store import Store
+
+_JUDGED = ("status", "failures", "identities", "claims", "references")
+
+
+def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) -> Run:
+    """Judge, draw and record a finished plan, or find that this has been done.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    references = recorded_runs(plan.manifest, plan.profile)
+    content = plan.manifest.content(plan.profile)
+    identity = {
+        "content": content,
+        "steps": [outcome.step.key for outcome in outcomes],
+        "references": [asdict(run) for run in references],
+        "plot": module_digests(plot_module(plan.manifest.id)),
+        "harness": module_digests(__name__),
+    }
+    digest = files.canonical_digest(identity)
+    name = f"{plan.profile}-seed{plan.seed}-{digest[:12]}"
+    folder = settings.home / "runs" / plan.manifest.id / name
+    with Store(settings.home / "store").lock(digest):
+        known = all(outcome.status == "stored" for outcome in outcomes)
+        if known and (run := existing_run(settings.home, folder)):
+            return run
+        metrics, missing = _metrics(outcomes), _missing(outcomes)
+        verdicts = judge(plan.manifest.figure, metrics, missing, references, plan.manifest.domains)
+        status, failures = verdicts.status, verdicts.failures
+        if plan.manifest.alternative is not None:
+            # Nobody claims or has recorded anything of it: all it can fail is its own identities.
+            failures = verdicts.violations
+            status = FAILED if failures else NOT_RECORDED
+        with files.partial_folder(folder) as unfinished:
+            with files.writing(folder):
+                pictures = draw(
+                    plan.manifest.id,
+                    {outcome.step.stage: outcome.result.arrays for outcome in outcomes},
+                    _small_print(plan, verdicts),
+                    unfinished,
+                )
+            record = Record(
+                **vars(_circumstances(plan)),
+                digest=digest,
+                manifest=content,
+                steps=tuple(_step(outcome) for outcome in outcomes),
+                metrics=metrics,
+                missing=missing,
+                series=_series(outcomes),
+                status=status,
+                failures=tuple(failures),
+                identities=verdicts.identities,
+                claims=verdicts.claims,
+                references=verdicts.references,
+                files=(*(path.name for path in pictures), VERDICTS, RECORD),
+            )
+            data = record.as_data()
+            files.write_json(unfinished / VERDICTS, {name: data[name] for name in _JUDGED})
+            files.write_json(unfinished / RECORD, data)
+            files.publish(unfinished, folder)
+    return Run(settings.home, folder, record)
+
+
+def _circumstances(plan: Plan) -> Circumstances:
+    return Circumstances(
+        schema_version=SCHEMA_VERSION,
+        id=plan.manifest.id,
+        title=plan.manifest.figure.title,
+        alternative=plan.manifest.alternative,
+        profile=plan.profile,
+        seed=plan.seed,
+        device=plan.device,
+        recorded_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions={
+            "ssbrepro": __version__,
+            "python": platform.python_version(),
+            **library_versions(),
+        },
+        machine=Machine(
+            architecture=platform.machine(),
+            system=platform.system(),
+            cores=os.cpu_count(),
+            image=os.environ.get("SSBREPRO_IMAGE"),
+        ),
+    )
+
+
+def _metrics(outcomes: Sequence[StepOutcome]) -> dict[str, float]:
+    return {
+        f"{outcome.step.stage}.{name}": number
+        for outcome in outcomes
+        for name, number in outcome.result.numbers.items()
+    }
+
+
+def _missing(outcomes: Sequence[StepOutcome]) -> dict[str, str]:
+    return {
+        f"{outcome.step.stage}.{name}": reason
+        for outcome in outcomes
+        for name, reason in outcome.result.missing.items()
+    }
+
+
+def _step(outcome: StepOutcome) -> RanStep:
+    meta = outcome.result.meta
+    return RanStep(
+        stage=outcome.step.stage,
+        key=outcome.step.key,
+        seconds=meta["seconds"],
+        peak_memory_bytes=meta["peak_memory_bytes"],
+        threads=outcome.step.threads,
+        digests=meta["digests"],
+    )
+
+
+def _series(outcomes: Sequence[StepOutcome]) -> dict[str, Curve]:
+    """Curves over epochs of all steps; where a value is undefined there is no point."""
+    import numpy as np
+
+    curves = {}
+    for outcome in outcomes:
+        for name, series in outcome.result.content["series"].items():
+            epochs, values = (outcome.result.arrays[series[part]] for part in ("epochs", "values"))
+            kept = np.isfinite(values)
+            curves[f"{outcome.step.stage}.{name}"] = Curve(
+                epochs=tuple(epochs[kept].tolist()), values=tuple(values[kept].tolist())
+            )
+    return curves
+
+
+def _small_print(plan: Plan, verdicts: Verdicts) -> str:
+    """Figure, alternative, profile, seed, number of examples, and each claim's verdict."""
+    sizes = {
+        step.parameters["num_examples"] for step in plan.steps if "num_examples" in step.parameters
+    }
+    size = "".join(f" · n = {number:,} examples" for number in sorted(sizes))
+    lines = [f"{plan.name} · profile {plan.profile} · seed {plan.seed}{size}"]
+    for claim in verdicts.claims:
+        lines.append(
+            f"{claim.id}: {wording.number(claim.value)} "
+            f"({wording.bound(claim)} claimed): {claim.verdict}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,176 @@
+"""The words for what came of a run, how grave each is, and the verdicts that are made of them.
+
+What the paper says and whether the artifact does as recorded are two answers to two questions, in two
+sets of words; a missing value is never a yes.
+"""
+
+import enum
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from repro.names import NOT_COMPUTABLE
+
+# What the paper says of the world, as far as this run can tell.
+ClaimWord = Literal["supported", "not supported", "inconclusive"]
+# Whether what must be zero is.
+IdentityWord = Literal["holds", "violated"]
+# Where a number stands against our own recorded runs.
+ReferenceWord = Literal["within", "outside", "missing", "no tolerance"]
+# What the artifact does, against its recorded runs. A run whose exact identities do not hold counts as
+# no measurement.
+Status = Literal["as recorded", "changed", "not recorded", "failed"]
+
+CLAIM_VERDICTS: tuple[ClaimWord, ...] = get_args(ClaimWord)
+AS_RECORDED: Status = "as recorded"
+CHANGED: Status = "changed"
+NOT_RECORDED: Status = "not recorded"
+FAILED: Status = "failed"
+
+
+class Severity(enum.Enum):
+    """What a verdict means to a reader; screen and page each give it a colour."""
+
+    SUPPORTS = enum.auto()  # the paper holds, as far as this run can tell
+    AGAINST = enum.auto()  # it does not
+    OPEN = enum.auto()  # nothing can be said
+    PLAIN = enum.auto()  # as it should be, which says nothing of the paper
+    FAULT = enum.auto()  # the artifact is not as it should be
+
+
+_SEVERITIES: dict[str, Severity] = {
+    "supported": Severity.SUPPORTS,
+    "not supported": Severity.AGAINST,
+    "inconclusive": Severity.OPEN,
+    "holds": Severity.PLAIN,
+    "violated": Severity.FAULT,
+    "within": Severity.PLAIN,
+    "outside": Severity.FAULT,
+    "missing": Severity.FAULT,
+    "no tolerance": Severity.OPEN,
+    AS_RECORDED: Severity.PLAIN,
+    CHANGED: Severity.FAULT,
+    NOT_RECORDED: Severity.OPEN,
+    FAILED: Severity.FAULT,
+    NOT_COMPUTABLE: Severity.PLAIN,
+    "ok": Severity.SUPPORTS,  # as `repro doctor` says of what is there
+}
+
+
+def severity(word: str) -> Severity:
+    """How grave a verdict is; what is no verdict is plain."""
+    return _SEVERITIES.get(word, Severity.PLAIN)
+
+
+@dataclass(frozen=True)
+class IdentityVerdict:
+    """Whether an exact identity held."""
+
+    id: str
+    metric: str
+    value: float | None
+    bound: float
+    verdict: IdentityWord
+
+
+@dataclass(frozen=True)
+class ClaimVerdict:
+    """What became of a claim, and which verdicts the recorded runs gave."""
+
+    id: str
+    statement: str
+    metric: str
+    value: float | None
+    relation: Literal["at_most", "at_least"]
+    bound: float
+    verdict: ClaimWord
+    reason: str
+    recorded: tuple[ClaimWord, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether there are recorded runs and none came to this; to measure nothing is a change."""
+        return bool(self.recorded) and (self.value is None or self.verdict not in self.recorded)
+
+
+@dataclass(frozen=True)
+class ReferenceVerdict:
+    """Where a number stands against the recorded runs."""
+
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    runs: int
+    verdict: ReferenceWord
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """All verdicts of one figure."""
+
+    identities: tuple[IdentityVerdict, ...]
+    claims: tuple[ClaimVerdict, ...]
+    references: tuple[ReferenceVerdict, ...]
+
+    @property
+    def violations(self) -> list[str]:
+        """The exact identities that do not hold, one line each."""
+        return [
+            f"identity {one.id}: {one.verdict}" for one in self.identities if one.verdict != "holds"
+        ]
+
+    @property
+    def failures(self) -> list[str]:
+        """Every check that failed, one line each: these make the exit status 1.
+
+        A claim whose verdict recorded runs share is none, whatever the verdict; without any, one that
+        is not supported is.
+        """
+        claims = []
+        for one in self.claims:
+            if one.value is None:
+                claims.append(f"claim {one.id}: {one.reason}")
+            elif one.changed:
+                claims.append(
+                    f"claim {one.id}: {one.verdict}, recorded: {' or '.join(one.recorded)}"
+                )
+            elif not one.recorded and one.verdict == "not supported":
+                claims.append(f"claim {one.id}: not supported, and nothing is recorded")
+        references = [
+            f"{one.metric}: {one.verdict}" if one.verdict == "missing"
+            else f"{one.metric}: {one.verdict} what recorded runs make expect"
+            for one in self.references
+            if one.verdict in ("outside", "missing")
+        ]  # fmt: skip
+        return [*self.violations, *claims, *references]
+
+    @property
+    def status(self) -> Status:
+        """What the artifact does."""
+        if self.violations:
+            return FAILED
+        compared = [one for one in self.references if one.runs]
+        if any(one.verdict in ("outside", "missing") for one in compared) or any(
+            one.changed for one in self.claims
+        ):
+            return CHANGED
+        known = all(one.verdict == "within" for one in self.references) and all(
+            one.recorded for one in self.claims
+        )
+        return AS_RECORDED if known else NOT_RECORDED
+
+
+def tally(claims: Iterable[ClaimVerdict]) -> dict[str, int]:
+    """How many claims came to each verdict."""
+    counts = Counter(claim.verdict for claim in claims)
+    return {verdict: counts[verdict] for verdict in CLAIM_VERDICTS}
+
+
+def changed_claims(
+    declared: Iterable[ClaimVerdict], alternative: Iterable[ClaimVerdict]
+) -> tuple[str, ...]:
+    """Ids of the claims whose verdict is another one in a second run of the same figure."""
+    pairs = zip(declared, alternative, strict=True)
+    return tuple(one.id for one, other in pairs if one.verdict != other.verdict)
