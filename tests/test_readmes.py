@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from repro.library import FigureManifest, Library
+from repro.manifests.library import Library
 from tests.fakes import CHECKOUT, MANIFESTS
 
 PAPERS = sorted(path.parent.name for path in MANIFESTS.glob("*/paper.yaml"))
@@ -73,16 +73,10 @@ def test_a_name_that_is_nowhere_is_not_found() -> None:
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_figure_of_a_paper_is_listed_with_its_stages(paper: str) -> None:
     library = Library(MANIFESTS)
-    manifests = [library.load(name) for name in library.ids() if name.startswith(f"{paper}/")]
-    expected = {
-        manifest.id.partition("/")[2]: [stage.name for stage in manifest.stages]
-        for manifest in manifests
-        if isinstance(manifest, FigureManifest)
-    }
+    manifests = [library.load(name) for name in library.computed() if name.startswith(f"{paper}/")]
     table = rows(Path("ssbrepro/papers") / paper / "README.md", "Figures")
-    listed = {figure: CODE.findall(stages) for figure, stages, _ in table}
-    assert {name: sorted(stages) for name, stages in listed.items()} == {
-        name: sorted(stages) for name, stages in expected.items()
+    assert {f"{paper}/{figure}": {*CODE.findall(stages)} for figure, stages, _ in table} == {
+        manifest.id: {stage.name for stage in manifest.stages} for manifest in manifests
     }
 
 
