@@ -73,8 +73,8 @@ lock: install ## Resolve the requirements anew (needs `uv`)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/dev.in --constraint requirements/run.lock --output-file requirements/dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/bench.in --constraint requirements/dev.lock --output-file requirements/bench.lock
 
-schema: install ## Write manifests/schema.json from the models
-	$(VENV)/bin/python -c 'from repro.manifests.models import json_schema; print(json_schema(), end="")' > manifests/schema.json
+schema: install ## Write manifests/<paper>/schema.json from the models and the stages
+	$(VENV)/bin/python -c 'import sys, pathlib; from repro.manifests.models import json_schema; [pathlib.Path("manifests", paper, "schema.json").write_text(json_schema(paper), "utf-8") for paper in sys.argv[1:]]' $(PAPERS)
 
 clean: ## Remove .venv; results stay
 	rm -rf $(VENV)

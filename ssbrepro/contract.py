@@ -90,7 +90,7 @@ class Context:
     Args:
         seed: Root seed of all random draws.
         device: ``"cpu"`` or ``"cuda"``.
-        data_root: Folder that holds ``cifar-10-batches-py``.
+        data_root: Folder of all datasets, for the modules of ``ssbrepro.data``.
         inputs: Results of the stages this one needs, by stage name.
         progress: Where to report and to keep state.
     """

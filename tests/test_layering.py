@@ -11,13 +11,14 @@ import pytest
 
 import repro
 import ssbrepro
+from repro.code import module_digests
 from ssbrepro.contract import Context, Result
 from ssbrepro.papers import stages
 
 SCIENCE = Path(ssbrepro.__file__).parent
 HARNESS = Path(repro.__file__).parent
 
-PAPERS = ("li2022", "ssb2018")
+PAPERS = sorted(path.parent.name for path in SCIENCE.glob("papers/*/__init__.py"))
 
 # What the harness may know of the science, and where it may know more.
 DOOR = {"ssbrepro.papers.stage", "ssbrepro.papers.stages", "ssbrepro.contract"}
@@ -86,6 +87,31 @@ def late():
 def test_the_science_knows_nothing_of_the_harness(path):
     for name in imports_of(path, SCIENCE):
         assert name.split(".")[0] not in {"repro", "mlflow", "docker", "yaml", "typer", "pydantic"}
+
+
+@pytest.mark.parametrize("path", modules(SCIENCE), ids=lambda path: path.name)
+def test_tools_know_no_paper_and_papers_not_each_other(path):
+    place, *rest = path.relative_to(SCIENCE).parts
+    paper = f"ssbrepro.papers.{rest[0]}" if place == "papers" and len(rest) > 1 else None
+    for name in imports_of(path, SCIENCE):
+        if place != "papers":
+            assert not within(name, "ssbrepro.papers")
+        elif any(within(name, f"ssbrepro.papers.{one}") for one in PAPERS):
+            assert paper is not None
+            assert within(name, paper)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(SCIENCE.glob("papers/*/figures/*.py")), ids=lambda path: path.stem
+)
+def test_figures_draw_and_compute_nothing(path):
+    for name in imports_of(path, SCIENCE):
+        libraries = {"numpy", "matplotlib", "mpl_toolkits", "ssbrepro"}
+        assert name.split(".")[0] in libraries | sys.stdlib_module_names
+    module = ".".join(["ssbrepro", *path.relative_to(SCIENCE).with_suffix("").parts])
+    for name in module_digests(module):  # all of ours that is imported, by whomever
+        assert within(name, "ssbrepro.contract") or within(name, "ssbrepro.papers")
+        assert ".stages." not in name
 
 
 @pytest.mark.parametrize("path", modules(HARNESS), ids=lambda path: path.name)
@@ -188,7 +214,7 @@ def test_nothing_is_unpickled_or_evaluated(path):
 def test_the_door_is_light():
     # A command that only reads manifests does not wait for PyTorch.
     code = (
-        "import sys; from ssbrepro.papers import stages; stages('li2022'), stages('ssb2018'); "
+        f"import sys; from ssbrepro.papers import stages; [stages(paper) for paper in {PAPERS}]; "
         "print({'torch', 'numpy', 'matplotlib', 'scipy'} & set(sys.modules) or 'light')"
     )
     done = subprocess.run(

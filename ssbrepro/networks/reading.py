@@ -21,9 +21,10 @@ themselves in turn. ::
 
 No other file needs to know of it: probes see layers, gates, pools and branches only. Its weights must be
 those of its parts, in the same order, which is checked; that the parts compute the same is for a test to
-show, as ``tests/ssbrepro/test_layer_kinds.py`` does. What known parts cannot express needs a case in
-``_step`` below; and where none of the steps fits, a new one, which ``PiecewiseLinear`` (for circuits and
-entries) and ``operators.linear_maps`` (for Hessian products) refuse by name until they are taught it.
+show, as ``tests/ssbrepro/networks/test_layer_kinds.py`` does. What known parts cannot express needs a
+case in ``_step`` below; and where none of the steps fits, a new one, which ``PiecewiseLinear`` (for
+circuits and entries) and ``probes.operators.linear_maps`` (for Hessian products) refuse by name until
+they are taught it.
 """
 
 import math

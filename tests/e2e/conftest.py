@@ -32,9 +32,9 @@ class Workplace:
     environment: dict[str, str] = field(default_factory=dict)
     started: list["subprocess.Popen[str]"] = field(default_factory=list)
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Start `repro`, in a process group of its own as a terminal does."""
-        environment = os.environ | {
+    def surroundings(self) -> dict[str, str]:
+        """The variables that commands run with."""
+        ours = {
             "PYTHONPATH": str(CHECKOUT),
             "SSBREPRO_HOME": str(self.home),
             "SSBREPRO_MANIFESTS": str(self.manifests),
@@ -42,9 +42,13 @@ class Workplace:
             "MLFLOW_TRACKING_URI": "none",
             "OMP_NUM_THREADS": "1",
         }
+        return os.environ | ours | self.environment
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start `repro`, in a process group of its own as a terminal does."""
         process = subprocess.Popen(
             [sys.executable, "-m", "repro.cli", *arguments],
-            env=environment | self.environment,
+            env=self.surroundings(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The potential of ssb2018, and the stage ``potential``: one weight in both phases (fig. 1)."""
+"""The potential of one weight in both phases (fig. 1)."""
 
 from __future__ import annotations
 

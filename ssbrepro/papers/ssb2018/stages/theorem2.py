@@ -77,7 +77,7 @@ def run(parameters: Parameters, context: Context) -> Result:
 
 
 def _squared_norms(dimension: int, num_vectors: int, seed: int) -> dict[str, Array]:
-    """The arrays of :func:`theorem2_stage` for one dimension."""
+    """The arrays of :func:`run` for one dimension."""
     from scipy.stats import binom, ortho_group
 
     generator = seeding.numpy_generator(seed, "theorem2", dimension)

@@ -105,7 +105,7 @@ def run(parameters: Parameters, context: Context) -> Result:
 
     The Hessian is that of the mean cross-entropy on the first images. Both spectra of a network are
     seen from the same start vectors, so that much of their sampling noise cancels in the growth of
-    the share. Near zero is what :class:`ZeroModesParameters` says.
+    the share. Near zero is what :class:`Parameters` says.
 
     Returns:
         Arrays: ``epoch`` (2,); ``nodes``, ``weights`` and ``residuals`` of the Gauss quadratures

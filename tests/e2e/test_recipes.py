@@ -1,0 +1,111 @@
+"""CONTRIBUTING.md's recipes for a figure and a paper, followed to the letter in a copy of the code."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Workplace
+from tests.fakes import CHECKOUT
+
+PAPER = "tiny2026"
+# A path alone on its line, and the block below it, in a list or not.
+FILE = re.compile(r"^( *)`(\S+)`\n\n\1```\w+\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Workplace]:
+    """A checkout without recorded runs, and with nothing of the third paper."""
+    checkout = tmp_path / "checkout"
+    useless = shutil.ignore_patterns("__pycache__", "references", "*.webp")
+    for package in ("repro", "ssbrepro", "manifests"):
+        shutil.copytree(CHECKOUT / package, checkout / package, ignore=useless)
+    shutil.copy(CHECKOUT / "Makefile", checkout)
+    workplace = Workplace(
+        tmp_path / "home",
+        checkout / "manifests",
+        tmp_path / "data",
+        # Nor is anything compiled, so that only what the commands write is new.
+        {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    yield workplace
+    workplace.end()
+
+
+def contents(checkout: Path) -> dict[Path, str]:
+    """Digests of all files."""
+    return {
+        path.relative_to(checkout): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in checkout.rglob("*")
+        if path.is_file()
+    }
+
+
+def follow_the_recipes(checkout: Path) -> set[Path]:
+    """Write the files that they show and the packages that they ask for; returns which."""
+    text = (CHECKOUT / "CONTRIBUTING.md").read_text("utf-8")
+    files = {
+        Path(name): re.sub(rf"^{indent}", "", content, flags=re.MULTILINE)
+        for indent, name, content in FILE.findall(text)
+    }
+    package = Path("ssbrepro/papers") / PAPER
+    for folder in (package, package / "stages", package / "figures"):
+        files[folder / "__init__.py"] = '"""A docstring."""\n'
+    for path, content in files.items():
+        (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / path).write_text(content, "utf-8")
+    return {*files}
+
+
+def figures(place: Workplace, *command: str) -> list[dict[str, Any]]:
+    """The entries of a command's ``--json`` that are of the third paper."""
+    done = place.call(*command, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    return [entry for entry in json.loads(done.stdout)["figures"] if entry["id"].startswith(PAPER)]
+
+
+def test_a_third_paper_needs_no_change_of_what_is_there(place: Workplace) -> None:
+    checkout = place.manifests.parent
+    before = contents(checkout)
+    added = follow_the_recipes(checkout)
+    assert not added & before.keys()
+
+    subprocess.run(
+        # In the place of the environment it would install, the one that runs this.
+        ["make", "--old-file=install", "schema", f"VENV={sys.prefix}"],
+        cwd=checkout,
+        env=place.surroundings(),
+        check=True,
+        capture_output=True,
+    )
+    schema = Path("manifests") / PAPER / "schema.json"
+    assert "MeansDeclaration" in json.loads((checkout / schema).read_text())["$defs"]
+
+    name = f"{PAPER}/fig1"
+    (entry,) = figures(place, "run", name, "--profile", "smoke")
+    assert entry["status"] == "not recorded"
+    assert [claim["verdict"] for claim in entry["claims"]] == ["supported"]
+    assert [identity["verdict"] for identity in entry["identities"]] == ["holds"]
+    pictures = {Path(path).name: Path(path) for path in entry["artifacts"]}
+    assert pictures["fig1.png"].read_bytes().startswith(b"\x89PNG")
+
+    done = place.call("record", name, "--profile", "smoke", "--seeds", "0-2")
+    assert done.returncode == 0, done.stderr
+    (entry,) = figures(place, "verify", name, "--profile", "smoke")
+    assert entry["status"] == "as recorded"
+    assert [reference["verdict"] for reference in entry["references"]] == ["within"]
+
+    (listed,) = figures(place, "list")
+    assert (listed["id"], listed["verdict"]) == (name, "1 supported")
+
+    now = contents(checkout)
+    references = Path("manifests") / PAPER / "references" / "fig1.smoke.json"
+    assert now.keys() - before.keys() == added | {schema, references}
+    assert {path: now[path] for path in before} == before

@@ -1,0 +1,96 @@
+"""What the READMEs say of the code, held to the code."""
+
+import contextlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from repro.manifests.library import Library
+from tests.fakes import CHECKOUT, MANIFESTS
+
+PAPERS = sorted(path.parent.name for path in MANIFESTS.glob("*/paper.yaml"))
+SCIENCE = Path("ssbrepro/README.md")
+OF_PAPERS = [Path("ssbrepro/papers") / paper / "README.md" for paper in PAPERS]
+
+CODE = re.compile(r"`([^`\n]+)`")
+PATH = re.compile(r"[\w.-]*/[\w./-]*|[\w-]+\.(?:py|md|yaml|toml)")
+LINK = re.compile(r"\]\(([^)#]+)\)")
+
+
+def section(readme: Path, title: str) -> str:
+    text = (CHECKOUT / readme).read_text("utf-8")
+    return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def rows(readme: Path, title: str) -> Iterator[list[str]]:
+    """The cells of the one table of a section, without its head."""
+    lines = [line for line in section(readme, title).splitlines() if line.startswith("|")]
+    assert len(lines) > 3, f"{readme} has no table of {title.lower()}"
+    for line in lines[2:]:
+        yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_blocks_of_the_science_run_one_after_the_other(capsys: pytest.CaptureFixture[str]):
+    torch.manual_seed(0)  # the page draws its examples from the global generator
+    text = (CHECKOUT / SCIENCE).read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)
+    assert re.fullmatch(r"tensor\(.*\) ± tensor\(.*\)\n", capsys.readouterr().out)
+    assert names["values"].shape == (64, 500)
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_name_of_a_papers_symbols_is_there(paper: str) -> None:
+    for _, _, here in rows(Path("ssbrepro/papers") / paper / "README.md", "Symbols"):
+        for name in CODE.findall(here):
+            assert found(name.partition("(")[0], paper), f"there is no {name}"
+
+
+def found(name: str, paper: str) -> bool:
+    """Whether a name is one of the paper's package, or of the science's."""
+    for package in (f"ssbrepro.papers.{paper}", "ssbrepro"):
+        with contextlib.suppress(ImportError, AttributeError):
+            pkgutil.resolve_name(f"{package}.{name}")
+            return True
+    return False
+
+
+def test_a_name_that_is_nowhere_is_not_found() -> None:
+    assert found("potential.Potential.value", "ssb2018")
+    assert found("networks.vgg12", "ssb2018")
+    assert not found("potential.Potential.values", "ssb2018")
+    assert not found("potential.Potential", "li2022")
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_figure_of_a_paper_is_listed_with_its_stages(paper: str) -> None:
+    library = Library(MANIFESTS)
+    manifests = [library.load(name) for name in library.computed() if name.startswith(f"{paper}/")]
+    table = rows(Path("ssbrepro/papers") / paper / "README.md", "Figures")
+    assert {f"{paper}/{figure}": {*CODE.findall(stages)} for figure, stages, _ in table} == {
+        manifest.id: {stage.name for stage in manifest.stages} for manifest in manifests
+    }
+
+
+@pytest.mark.parametrize("readme", [SCIENCE, *OF_PAPERS], ids=str)
+def test_every_path_of_a_readme_is_there(readme: Path) -> None:
+    text = (CHECKOUT / readme).read_text("utf-8")
+    places = [CHECKOUT, (CHECKOUT / readme).parent]
+    written = [name for name in CODE.findall(text) if PATH.fullmatch(name)]
+    for name in [*written, *LINK.findall(text)]:
+        assert any((place / name).exists() for place in places), f"there is no {name}"
+
+
+def test_every_package_of_the_science_is_in_its_tree() -> None:
+    packages = {path.parent.name for path in (CHECKOUT / "ssbrepro").glob("*/__init__.py")}
+    assert packages
+    tree = " ".join(cell for cell, _ in rows(SCIENCE, "The tree"))
+    assert packages == {name.split("/")[0] for name in CODE.findall(tree) if "/" in name}
