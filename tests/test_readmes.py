@@ -80,7 +80,7 @@ def test_every_figure_of_a_paper_is_listed_with_its_stages(paper: str) -> None:
     }
 
 
-@pytest.mark.parametrize("readme", [SCIENCE, *OF_PAPERS], ids=str)
+@pytest.mark.parametrize("readme", [Path("repro/README.md"), SCIENCE, *OF_PAPERS], ids=str)
 def test_every_path_of_a_readme_is_there(readme: Path) -> None:
     text = (CHECKOUT / readme).read_text("utf-8")
     places = [CHECKOUT, (CHECKOUT / readme).parent]
