@@ -9,26 +9,35 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from typer.core import TyperGroup
 
-from repro import completion, output, selection
+from repro import data_commands, output, selection
 from repro.engines.engine import Engine
 from repro.engines.inline import InlineEngine
 from repro.errors import Interrupted, ReproError, UsageError
 from repro.explain import StoredParts
 from repro.manifests.library import Library
-from repro.names import NOT_COMPUTABLE, PROFILES, nearest
+from repro.names import NOT_COMPUTABLE
+from repro.options import (
+    AllOption,
+    AlternativeOption,
+    DeviceOption,
+    EngineOption,
+    Ids,
+    JsonOption,
+    MaybeIds,
+    ProfileOption,
+    SeedOption,
+)
 from repro.outcome import wording
 from repro.outcome.checks import MIN_RUNS
 from repro.outcome.console import say, show_not_computable, show_table
 from repro.outcome.entries import (
     FigureEntry,
-    ListEntry,
     as_data,
     list_entry,
     not_computable_entry,
@@ -38,100 +47,20 @@ from repro.outcome.record import all_runs
 from repro.outcome.references import recorded_runs, recorded_steps, write_references
 from repro.outcome.verdicts import AS_RECORDED
 from repro.plan import Plan, changed_parts, make_plan
-from repro.running import Runner, announce, fetch
+from repro.running import Runner, announce
 from repro.selection import Choice, Selected
 from repro.settings import NO_TRACKING, Settings
+from repro.shorthand import CommandsAndFigures
 from repro.store import Store
-from ssbrepro.data import DATASETS, DataError
-
-
-class _CommandsAndFigures(TyperGroup):
-    """``repro FIGURE …`` is short for ``repro run FIGURE …``, for the shell's completion as well."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command of the first word, which may be a figure instead."""
-        if args[0] in self.commands:
-            return super().resolve_command(ctx, args)
-        if not ctx.resilient_parsing:
-            self._check(args[0])
-        return "run", self.commands["run"], args
-
-    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
-        """Commands and figures that begin so."""
-        ids = next(one for one in self.commands["run"].params if one.name == "ids")
-        return super().shell_complete(ctx, incomplete) + ids.shell_complete(ctx, incomplete)
-
-    def _check(self, word: str) -> None:
-        library = Library(Settings.from_environment().manifests)
-        try:
-            library.resolve(word)
-        except UsageError:
-            close = nearest(word, [*self.commands, *library.names()])
-            if not close or close[0] not in self.commands:
-                raise
-            text = f"no command or figure {word!r}; did you mean `{close[0]}`?"
-            raise UsageError(text) from None
-
 
 app = typer.Typer(
-    cls=_CommandsAndFigures,
+    cls=CommandsAndFigures,
     help="Reproduce figures of two papers on symmetry breaking in deep networks.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(
-    help="What the data folder holds, checked byte for byte.", no_args_is_help=True
-)
-app.add_typer(data_app, name="data")
-
-Ids = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="ID…", help="Figures, such as fig8a.", autocompletion=completion.figures
-    ),
-]
-MaybeIds = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[ID…]", help="Figures.", autocompletion=completion.figures),
-]
-ProfileOption = Annotated[
-    str,
-    typer.Option(
-        "--profile", help=f"auto, {', '.join(PROFILES)}.", autocompletion=completion.profiles
-    ),
-]
-DeviceOption = Annotated[
-    str, typer.Option("--device", help="auto, cpu or cuda.", autocompletion=completion.devices)
-]
-EngineOption = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        help="local: in processes; inline: all in this one, for breakpoints.",
-        autocompletion=completion.engines,
-    ),
-]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Root seed of all random draws.")]
-JsonOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--json",
-        metavar="FILE",
-        help="Write the outcome as JSON; - writes it, and nothing else, to standard output.",
-        parser=output.json_file,
-    ),
-]
-AllOption = Annotated[bool, typer.Option("--all", help="Every manifest.")]
-AlternativeOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--alternative",
-        metavar="NAME=VALUE",
-        help="Also with this alternative of an assumed value; may be given several times.",
-        autocompletion=completion.alternatives,
-    ),
-]
+app.add_typer(data_commands.app, name="data")
 
 out = Console()
 err = Console(stderr=True)
@@ -236,7 +165,7 @@ def list_figures(json_file: JsonOption = None) -> None:
     show_table(
         _words(json_file),
         ("id", "title", "supported", "last run"),
-        [(entry.id, entry.title, *_last_run(entry)) for entry in entries],
+        [(entry.id, entry.title, *entry.last_run()) for entry in entries],
         shorten={"title": wording.without_end},
     )
     if json_file:
@@ -371,44 +300,6 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-@data_app.command("fetch")
-def data_fetch() -> None:
-    """Download what is missing or damaged of whole datasets.
-
-    An interrupted download continues where it stopped. SSBREPRO_DATA_URL names a mirror: the address
-    of the archive, or of a folder that holds it.
-    """
-    settings = Settings.from_environment()
-    for dataset in DATASETS.values():
-        fetch(dataset, settings, err)
-        say(out, f"{dataset.title} is complete in {settings.data}")
-
-
-@data_app.command("check")
-def data_check() -> None:
-    """Compare every file with what is official, or what comes along where there is no folder."""
-    settings = Settings.from_environment()
-    bad = False
-    for dataset in DATASETS.values():
-        try:
-            state = dataset.inspect(settings.data)
-        except DataError as error:
-            raise ReproError(f"{error}\ninstall the package again") from error
-        for problem in state.problems:
-            say(out, problem)
-        bad = bad or bool(state.problems)
-        if state.folder is None:
-            say(
-                out,
-                f"{dataset.title}: what comes along is intact; {settings.data} holds no other data",
-            )
-            say(out, "profiles smoke and desk need no more; for profile paper: repro data fetch")
-        elif not state.problems:
-            say(out, f"{dataset.title} is complete in {state.folder}")
-    if bad:
-        raise ReproError("`repro data fetch` downloads the official files")
-
-
 def main() -> NoReturn:
     """Entry point."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -498,15 +389,6 @@ def _chosen(ids: Sequence[str] | None, all_figures: bool) -> list[str]:
 
 def _usual(values: Sequence[float], unit: float, name: str) -> str:
     return f"{median(values) / unit:,.0f} {name}" if values else "not recorded"
-
-
-def _last_run(entry: ListEntry) -> tuple[str, str]:
-    """How many of the paper's claims the last run on this machine supported, and what it was."""
-    counts = entry.verdicts
-    if counts is None:
-        return "", entry.status or "not run here"
-    supported = f"{counts['supported']} of {sum(counts.values())}"
-    return supported, f"{entry.status} ({entry.profile})"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ where this process itself was killed, at the start of the next run.
 import codecs
 import os
 import queue
-import re
 import shutil
 import signal
 import socket
@@ -31,6 +30,7 @@ from docker.types import CancellableStream, DeviceRequest, Mount
 from requests.exceptions import RequestException
 
 from repro.errors import ContainerError
+from repro.owner import is_gone, this_process
 
 RUN_LABEL = "ssbrepro.run"
 OWNER_LABEL = "ssbrepro.owner"
@@ -119,7 +119,7 @@ def remove_orphans(client: docker.DockerClient) -> None:
     for container in client.containers.list(
         all=True, filters={"label": RUN_LABEL}, ignore_removed=True
     ):
-        if _is_gone(container.labels.get(OWNER_LABEL, "")):
+        if is_gone(container.labels.get(OWNER_LABEL, "")):
             _remove(container)
 
 
@@ -147,7 +147,7 @@ def _options(
             "SSBREPRO_MANIFESTS": _MANIFESTS,
             "SSBREPRO_IMAGE": digest,
         },
-        "labels": {RUN_LABEL: str(uuid.uuid4()), OWNER_LABEL: _owner()},
+        "labels": {RUN_LABEL: str(uuid.uuid4()), OWNER_LABEL: this_process()},
         "mounts": _mounts(home, manifests, data),
         "user": _user(info),
         "device_requests": _gpu_requests(info),
@@ -353,31 +353,6 @@ def _remove(container: Container) -> None:
 
 
 # --- whose it is -------------------------------------------------------------------------------
-
-
-def _owner() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{_start_time(os.getpid())}"
-
-
-def _is_gone(owner: str) -> bool:
-    """Whether the owner was a process of this machine and is none now; if in doubt, it lives."""
-    host, _, process = owner.partition(":")
-    known = re.fullmatch(r"(\d+):(\d+)", process)
-    if host != socket.gethostname() or known is None:
-        return False
-    return _start_time(int(known[1])) != known[2]
-
-
-def _start_time(pid: int) -> str:
-    """When a process started, in clock ticks since boot: ids are used again, a pair is not.
-
-    Empty if there is no such process, or no /proc: there, owners cannot be told to be gone.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return stat.rpartition(")")[2].split()[19]
 
 
 # --- the engine --------------------------------------------------------------------------------

@@ -88,6 +88,13 @@ class ListEntry:
     verdict: str | None = None
     verdicts: Mapping[str, int] | None = None
 
+    def last_run(self) -> tuple[str, str]:
+        """How many of the paper's claims the last run on this machine supported, and what it was."""
+        if self.verdicts is None:
+            return "", self.status or "not run here"
+        supported = f"{self.verdicts['supported']} of {sum(self.verdicts.values())}"
+        return supported, f"{self.status} ({self.profile})"
+
 
 def figure_entry(done: Done, alternatives: Sequence[Done]) -> FigureEntry:
     """The entry of a figure as declared and with alternatives.

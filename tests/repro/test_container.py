@@ -22,6 +22,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from repro import container
 from repro.container import OWNER_LABEL, RUN_LABEL, reachable, run_in_container
 from repro.errors import ContainerError
+from repro.owner import this_process
 
 DIGEST = "sha256:" + "7" * 64
 ANOTHER_MACHINE = "no-such-machine:1:1"
@@ -428,7 +429,7 @@ def test_works_beside_the_main_thread_where_handlers_cannot_be_set(
 def test_removes_what_killed_runs_left_and_nothing_else(
     client: FakeClient, folders: dict[str, Path]
 ) -> None:
-    host, pid, start = container._owner().split(":")
+    host, pid, start = this_process().split(":")
     gone = FakeContainer(owner=f"{host}:{pid}:{int(start) + 1}")
     running = FakeContainer(owner=f"{host}:{pid}:{start}")
     elsewhere = FakeContainer(owner=f"elsewhere:{pid}:1")
