@@ -103,10 +103,14 @@ class Context:
 
 
 class Domain(NamedTuple):
-    """Where a measured number can lie at all; both ends belong to it."""
+    """Where a measured number can lie at all, both ends included, and in which unit."""
 
     low: float = -math.inf
     high: float = math.inf
+    unit: str = ""  # none: a pure number
+
+    def __str__(self) -> str:
+        return f"[{self.low:g}, {self.high:g}] {self.unit}".rstrip()
 
     def holds(self, value: float) -> bool:
         """Whether a value lies in it, up to the rounding of a sum of shares."""
@@ -115,10 +119,13 @@ class Domain(NamedTuple):
 
 REAL = Domain()
 NON_NEGATIVE = Domain(low=0)
-COUNT = Domain(low=0)  # of things or of epochs; a median of counts need not be whole
+COUNT = Domain(low=0)  # a median of counts need not be whole
+EPOCHS = Domain(low=0, unit="epochs")
 NON_POSITIVE = Domain(high=0)
 AT_LEAST_ONE = Domain(low=1)  # the larger over the smaller
 SHARE = Domain(0, 1)
+BIT = Domain(0, 1, "bits")  # what can be known of a label of two values
+BITS = Domain(low=0, unit="bits")
 SIGNED_SHARE = Domain(-1, 1)  # a correlation, a difference of two shares
 ASYMMETRY = Domain(0, 2)  # the distance to the mirror image over the mean magnitude
 
@@ -164,6 +171,6 @@ class Stage:
             raise RuntimeError(f"stage {self.name} measured {sorted(result.numbers)}")
         for name, value in result.numbers.items():
             if not self.numbers[name].holds(value):
-                low, high = self.numbers[name]
-                raise RuntimeError(f"stage {self.name}: {name} = {value}, not in [{low}, {high}]")
+                domain = self.numbers[name]
+                raise RuntimeError(f"stage {self.name}: {name} = {value}, not in {domain}")
         return result

@@ -19,13 +19,20 @@ class Setting(Protocol):
     """What of the parameters of the stage ``training`` decides over images and network."""
 
     @property
-    def positive_classes(self) -> Sequence[int]: ...  # noqa: D102
+    def positive_classes(self) -> Sequence[int]:
+        """Classes labelled +1."""
+
     @property
-    def negative_classes(self) -> Sequence[int]: ...  # noqa: D102
+    def negative_classes(self) -> Sequence[int]:
+        """Classes labelled -1."""
+
     @property
-    def num_examples(self) -> int: ...  # noqa: D102
+    def num_examples(self) -> int:
+        """How many training images."""
+
     @property
-    def width(self) -> float: ...  # noqa: D102
+    def width(self) -> float:
+        """Multiple of the paper's hidden channels."""
 
 
 def images_and_network(

@@ -7,7 +7,17 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from ssbrepro.contract import COUNT, SHARE, SIGNED_SHARE, Array, Context, Result, Share, Stage
+from ssbrepro.contract import (
+    COUNT,
+    EPOCHS,
+    SHARE,
+    SIGNED_SHARE,
+    Array,
+    Context,
+    Result,
+    Share,
+    Stage,
+)
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -29,7 +39,7 @@ class Parameters:
 
 
 NUMBERS = {
-    "end_epoch": COUNT,
+    "end_epoch": EPOCHS,
     "num_active_end": COUNT,
     **{
         f"{quantity}_{when}": SHARE

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt
 
 from ssbrepro.contract import (
-    COUNT,
+    EPOCHS,
     NON_NEGATIVE,
     SHARE,
     SIGNED_SHARE,
@@ -50,7 +50,7 @@ class Parameters:
 
 
 NUMBERS = {
-    "end_epoch": COUNT,
+    "end_epoch": EPOCHS,
     "log10_num_entries": NON_NEGATIVE,
     **{
         f"{cumulant}_{quantity}": domain

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ssbrepro.contract import (
     ASYMMETRY,
     COUNT,
+    EPOCHS,
     NON_NEGATIVE,
     SHARE,
     SIGNED_SHARE,
@@ -47,7 +48,7 @@ class Parameters:
 
 
 NUMBERS = {
-    "end_epoch": COUNT,
+    "end_epoch": EPOCHS,
     "num_live_min": COUNT,
     "asymmetry_max": ASYMMETRY,
     "asymmetry_noise": ASYMMETRY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ssbrepro.contract import (
-    COUNT,
+    EPOCHS,
     NON_NEGATIVE,
     REAL,
     SIGNED_SHARE,
@@ -29,7 +29,7 @@ class Parameters:
 
 
 NUMBERS = {
-    "num_epochs": COUNT,
+    "num_epochs": EPOCHS,
     "log_ratio_median": REAL,
     "rank_correlation": SIGNED_SHARE,
     "final_order_parameter": NON_NEGATIVE,

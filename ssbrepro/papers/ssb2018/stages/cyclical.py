@@ -9,6 +9,7 @@ from annotated_types import Ge, MinLen
 
 from ssbrepro.contract import (
     COUNT,
+    EPOCHS,
     NON_NEGATIVE,
     SHARE,
     Array,
@@ -48,8 +49,8 @@ class Parameters(ResidualNetworks):
 
 NUMBERS = {
     "first_share": SHARE,
-    "cyclical_epochs_median": NON_NEGATIVE,
-    "monotone_epochs_median": NON_NEGATIVE,
+    "cyclical_epochs_median": EPOCHS,
+    "monotone_epochs_median": EPOCHS,
     "num_cyclical_unreached": COUNT,
     "num_monotone_unreached": COUNT,
     "cyclical_loss_median": NON_NEGATIVE,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from ssbrepro.contract import NON_NEGATIVE, REAL, SHARE, Array, Context, Result, Share, Stage
+from ssbrepro.contract import BIT, BITS, SHARE, Array, Context, Domain, Result, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -31,16 +31,16 @@ class Parameters:
 
 
 NUMBERS = {
-    "label_information_min": SHARE,
-    "label_information_worst": SHARE,
+    "label_information_min": BIT,
+    "label_information_worst": BIT,
     "informed_share": SHARE,
-    "label_information_first": SHARE,
-    "label_information_last": SHARE,
-    "label_information_first_start": SHARE,
-    "label_information_last_start": SHARE,
-    "input_information_first": NON_NEGATIVE,
-    "input_information_last": NON_NEGATIVE,
-    "input_information_fall_max": REAL,
+    "label_information_first": BIT,
+    "label_information_last": BIT,
+    "label_information_first_start": BIT,
+    "label_information_last_start": BIT,
+    "input_information_first": BITS,
+    "input_information_last": BITS,
+    "input_information_fall_max": Domain(unit="bits"),
 }
 
 

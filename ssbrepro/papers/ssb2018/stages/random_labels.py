@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ssbrepro.contract import (
+    EPOCHS,
     NON_NEGATIVE,
     SHARE,
     Array,
@@ -40,7 +41,7 @@ NUMBERS = {
     "error_median": SHARE,
     "final_loss_max": NON_NEGATIVE,
     "zero_error_share": SHARE,
-    "epochs_to_zero_median": NON_NEGATIVE,
+    "epochs_to_zero_median": EPOCHS,
 }
 
 _NUM_CLASSES = 10

@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from ssbrepro.contract import (
+    BIT,
     NON_NEGATIVE,
     SHARE,
     Array,
@@ -56,7 +57,7 @@ class Parameters:
 
 
 NUMBERS = {
-    "label_information": SHARE,
+    "label_information": BIT,
     "best_accuracy": SHARE,
     "final_accuracy_median": SHARE,
     "final_accuracy_min": SHARE,

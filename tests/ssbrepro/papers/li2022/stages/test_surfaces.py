@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
-from ssbrepro.surfaces import landscape, saddle
 from torch.func import grad, vmap
 
 from ssbrepro.contract import Context
 from ssbrepro.papers import stage
 from ssbrepro.papers.li2022.stages import surfaces
 from ssbrepro.papers.li2022.stages.surfaces import Parameters as SurfacesParameters
+from ssbrepro.papers.li2022.stages.surfaces import landscape, saddle
 
 BALANCE = 0.25
 
