@@ -356,7 +356,11 @@ def _select(
 
 
 def _each_plan(selected: Selected) -> Iterator[Plan]:
-    """All there is to run; of a figure nothing computes, why is said when its turn comes."""
+    """All there is to run; of a figure nothing computes, why is said when its turn comes.
+
+    Yields:
+        Each figure's plan, and after it those of its alternatives.
+    """
     for choice in selected.figures:
         if isinstance(choice.declared, Plan):
             yield from (choice.declared, *choice.alternatives)

@@ -30,7 +30,11 @@ def module_digests(module: str) -> dict[str, str]:
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
-    """Modules of the science named in import statements; possibly names inside modules."""
+    """Modules of the science named in import statements; possibly names inside modules.
+
+    Yields:
+        Full names, with repetitions.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _PACKAGES:
             modules = [

@@ -109,6 +109,9 @@ def partial_folder(final: Path) -> Iterator[Path]:
 
     Call it under a lock on ``final``: what killed processes left of earlier attempts is removed.
 
+    Yields:
+        The folder, empty.
+
     Raises:
         StoreError: If it cannot be made.
     """
@@ -133,18 +136,27 @@ def publish(partial: Path, final: Path) -> None:
         for path in partial.iterdir():
             flush(path)
         flush(partial)
-        replaced = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
-        if final.exists():
-            final.rename(replaced)
-        try:
-            partial.rename(final)
-        except OSError:
-            if replaced.exists():
-                replaced.rename(final)
-            raise
+        _rename(partial, final)
         flush(final.parent)
         for replaced in final.parent.glob(f".{final.name}.*"):
             shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _rename(partial: Path, final: Path) -> None:
+    """Give a folder its final name; what had it before is put aside.
+
+    Raises:
+        OSError: If it cannot be given the name; what had it before has it again.
+    """
+    replaced = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+    if final.exists():
+        final.rename(replaced)
+    try:
+        partial.rename(final)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(final)
+        raise
 
 
 def flush(path: Path) -> None:
@@ -169,7 +181,11 @@ def canonical_digest(content: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn a failure to write into one line that names the path."""
+    """Turn a failure to write into one line that names the path.
+
+    Raises:
+        StoreError: In place of the system's own error.
+    """
     try:
         yield
     except OSError as error:

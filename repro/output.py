@@ -47,7 +47,11 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def _writable(text: str) -> Path:
-    """The path of a file that can be made or replaced; nothing is left behind by finding out."""
+    """The path of a file that can be made or replaced; nothing is left behind by finding out.
+
+    Raises:
+        UsageError: If it cannot be, or is no ordinary file.
+    """
     path = Path(text)
     try:
         if not text or path.is_dir():

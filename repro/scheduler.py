@@ -104,6 +104,9 @@ def _execute(task: Task, engine: Engine, listener: Listener) -> dict[str, Any]:
 
     Returns:
         Its seconds and peak memory.
+
+    Raises:
+        StageError: If it fails; the message says why and what to do about it.
     """
     last_words: dict[str, Any] = {}
 

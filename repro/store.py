@@ -100,7 +100,11 @@ class Store:
         files.publish(partial, self.folder(step.key))
 
     def metas(self) -> Iterator[Mapping[str, Any]]:
-        """The records of all stored results, whole ones or not, newest first."""
+        """The records of all stored results, whole ones or not, newest first.
+
+        Yields:
+            What each ``meta.json`` says; one that is damaged itself is passed over.
+        """
         paths = sorted(self._root.glob(f"[0-9a-f]*/{META}"), key=lambda path: -path.stat().st_mtime)
         for path in paths:
             try:

@@ -29,7 +29,11 @@ class _Waiting(ModuleType):
 def _wait(
     name: str, _globals: object, _locals: object, fromlist: Sequence[str] | None, level: int
 ) -> Any:
-    """In the place of ``__import__``."""
+    """In the place of ``__import__``.
+
+    Raises:
+        ImportError: If the import is of a form that cannot wait.
+    """
     if level or ("." in name and not fromlist):
         raise ImportError(f"{name}: only `import a` and `from a.b import c` can wait")
     if fromlist:

@@ -61,7 +61,11 @@ class ScratchProgress:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays as npz, flushed; equal arrays give equal bytes."""
+    """Write arrays as npz, flushed; equal arrays give equal bytes.
+
+    Raises:
+        OSError: If they cannot be written; it names the file.
+    """
     try:
         with path.open("wb") as file:
             np.savez(file, allow_pickle=False, **dict(arrays))
@@ -100,7 +104,11 @@ def parameters_of(stage: str, values: Mapping[str, Any]) -> Any:
 
 
 def _check(task: Mapping[str, Any]) -> None:
-    """Refuse what would not be the result of the step's key."""
+    """Refuse what would not be the result of the step's key.
+
+    Raises:
+        RuntimeError: If the machine or the code is another than the step's key says.
+    """
     if module_digests(stage_of(task["stage"]).module) != task["code"]:
         raise RuntimeError("the code changed since the run began; start it again")
     found = machine.facts(task["facts"]["device"]).parts()

@@ -58,7 +58,11 @@ class DeclaredStage:
         return origins | self.overrides.get(profile, {})
 
     def alternatives(self) -> Iterator[tuple[str, "DeclaredStage"]]:
-        """This stage with each of its alternatives applied, and how that is written."""
+        """This stage with each of its alternatives applied, and how that is written.
+
+        Yields:
+            The text, as for ``--alternative`` but without the stage's name, and the stage.
+        """
         for name in type(self.declaration).model_fields:
             for alternative in getattr(self.declaration, name).alternatives:
                 content = alternative.model_dump(mode="json", exclude_none=True)
@@ -279,7 +283,11 @@ def _assemble(
     document: "Document[Figure]",
     experiment: "Document[Experiment] | None",
 ) -> tuple[DeclaredStage, ...]:
-    """The figure's stages and those it shares; faults where they do not fit together."""
+    """The figure's stages and those it shares, in the order in which they run.
+
+    Raises:
+        ManifestError: With every place where they do not fit together.
+    """
     from repro.manifests.models import declared_stages
 
     figure = document.model

@@ -145,7 +145,7 @@ def load(path: Path, model: type[M]) -> Document[M]:
                 mark = reader.key_marks.get(location) if _is_extra(details) else None
                 faults.append((mark, location, _problem(details, model)))
     if validated is None or faults:
-        raise _error(reader, faults)
+        raise ManifestError(_lines(reader, faults))
     return Document(path, validated, reader.marks)
 
 
@@ -160,7 +160,7 @@ def flow_value(text: str) -> Any:
     assert node is not None
     values = reader.value(node, ())
     if reader.faults:
-        raise _error(reader, reader.faults)
+        raise ManifestError(_lines(reader, reader.faults))
     if len(values) != 1:
         raise ManifestError([f"{text!r} is not one value"])
     return values[0]
@@ -175,15 +175,19 @@ def flow_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _error(reader: _Reader, faults: Sequence[_FoundFault]) -> ManifestError:
+def _lines(reader: _Reader, faults: Sequence[_FoundFault]) -> list[str]:
     """Faults as lines, sorted by place."""
     lines = [(mark or _nearest(reader.marks, loc), loc, text) for mark, loc, text in faults]
     lines.sort(key=lambda fault: (fault[0].line, fault[0].column))
-    return ManifestError([_line(reader.path, *fault) for fault in lines])
+    return [_line(reader.path, *fault) for fault in lines]
 
 
 def _compose(path: Path) -> yaml.Node:
-    """The node tree of the file's one document."""
+    """The node tree of the file's one document.
+
+    Raises:
+        ManifestError: If the file cannot be read, is too large, or holds no such document.
+    """
     try:
         raw = path.read_bytes()
         text = raw.decode("utf-8")
@@ -200,7 +204,11 @@ def _compose(path: Path) -> yaml.Node:
 
 
 def _tree(path: Path, text: str) -> yaml.Node | None:
-    """The node tree of a text, refusing what could surprise or blow up."""
+    """The node tree of a text, refusing what could surprise or blow up.
+
+    Raises:
+        ManifestError: If it is not YAML, or has something of that kind.
+    """
     try:
         faults = _forbidden(path, text)
         if faults:
@@ -301,7 +309,11 @@ def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models an annotation may hold, directly, optionally, or as items."""
+    """The models an annotation may hold, directly, optionally, or as items.
+
+    Yields:
+        Each of them, in the order written.
+    """
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in typing.get_args(annotation):

@@ -125,7 +125,14 @@ def _first(root: Path, classes: Sequence[int], num_examples: int) -> LabelledIma
 
 
 def _batches(root: Path) -> Iterator[official.Batch]:
-    """The training batches there are, in order, each read and checked when its turn comes."""
+    """The training batches there are, in order, each read and checked when its turn comes.
+
+    Yields:
+        The official batches, or the bundled one where there is no folder of them.
+
+    Raises:
+        DataError: If the file whose turn it is is missing or damaged.
+    """
     if not has_folder(root):
         yield official.parse(_bundled())
         return
@@ -149,7 +156,11 @@ def _bundled() -> bytes:
 
 
 def _standardised(pixels: np.ndarray) -> np.ndarray:
-    """Zero mean, unit variance a channel; the moments are exact, from counts of the 256 values."""
+    """Zero mean, unit variance a channel; the moments are exact, from counts of the 256 values.
+
+    Raises:
+        ValueError: If all pixels of a channel are equal.
+    """
     images = np.empty((len(pixels), 3, 32, 32), dtype=np.float32)
     values = np.arange(256)
     for channel in range(3):

@@ -52,7 +52,11 @@ def fetch(root: Path, url: str, report: Report) -> None:
 
 
 def _download(url: str, part: Path, report: Report) -> None:
-    """Bring ``part`` to the whole archive, whose MD5 is the official one."""
+    """Bring ``part`` to the whole archive, whose MD5 is the official one.
+
+    Raises:
+        ValueError: If the address is of another kind, or what it gave is not the official archive.
+    """
     if not url.startswith(("http://", "https://")):
         raise ValueError("this is no address that begins with http:// or https://")
     part.touch()
@@ -72,6 +76,10 @@ def _watch(receiving: "_Receiving", part: Path, report: Report) -> None:
 
     A socket's own timeout does not see a server that sends a byte now and then, and nothing has one
     while names are resolved: so it is a thread that receives, and is left behind if need be.
+
+    Raises:
+        TimeoutError: If hardly anything arrives any more.
+        Exception: The one that ended the receiving.
     """
     receiving.start()
     counted, since = part.stat().st_size, time.monotonic()
@@ -141,7 +149,11 @@ class _Receiving(threading.Thread):
 
 
 def _expect_the_archive(response: http.client.HTTPResponse, here: int) -> None:
-    """Refuse what cannot be the rest of the archive, such as a page that asks to log in."""
+    """Refuse what cannot be the rest of the archive, such as a page that asks to log in.
+
+    Raises:
+        ValueError: If what is offered has another size or another range.
+    """
     if response.status == HTTPStatus.PARTIAL_CONTENT:
         offered = response.headers.get("Content-Range", "no range")
         last = official.ARCHIVE_BYTES - 1
@@ -156,7 +168,11 @@ def _expect_the_archive(response: http.client.HTTPResponse, here: int) -> None:
 
 
 def _extract(archive: Path, folder: Path, wanted: Collection[str]) -> None:
-    """Write the wanted files, by their names alone: no path, link or mode of the archive counts."""
+    """Write the wanted files, by their names alone: no path, link or mode of the archive counts.
+
+    Raises:
+        ValueError: If the archive lacks one of them, or has another in its place.
+    """
     folder.mkdir(exist_ok=True)
     missing = set(wanted)
     with tarfile.open(archive, "r:gz") as members:

@@ -190,7 +190,11 @@ def read(values: Tensor, sources: Tensor) -> Tensor:
 
 
 def _input(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...], bool]:
-    """Channels of an example, their shape, and whether it is flat."""
+    """Channels of an example, their shape, and whether it is flat.
+
+    Raises:
+        ValueError: If an example is neither flat nor a stack of feature maps.
+    """
     if len(shape) == 1:
         return shape[0], (), True
     if len(shape) == 3:
@@ -209,7 +213,14 @@ _Leaf = tuple[str, nn.Module | Fork | Join]
 
 
 def _leaves(module: nn.Module, path: str) -> Iterator[_Leaf]:
-    """The modules of nested sequences, with their paths; those that describe themselves taken apart."""
+    """The modules of nested sequences, with their paths; those that describe themselves taken apart.
+
+    Yields:
+        A path and a module; where a branch begins or ends a fork or join, with an empty path.
+
+    Raises:
+        ValueError: If a module's parts do not hold its own weights, or one reads as itself.
+    """
     if isinstance(module, Readable):
         leaves = [*_described(module, module.reads_as(), path)]
         held = [leaf.parameters() for _, leaf in leaves if isinstance(leaf, nn.Module)]
@@ -231,7 +242,14 @@ def _leaves(module: nn.Module, path: str) -> Iterator[_Leaf]:
 def _described(
     module: nn.Module, parts: Sequence[nn.Module | Branch], path: str
 ) -> Iterator[_Leaf]:
-    """The leaves of a module's parts; a part that it does not hold itself goes by its path."""
+    """The leaves of a module's parts; a part that it does not hold itself goes by its path.
+
+    Yields:
+        As :func:`_leaves`.
+
+    Raises:
+        ValueError: As :func:`_leaves`.
+    """
     label = _label(path, module)
     names = {id(held): name for name, held in module.named_modules()}
     for part in parts:
@@ -250,7 +268,11 @@ def _within(path: str, name: str) -> str:
 
 
 def _flattens(module: nn.Flatten, label: str, size: int) -> bool:
-    """That a flattening keeps the examples apart."""
+    """That a flattening keeps the examples apart.
+
+    Raises:
+        ValueError: If it does not.
+    """
     ends = module.end_dim == -1
     if not ends or not (module.start_dim == 1 or (module.start_dim == 0 and size == 1)):
         raise ValueError(
@@ -263,7 +285,11 @@ def _flattens(module: nn.Flatten, label: str, size: int) -> bool:
 def _step(
     label: str, module: nn.Module, channels: int, spatial: tuple[int, ...], flat: bool
 ) -> tuple[Step, int, tuple[int, ...], bool]:
-    """The step of a module, and the shape of its output."""
+    """The step of a module, and the shape of its output.
+
+    Raises:
+        ValueError: If the module, or a setting of it, is not supported.
+    """
     cells = math.prod(spatial)
     if type(module) is nn.ReLU:
         return Gate(label, channels), channels, spatial, flat

@@ -82,6 +82,9 @@ class PiecewiseLinear:
 
         Args:
             inputs: (examples, *input_shape), of the weights' type.
+
+        Raises:
+            ValueError: If the examples are of another shape.
         """
         if tuple(inputs.shape[1:]) != self.input_shape:
             raise ValueError(f"examples of shape {tuple(inputs.shape[1:])}, not {self.input_shape}")

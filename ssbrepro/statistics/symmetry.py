@@ -155,7 +155,11 @@ def _random_signs(
 
 
 def _scaled_rows(samples: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Samples along the last axis in units of their largest magnitudes, and which are all zero."""
+    """Samples along the last axis in units of their largest magnitudes, and which are all zero.
+
+    Raises:
+        ValueError: If the samples are empty or any value is not finite.
+    """
     rows = np.asarray(samples, dtype=np.float64)
     if rows.shape[-1] == 0:
         raise ValueError("asymmetry of an empty sample is undefined")

@@ -65,7 +65,11 @@ def inverse_transform(mass_squared: ArrayLike, momentum: ArrayLike, time: ArrayL
 def _frequency_and_time(
     mass_squared: ArrayLike, momentum: ArrayLike, time: ArrayLike
 ) -> tuple[Array, Array]:
-    """ω₀ and abs(t), of the broadcast shape; raises as :func:`inverse_transform` says."""
+    """ω₀ and abs(t), of the broadcast shape.
+
+    Raises:
+        ValueError: As :func:`inverse_transform`.
+    """
     mass_squared, momentum, time = np.broadcast_arrays(
         *(np.asarray(value, dtype=np.float64) for value in (mass_squared, momentum, time))
     )

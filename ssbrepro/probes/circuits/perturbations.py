@@ -126,7 +126,11 @@ def _find_weights(network: PiecewiseLinear, units: Sequence[Tensor]) -> list[Ten
 
 
 def _slots(step: Layer | Pool, before: Tensor, after: Tensor) -> Tensor:
-    """Which slot of its kernel or window an output unit reads an input unit through."""
+    """Which slot of its kernel or window an output unit reads an input unit through.
+
+    Raises:
+        ValueError: If it does not read it.
+    """
     positions = step.sources.shape[1]
     position = torch.arange(positions, device=after.device)
     # Each pair of a position and a cell it reads as one number; padding reads cell ``cells``.

@@ -107,6 +107,9 @@ def _tables(network: PiecewiseLinear, states: Sequence[Tensor | None]) -> list[l
 
     At a layer the slot first, for all input channels at once, and then the channel, at the cell that
     the slot reads; at a pool the slot only, and nothing where the state says what is selected.
+
+    Raises:
+        ValueError: If there is no circuit to draw.
     """
     counts = path_counts(network, 1, states)
     if counts.log_total.isneginf():

@@ -32,7 +32,11 @@ class Contribution(NamedTuple):
 def contributions(
     network: PiecewiseLinear, model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor
 ) -> Iterator[Contribution]:
-    """The examples that contribute, as many at once as memory should hold; none twice."""
+    """The examples that contribute, as many at once as memory should hold; none twice.
+
+    Yields:
+        Their contributions, the examples in order.
+    """
     slopes, curvatures = _loss_derivatives(model, loss, inputs, targets)
     contributing = torch.nonzero((slopes != 0) | (curvatures != 0))[:, 0]
     widest = max(layer.channels * layer.cells for layer in network.layers)

@@ -78,6 +78,9 @@ def ensembles(arrays: Mapping[str, Array]) -> Iterator[Ensemble | None]:
     """What the stage ``entries`` recorded, a checkpoint at a time; None where no entry is live.
 
     An entry is live where its value differs between examples.
+
+    Yields:
+        The checkpoint's live entries, or None.
     """
     num_examples = int(arrays["num_examples"])
     for index, epoch in enumerate(arrays["epoch"].tolist()):

@@ -201,7 +201,11 @@ class CachedOperator:
         return change.reshape(tangent.shape)
 
     def _backwards(self) -> Iterator[tuple[int, Weighted | Unweighted | Fork | Join]]:
-        """The steps from the last to the first layer, with their places."""
+        """The steps from the last to the first layer, with their places.
+
+        Yields:
+            The place and the step.
+        """
         for place in range(len(self._maps) - 1, self._places[0] - 1, -1):
             yield place, self._maps[place]
 

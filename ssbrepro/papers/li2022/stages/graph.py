@@ -102,7 +102,11 @@ def run(parameters: Parameters, context: Context) -> Result:
 def _active_network(
     layer_sizes: tuple[int, ...], seed: int
 ) -> tuple[torch.nn.Sequential, torch.Tensor]:
-    """The first of the seed's random networks with an example that opens a circuit."""
+    """The first of the seed's random networks with an example that opens a circuit.
+
+    Raises:
+        ValueError: If none of the first ``_MAX_ATTEMPTS`` has one.
+    """
     for attempt in range(_MAX_ATTEMPTS):
         generator = seeding.torch_generator(seed, "graph", "network", attempt)
         model, example = _network(layer_sizes, generator)

@@ -155,7 +155,11 @@ def run(parameters: Parameters, context: Context) -> Result:
 def _states_of_layers(
     networks: tanh_networks.TanhNetworks, patterns: Array, num_bins: int
 ) -> Iterator[list[Array]]:
-    """Layer by layer, the states of each network over the patterns."""
+    """Layer by layer, the states of each network over the patterns.
+
+    Yields:
+        A layer's states, one array (patterns,) for each network.
+    """
     with torch.no_grad():
         *hidden, log_odds = networks.layers(
             tanh_networks.network_inputs(patterns, networks.weights.device)

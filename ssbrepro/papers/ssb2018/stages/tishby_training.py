@@ -247,7 +247,11 @@ def _epoch(
     epoch: int,
     seed: int,
 ) -> dict[str, Array]:
-    """Train for one epoch, none before the first, and record: (networks,) or (networks, layers)."""
+    """Train for one epoch, none before the first, and record: (networks,) or (networks, layers).
+
+    Raises:
+        ArithmeticError: If the loss of a network is not finite any more.
+    """
     num_networks, num_layers = len(networks.weights), len(networks.layer_dims)
     moments = descent.GradientMoments(networks.layer_dims * num_networks, inputs.device)
     if epoch > 0:
