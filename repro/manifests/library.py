@@ -14,7 +14,8 @@ from repro.code import source
 from repro.errors import ManifestError, UsageError
 from repro.manifests.loading import Document, flow_text, flow_value, load
 from repro.names import nearest_names, plot_module
-from ssbrepro.contract import Domain, Stage
+from ssbrepro.contract import Stage
+from ssbrepro.domains import Domain
 from ssbrepro.papers import stages as stages_of
 
 if TYPE_CHECKING:  # building these models takes longer than listing the manifests

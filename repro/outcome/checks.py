@@ -19,7 +19,7 @@ from repro.outcome.verdicts import (
     ReferenceWord,
     Verdicts,
 )
-from ssbrepro.contract import REAL, Domain
+from ssbrepro.domains import REAL, Domain
 
 if TYPE_CHECKING:
     from repro.manifests.models import Claim, Figure, Identity, Reference

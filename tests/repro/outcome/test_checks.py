@@ -14,7 +14,7 @@ from repro.outcome.references import RecordedRun
 from repro.outcome.verdicts import (
     ClaimVerdict,
 )
-from ssbrepro.contract import SHARE
+from ssbrepro.domains import SHARE
 
 ASYMMETRY, NOISE = "spectrum.asymmetry_max", "spectrum.asymmetry_noise"
 EULER = "spectrum.euler_residual_max"

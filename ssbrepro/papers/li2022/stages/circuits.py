@@ -8,18 +8,8 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from ssbrepro.contract import (
-    ASYMMETRY,
-    COUNT,
-    NON_NEGATIVE,
-    NON_POSITIVE,
-    Array,
-    Context,
-    Count,
-    Result,
-    Share,
-    Stage,
-)
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Result, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -55,10 +45,10 @@ class Parameters:
 
 
 NUMBERS = {
-    "log10_num_circuits": NON_NEGATIVE,
-    "log10_active_share": NON_POSITIVE,
-    **{f"num_small_p_values_{order}": COUNT for order in range(3)},
-    **{f"asymmetry_{order}": ASYMMETRY for order in range(3)},
+    "log10_num_circuits": domains.NON_NEGATIVE,
+    "log10_active_share": domains.NON_POSITIVE,
+    **{f"num_small_p_values_{order}": domains.COUNT for order in range(3)},
+    **{f"asymmetry_{order}": domains.ASYMMETRY for order in range(3)},
 }
 
 _ORDERS = (0, 1, 2)

@@ -7,17 +7,8 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from ssbrepro.contract import (
-    COUNT,
-    EPOCHS,
-    SHARE,
-    SIGNED_SHARE,
-    Array,
-    Context,
-    Result,
-    Share,
-    Stage,
-)
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Result, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -39,14 +30,14 @@ class Parameters:
 
 
 NUMBERS = {
-    "end_epoch": EPOCHS,
-    "num_active_end": COUNT,
+    "end_epoch": domains.EPOCHS,
+    "num_active_end": domains.COUNT,
     **{
-        f"{quantity}_{when}": SHARE
+        f"{quantity}_{when}": domains.SHARE
         for quantity in ("strong_share", "mean", "null_mean")
         for when in ("start", "end")
     },
-    "mean_growth": SIGNED_SHARE,
+    "mean_growth": domains.SIGNED_SHARE,
 }
 
 _PERMUTATIONS = 20  # of the null mean, which averages over thousands of pairs in each

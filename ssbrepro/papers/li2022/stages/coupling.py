@@ -7,20 +7,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt
 
-from ssbrepro.contract import (
-    EPOCHS,
-    NON_NEGATIVE,
-    SHARE,
-    SIGNED_SHARE,
-    Array,
-    Context,
-    Count,
-    Imitations,
-    Result,
-    Series,
-    Share,
-    Stage,
-)
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Imitations, Result, Series, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -50,17 +38,17 @@ class Parameters:
 
 
 NUMBERS = {
-    "end_epoch": EPOCHS,
-    "log10_num_entries": NON_NEGATIVE,
+    "end_epoch": domains.EPOCHS,
+    "log10_num_entries": domains.NON_NEGATIVE,
     **{
         f"{cumulant}_{quantity}": domain
         for cumulant in ("covariance", "coskewness", "cokurtosis")
         for quantity, domain in {
-            "relative_size_start": SHARE,
-            "relative_size_end": SHARE,
-            "exponent_start": SHARE,
-            "exponent_end": SHARE,
-            "exponent_growth": SIGNED_SHARE,
+            "relative_size_start": domains.SHARE,
+            "relative_size_end": domains.SHARE,
+            "exponent_start": domains.SHARE,
+            "exponent_end": domains.SHARE,
+            "exponent_growth": domains.SIGNED_SHARE,
         }.items()
     },
 }

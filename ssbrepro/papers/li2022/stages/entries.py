@@ -8,17 +8,8 @@ from typing import Annotated, NamedTuple
 
 from annotated_types import Ge
 
-from ssbrepro.contract import (
-    COUNT,
-    NON_NEGATIVE,
-    SHARE,
-    Array,
-    Context,
-    Count,
-    Result,
-    Series,
-    Stage,
-)
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Result, Series, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -51,12 +42,12 @@ class Parameters:
 
 
 NUMBERS = {
-    "num_live": COUNT,
-    "num_empty": COUNT,
-    "num_sparse": COUNT,
-    "same_layer_share": SHARE,
-    "dead_share": SHARE,
-    "hessian_residual_max": NON_NEGATIVE,
+    "num_live": domains.COUNT,
+    "num_empty": domains.COUNT,
+    "num_sparse": domains.COUNT,
+    "same_layer_share": domains.SHARE,
+    "dead_share": domains.SHARE,
+    "hessian_residual_max": domains.NON_NEGATIVE,
 }
 
 _CHECKED = 3  # entries a checkpoint compared with a Hessian product

@@ -5,19 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from ssbrepro.contract import (
-    ASYMMETRY,
-    COUNT,
-    NON_NEGATIVE,
-    SHARE,
-    Array,
-    Context,
-    Count,
-    Result,
-    Series,
-    Share,
-    Stage,
-)
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Result, Series, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -44,12 +33,12 @@ class Parameters:
 
 
 NUMBERS = {
-    "num_empty": COUNT,
-    "asymmetry_max": ASYMMETRY,
-    "asymmetry_noise": ASYMMETRY,
-    "median_start": NON_NEGATIVE,
-    "median_final_share": NON_NEGATIVE,
-    "zero_share_max": SHARE,
+    "num_empty": domains.COUNT,
+    "asymmetry_max": domains.ASYMMETRY,
+    "asymmetry_noise": domains.ASYMMETRY,
+    "median_start": domains.NON_NEGATIVE,
+    "median_final_share": domains.NON_NEGATIVE,
+    "zero_share_max": domains.SHARE,
 }
 
 _SERIES = ("num_active", "asymmetry", "noise_95", "p_value", "median", "zero_share")

@@ -9,7 +9,8 @@ from typing import Annotated
 
 from annotated_types import MinLen
 
-from ssbrepro.contract import COUNT, NON_NEGATIVE, Array, Context, Count, Result, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Result, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -32,10 +33,10 @@ class Parameters:
 
 
 NUMBERS = {
-    "num_circuits": COUNT,
-    "num_active": COUNT,
-    "value_residual": NON_NEGATIVE,
-    "output_residual": NON_NEGATIVE,
+    "num_circuits": domains.COUNT,
+    "num_active": domains.COUNT,
+    "value_residual": domains.NON_NEGATIVE,
+    "output_residual": domains.NON_NEGATIVE,
 }
 
 _MAX_CIRCUITS = 1_000_000  # written out at once

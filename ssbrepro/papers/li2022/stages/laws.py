@@ -7,18 +7,8 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from ssbrepro.contract import (
-    COUNT,
-    SHARE,
-    Array,
-    Context,
-    Count,
-    Imitations,
-    Positive,
-    Result,
-    Share,
-    Stage,
-)
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Imitations, Positive, Result, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -51,13 +41,13 @@ class Parameters:
 
 
 NUMBERS = {
-    "num_shown": COUNT,
-    "shown_symmetric_share": SHARE,
-    "shown_symmetric_share_noise": SHARE,
-    "shown_centred_share": SHARE,
-    "shown_centred_share_noise": SHARE,
-    "symmetric_share": SHARE,
-    "centred_share": SHARE,
+    "num_shown": domains.COUNT,
+    "shown_symmetric_share": domains.SHARE,
+    "shown_symmetric_share_noise": domains.SHARE,
+    "shown_centred_share": domains.SHARE,
+    "shown_centred_share_noise": domains.SHARE,
+    "symmetric_share": domains.SHARE,
+    "centred_share": domains.SHARE,
 }
 
 _TOGETHER = 500  # entries whose draws are held at once; bounds memory only

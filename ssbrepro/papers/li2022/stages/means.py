@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ssbrepro import domains
 from ssbrepro.contract import (
-    ASYMMETRY,
-    COUNT,
-    EPOCHS,
-    NON_NEGATIVE,
-    SHARE,
-    SIGNED_SHARE,
     Array,
     Context,
     Count,
@@ -48,15 +43,15 @@ class Parameters:
 
 
 NUMBERS = {
-    "end_epoch": EPOCHS,
-    "num_live_min": COUNT,
-    "asymmetry_max": ASYMMETRY,
-    "asymmetry_noise": ASYMMETRY,
-    "centred_share_min": SHARE,
-    "centred_share_start": SHARE,
-    "centred_share_end": SHARE,
-    "centred_share_growth": SIGNED_SHARE,
-    "centred_share_band_max": NON_NEGATIVE,
+    "end_epoch": domains.EPOCHS,
+    "num_live_min": domains.COUNT,
+    "asymmetry_max": domains.ASYMMETRY,
+    "asymmetry_noise": domains.ASYMMETRY,
+    "centred_share_min": domains.SHARE,
+    "centred_share_start": domains.SHARE,
+    "centred_share_end": domains.SHARE,
+    "centred_share_growth": domains.SIGNED_SHARE,
+    "centred_share_band_max": domains.NON_NEGATIVE,
 }
 
 _SERIES = ("num_live", "asymmetry", "asymmetry_noise", "centred_share", "centred_share_band")

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ssbrepro.contract import (
-    EPOCHS,
-    NON_NEGATIVE,
-    REAL,
-    SIGNED_SHARE,
-    Context,
-    Positive,
-    Result,
-    Series,
-    Stage,
-)
+from ssbrepro import domains
+from ssbrepro.contract import Context, Positive, Result, Series, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -29,11 +20,11 @@ class Parameters:
 
 
 NUMBERS = {
-    "num_epochs": EPOCHS,
-    "log_ratio_median": REAL,
-    "rank_correlation": SIGNED_SHARE,
-    "final_order_parameter": NON_NEGATIVE,
-    "final_loss": NON_NEGATIVE,
+    "num_epochs": domains.EPOCHS,
+    "log_ratio_median": domains.REAL,
+    "rank_correlation": domains.SIGNED_SHARE,
+    "final_order_parameter": domains.NON_NEGATIVE,
+    "final_loss": domains.NON_NEGATIVE,
 }
 
 _FEWEST = 3  # epochs for a median and a rank correlation

@@ -8,21 +8,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from ssbrepro.contract import (
-    ASYMMETRY,
-    AT_LEAST_ONE,
-    COUNT,
-    NON_NEGATIVE,
-    SHARE,
-    Array,
-    Context,
-    Count,
-    Imitations,
-    Result,
-    Series,
-    Share,
-    Stage,
-)
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Imitations, Result, Series, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -59,20 +46,20 @@ class Parameters:
 
 
 NUMBERS = {
-    "num_checkpoints": COUNT,
-    "num_empty": COUNT,
-    "final_num_active": COUNT,
-    "asymmetry_max": ASYMMETRY,
-    "asymmetry_noise": ASYMMETRY,
-    "extreme_ratio_max": AT_LEAST_ONE,
-    "standard_deviation_max": NON_NEGATIVE,
-    "standard_deviation_final_share": SHARE,
-    "euler_residual_max": NON_NEGATIVE,
-    "layers_residual_max": NON_NEGATIVE,
-    "same_layer_residual_max": NON_NEGATIVE,
-    "symmetry_residual_max": NON_NEGATIVE,
-    "active_only_residual_max": NON_NEGATIVE,
-    "pyhessian_residual_max": NON_NEGATIVE,
+    "num_checkpoints": domains.COUNT,
+    "num_empty": domains.COUNT,
+    "final_num_active": domains.COUNT,
+    "asymmetry_max": domains.ASYMMETRY,
+    "asymmetry_noise": domains.ASYMMETRY,
+    "extreme_ratio_max": domains.AT_LEAST_ONE,
+    "standard_deviation_max": domains.NON_NEGATIVE,
+    "standard_deviation_final_share": domains.SHARE,
+    "euler_residual_max": domains.NON_NEGATIVE,
+    "layers_residual_max": domains.NON_NEGATIVE,
+    "same_layer_residual_max": domains.NON_NEGATIVE,
+    "symmetry_residual_max": domains.NON_NEGATIVE,
+    "active_only_residual_max": domains.NON_NEGATIVE,
+    "pyhessian_residual_max": domains.NON_NEGATIVE,
 }
 
 _SERIES = (

@@ -8,7 +8,8 @@ from typing import Annotated, NamedTuple, TypeAlias
 
 from annotated_types import Ge, Gt
 
-from ssbrepro.contract import COUNT, NON_NEGATIVE, Array, Context, Positive, Result, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Positive, Result, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -26,9 +27,9 @@ class Parameters:
 
 
 NUMBERS = {
-    "num_wrong_signatures": COUNT,
-    "gradient_max": NON_NEGATIVE,
-    "minimum_excess": NON_NEGATIVE,
+    "num_wrong_signatures": domains.COUNT,
+    "gradient_max": domains.NON_NEGATIVE,
+    "minimum_excess": domains.NON_NEGATIVE,
 }
 
 Surface: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"

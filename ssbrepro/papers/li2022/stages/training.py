@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-from ssbrepro.contract import NON_NEGATIVE, SHARE, Context, Count, Result, Series, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Context, Count, Result, Series, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -43,11 +44,11 @@ class Parameters:
 
 
 NUMBERS = {
-    "final_loss": NON_NEGATIVE,
-    "final_accuracy": SHARE,
-    "final_order_parameter": NON_NEGATIVE,
-    "mean_loss": NON_NEGATIVE,
-    "max_order_parameter": NON_NEGATIVE,
+    "final_loss": domains.NON_NEGATIVE,
+    "final_accuracy": domains.SHARE,
+    "final_order_parameter": domains.NON_NEGATIVE,
+    "mean_loss": domains.NON_NEGATIVE,
+    "max_order_parameter": domains.NON_NEGATIVE,
 }
 
 

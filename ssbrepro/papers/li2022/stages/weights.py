@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ssbrepro.contract import (
-    ASYMMETRY,
-    REAL,
-    SHARE,
-    Array,
-    Context,
-    Count,
-    Imitations,
-    Positive,
-    Result,
-    Share,
-    Stage,
-)
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Imitations, Positive, Result, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -42,13 +31,13 @@ class Parameters:
 
 
 NUMBERS = {
-    "symmetric_share": SHARE,
-    "symmetric_share_noise": SHARE,
-    "asymmetry_max": ASYMMETRY,
-    "asymmetry_start": ASYMMETRY,
-    "asymmetry_end": ASYMMETRY,
-    "asymmetry_growth": REAL,
-    "asymmetry_growth_noise": REAL,
+    "symmetric_share": domains.SHARE,
+    "symmetric_share_noise": domains.SHARE,
+    "asymmetry_max": domains.ASYMMETRY,
+    "asymmetry_start": domains.ASYMMETRY,
+    "asymmetry_end": domains.ASYMMETRY,
+    "asymmetry_growth": domains.REAL,
+    "asymmetry_growth_noise": domains.REAL,
 }
 
 

@@ -7,19 +7,8 @@ from typing import Annotated
 
 from annotated_types import Ge, MinLen
 
-from ssbrepro.contract import (
-    COUNT,
-    EPOCHS,
-    NON_NEGATIVE,
-    SHARE,
-    Array,
-    Context,
-    Count,
-    Positive,
-    Result,
-    Share,
-    Stage,
-)
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Positive, Result, Share, Stage
 from ssbrepro.lazy import lazily
 from ssbrepro.papers.ssb2018.parameters import ResidualNetworks
 
@@ -48,13 +37,13 @@ class Parameters(ResidualNetworks):
 
 
 NUMBERS = {
-    "first_share": SHARE,
-    "cyclical_epochs_median": EPOCHS,
-    "monotone_epochs_median": EPOCHS,
-    "num_cyclical_unreached": COUNT,
-    "num_monotone_unreached": COUNT,
-    "cyclical_loss_median": NON_NEGATIVE,
-    "monotone_loss_median": NON_NEGATIVE,
+    "first_share": domains.SHARE,
+    "cyclical_epochs_median": domains.EPOCHS,
+    "monotone_epochs_median": domains.EPOCHS,
+    "num_cyclical_unreached": domains.COUNT,
+    "num_monotone_unreached": domains.COUNT,
+    "cyclical_loss_median": domains.NON_NEGATIVE,
+    "monotone_loss_median": domains.NON_NEGATIVE,
 }
 
 _POINTS_AN_EPOCH = 10  # of the drawn step sizes

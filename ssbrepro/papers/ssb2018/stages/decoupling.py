@@ -8,7 +8,8 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
-from ssbrepro.contract import NON_NEGATIVE, SHARE, Array, Context, Count, Result, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Result, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -28,12 +29,12 @@ class Parameters:
 
 
 NUMBERS = {
-    "ratio_start_median": NON_NEGATIVE,
-    "ratio_median": NON_NEGATIVE,
-    "ratio_median_min": NON_NEGATIVE,
-    "ratio_median_max": NON_NEGATIVE,
-    "unit_median_max": NON_NEGATIVE,
-    "below_one_share": SHARE,
+    "ratio_start_median": domains.NON_NEGATIVE,
+    "ratio_median": domains.NON_NEGATIVE,
+    "ratio_median_min": domains.NON_NEGATIVE,
+    "ratio_median_max": domains.NON_NEGATIVE,
+    "unit_median_max": domains.NON_NEGATIVE,
+    "below_one_share": domains.SHARE,
 }
 
 _LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles over examples, for the drawing

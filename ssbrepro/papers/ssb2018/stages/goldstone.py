@@ -7,7 +7,8 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from ssbrepro.contract import NON_NEGATIVE, Context, Positive, Result, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Context, Positive, Result, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -32,14 +33,14 @@ class Parameters:
 
 
 NUMBERS = {
-    "pi_residual_max": NON_NEGATIVE,
-    "sigma_residual_max": NON_NEGATIVE,
-    "pi_zero_temperature": NON_NEGATIVE,
-    "thermal_pi_max": NON_NEGATIVE,
-    "thermal_sigma_residual_max": NON_NEGATIVE,
-    "vacuum_residual": NON_NEGATIVE,
-    "paper_sigma_difference": NON_NEGATIVE,
-    "paper_radius_difference": NON_NEGATIVE,
+    "pi_residual_max": domains.NON_NEGATIVE,
+    "sigma_residual_max": domains.NON_NEGATIVE,
+    "pi_zero_temperature": domains.NON_NEGATIVE,
+    "thermal_pi_max": domains.NON_NEGATIVE,
+    "thermal_sigma_residual_max": domains.NON_NEGATIVE,
+    "vacuum_residual": domains.NON_NEGATIVE,
+    "paper_sigma_difference": domains.NON_NEGATIVE,
+    "paper_radius_difference": domains.NON_NEGATIVE,
 }
 
 

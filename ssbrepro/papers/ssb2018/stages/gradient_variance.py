@@ -7,7 +7,8 @@ from typing import Annotated, NamedTuple
 
 from annotated_types import Gt
 
-from ssbrepro.contract import NON_NEGATIVE, SHARE, Array, Context, Result, Share, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Result, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -30,10 +31,10 @@ NUMBERS = {
     f"{network}_{quantity}": domain
     for network in ("tishby", "residual")
     for quantity, domain in {
-        "growing_share": SHARE,
-        "growth_median": NON_NEGATIVE,
-        "growth_min": NON_NEGATIVE,
-        "growth_max": NON_NEGATIVE,
+        "growing_share": domains.SHARE,
+        "growth_median": domains.NON_NEGATIVE,
+        "growth_min": domains.NON_NEGATIVE,
+        "growth_max": domains.NON_NEGATIVE,
     }.items()
 }
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from ssbrepro.contract import BIT, BITS, SHARE, Array, Context, Domain, Result, Share, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Result, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -31,16 +32,16 @@ class Parameters:
 
 
 NUMBERS = {
-    "label_information_min": BIT,
-    "label_information_worst": BIT,
-    "informed_share": SHARE,
-    "label_information_first": BIT,
-    "label_information_last": BIT,
-    "label_information_first_start": BIT,
-    "label_information_last_start": BIT,
-    "input_information_first": BITS,
-    "input_information_last": BITS,
-    "input_information_fall_max": Domain(unit="bits"),
+    "label_information_min": domains.BIT,
+    "label_information_worst": domains.BIT,
+    "informed_share": domains.SHARE,
+    "label_information_first": domains.BIT,
+    "label_information_last": domains.BIT,
+    "label_information_first_start": domains.BIT,
+    "label_information_last_start": domains.BIT,
+    "input_information_first": domains.BITS,
+    "input_information_last": domains.BITS,
+    "input_information_fall_max": domains.Domain(unit="bits"),
 }
 
 

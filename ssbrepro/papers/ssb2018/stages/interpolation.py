@@ -12,7 +12,8 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from ssbrepro.contract import NON_NEGATIVE, REAL, SHARE, Array, Context, Result, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Result, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -35,12 +36,12 @@ class Parameters:
 
 
 NUMBERS = {
-    "rise_max": REAL,
-    "rise_median": REAL,
-    "monotone_share": SHARE,
-    "final_loss_residual_max": NON_NEGATIVE,
-    "path_share_first": SHARE,
-    "path_share_second": SHARE,
+    "rise_max": domains.REAL,
+    "rise_median": domains.REAL,
+    "monotone_share": domains.SHARE,
+    "final_loss_residual_max": domains.NON_NEGATIVE,
+    "path_share_first": domains.SHARE,
+    "path_share_second": domains.SHARE,
 }
 
 _NUM_DIRECTIONS = 2

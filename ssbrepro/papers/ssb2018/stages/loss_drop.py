@@ -7,7 +7,8 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from ssbrepro.contract import NON_NEGATIVE, SHARE, Context, Result, Share, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Context, Result, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -26,11 +27,11 @@ class Parameters:
 
 
 NUMBERS = {
-    "drop_share": SHARE,
-    "ratio_median": NON_NEGATIVE,
-    "ratio_min": NON_NEGATIVE,
-    "ratio_max": NON_NEGATIVE,
-    "ratio_before_median": NON_NEGATIVE,
+    "drop_share": domains.SHARE,
+    "ratio_median": domains.NON_NEGATIVE,
+    "ratio_min": domains.NON_NEGATIVE,
+    "ratio_max": domains.NON_NEGATIVE,
+    "ratio_before_median": domains.NON_NEGATIVE,
 }
 
 

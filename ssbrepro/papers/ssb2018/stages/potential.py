@@ -9,7 +9,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
 
-from ssbrepro.contract import NON_NEGATIVE, REAL, Array, Context, Positive, Result, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Positive, Result, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -37,13 +38,13 @@ class Parameters:
 
 
 NUMBERS = {
-    "critical_step_size_residual": NON_NEGATIVE,
-    "curvature_a_symmetric": REAL,
-    "curvature_a_broken": REAL,
-    "minimum_residual": NON_NEGATIVE,
-    "curvature_c": REAL,
-    "height_c": REAL,
-    "height_c_residual": NON_NEGATIVE,
+    "critical_step_size_residual": domains.NON_NEGATIVE,
+    "curvature_a_symmetric": domains.REAL,
+    "curvature_a_broken": domains.REAL,
+    "minimum_residual": domains.NON_NEGATIVE,
+    "curvature_c": domains.REAL,
+    "height_c": domains.REAL,
+    "height_c_residual": domains.NON_NEGATIVE,
 }
 
 _SLOPE = 1e-7  # in natural units; what a shallower one lowers V by is lost in rounding

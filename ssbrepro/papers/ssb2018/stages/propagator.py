@@ -8,7 +8,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Lt
 
-from ssbrepro.contract import NON_NEGATIVE, REAL, Array, Context, Positive, Result, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Positive, Result, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -37,11 +38,11 @@ class Parameters:
 
 
 NUMBERS = {
-    "transform_residual_max": NON_NEGATIVE,
-    "pi_slope": REAL,
-    "pi_slope_residual": NON_NEGATIVE,
-    "sigma_excess": REAL,
-    "warm_pi_slope": REAL,
+    "transform_residual_max": domains.NON_NEGATIVE,
+    "pi_slope": domains.REAL,
+    "pi_slope_residual": domains.NON_NEGATIVE,
+    "sigma_excess": domains.REAL,
+    "warm_pi_slope": domains.REAL,
 }
 
 

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ssbrepro.contract import (
-    EPOCHS,
-    NON_NEGATIVE,
-    SHARE,
-    Array,
-    Context,
-    Count,
-    Result,
-    Series,
-    Share,
-    Stage,
-)
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Result, Series, Share, Stage
 from ssbrepro.lazy import lazily
 from ssbrepro.papers.ssb2018.parameters import ResidualNetworks
 
@@ -37,11 +27,11 @@ class Parameters(ResidualNetworks):
 
 
 NUMBERS = {
-    "error_max": SHARE,
-    "error_median": SHARE,
-    "final_loss_max": NON_NEGATIVE,
-    "zero_error_share": SHARE,
-    "epochs_to_zero_median": EPOCHS,
+    "error_max": domains.SHARE,
+    "error_median": domains.SHARE,
+    "final_loss_max": domains.NON_NEGATIVE,
+    "zero_error_share": domains.SHARE,
+    "epochs_to_zero_median": domains.EPOCHS,
 }
 
 _NUM_CLASSES = 10

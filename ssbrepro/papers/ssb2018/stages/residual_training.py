@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ssbrepro.contract import NON_NEGATIVE, SHARE, Context, Count, Result, Series, Share, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Context, Count, Result, Series, Share, Stage
 from ssbrepro.lazy import lazily
 from ssbrepro.papers.ssb2018.parameters import ResidualNetworks
 
@@ -28,11 +29,11 @@ class Parameters(ResidualNetworks):
 
 
 NUMBERS = {
-    "final_loss_median": NON_NEGATIVE,
-    "final_loss_max": NON_NEGATIVE,
-    "final_accuracy_min": SHARE,
-    "cut_loss_median": NON_NEGATIVE,
-    "mean_loss": NON_NEGATIVE,
+    "final_loss_median": domains.NON_NEGATIVE,
+    "final_loss_max": domains.NON_NEGATIVE,
+    "final_accuracy_min": domains.SHARE,
+    "cut_loss_median": domains.NON_NEGATIVE,
+    "mean_loss": domains.NON_NEGATIVE,
 }
 
 

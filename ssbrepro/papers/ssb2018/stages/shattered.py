@@ -15,7 +15,8 @@ from typing import Annotated, TypeAlias
 
 from annotated_types import Ge, MinLen
 
-from ssbrepro.contract import NON_NEGATIVE, REAL, SHARE, Array, Context, Count, Result, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Result, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -42,12 +43,12 @@ class Parameters:
 
 
 NUMBERS = {
-    "difference_min": REAL,
-    "difference_noise": REAL,
-    "plain_closer_share": SHARE,
-    "plain_deepest": NON_NEGATIVE,
-    "residual_deepest": NON_NEGATIVE,
-    "white_noise": NON_NEGATIVE,
+    "difference_min": domains.REAL,
+    "difference_noise": domains.REAL,
+    "plain_closer_share": domains.SHARE,
+    "plain_deepest": domains.NON_NEGATIVE,
+    "residual_deepest": domains.NON_NEGATIVE,
+    "white_noise": domains.NON_NEGATIVE,
 }
 
 Output: TypeAlias = "Callable[[Sequence[torch.Tensor], torch.Tensor], torch.Tensor]"

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from annotated_types import Ge, MinLen
 
-from ssbrepro.contract import NON_NEGATIVE, Context, Count, Result, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Context, Count, Result, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -29,9 +30,9 @@ class Parameters:
 
 
 NUMBERS = {
-    "affine_defect_max": NON_NEGATIVE,
-    "composition_defect_max": NON_NEGATIVE,
-    "relu_defect_min": NON_NEGATIVE,
+    "affine_defect_max": domains.NON_NEGATIVE,
+    "composition_defect_max": domains.NON_NEGATIVE,
+    "relu_defect_min": domains.NON_NEGATIVE,
 }
 
 

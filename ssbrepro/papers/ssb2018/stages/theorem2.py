@@ -8,7 +8,8 @@ from typing import Annotated
 
 from annotated_types import Ge, MinLen
 
-from ssbrepro.contract import NON_NEGATIVE, SHARE, Array, Context, Count, Result, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Result, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -27,12 +28,12 @@ class Parameters:
 
 
 NUMBERS = {
-    "positive_part_difference_max": NON_NEGATIVE,
-    "inside_difference_max": NON_NEGATIVE,
-    "across_difference_min": NON_NEGATIVE,
-    "affine_difference_min": NON_NEGATIVE,
-    "remnant_share_mean": SHARE,
-    "remnant_share_max": SHARE,
+    "positive_part_difference_max": domains.NON_NEGATIVE,
+    "inside_difference_max": domains.NON_NEGATIVE,
+    "across_difference_min": domains.NON_NEGATIVE,
+    "affine_difference_min": domains.NON_NEGATIVE,
+    "remnant_share_mean": domains.SHARE,
+    "remnant_share_max": domains.SHARE,
 }
 
 # A squared norm is no invariant if any transformation changes it. By chance one changes it by less

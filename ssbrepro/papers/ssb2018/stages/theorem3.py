@@ -7,7 +7,8 @@ from typing import Annotated
 
 from annotated_types import Ge, MinLen
 
-from ssbrepro.contract import NON_NEGATIVE, Array, Context, Count, Result, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Result, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -28,11 +29,11 @@ class Parameters:
 
 
 NUMBERS = {
-    "commutator_max": NON_NEGATIVE,
-    "covariance_defect_max": NON_NEGATIVE,
-    "pair_defect_max": NON_NEGATIVE,
-    "rotation_commutator_min": NON_NEGATIVE,
-    "rotation_defect_min": NON_NEGATIVE,
+    "commutator_max": domains.NON_NEGATIVE,
+    "covariance_defect_max": domains.NON_NEGATIVE,
+    "pair_defect_max": domains.NON_NEGATIVE,
+    "rotation_commutator_min": domains.NON_NEGATIVE,
+    "rotation_defect_min": domains.NON_NEGATIVE,
 }
 
 

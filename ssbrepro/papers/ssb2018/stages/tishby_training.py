@@ -8,10 +8,8 @@ from typing import Annotated, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
+from ssbrepro import domains
 from ssbrepro.contract import (
-    BIT,
-    NON_NEGATIVE,
-    SHARE,
     Array,
     Context,
     Count,
@@ -57,11 +55,11 @@ class Parameters:
 
 
 NUMBERS = {
-    "label_information": BIT,
-    "best_accuracy": SHARE,
-    "final_accuracy_median": SHARE,
-    "final_accuracy_min": SHARE,
-    "final_loss_median": NON_NEGATIVE,
+    "label_information": domains.BIT,
+    "best_accuracy": domains.SHARE,
+    "final_accuracy_median": domains.SHARE,
+    "final_accuracy_min": domains.SHARE,
+    "final_loss_median": domains.NON_NEGATIVE,
 }
 
 

@@ -8,7 +8,8 @@ from typing import Annotated, NamedTuple
 
 from annotated_types import Ge, Gt, Lt
 
-from ssbrepro.contract import COUNT, NON_NEGATIVE, Array, Context, Positive, Result, Stage
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Positive, Result, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -38,11 +39,11 @@ class Parameters:
 
 
 NUMBERS = {
-    "num_wrong_counts": COUNT,
-    "num_wrong_generators": COUNT,
-    "zero_mode_max": NON_NEGATIVE,
-    "radial_residual_max": NON_NEGATIVE,
-    "height_spread": NON_NEGATIVE,
+    "num_wrong_counts": domains.COUNT,
+    "num_wrong_generators": domains.COUNT,
+    "zero_mode_max": domains.NON_NEGATIVE,
+    "radial_residual_max": domains.NON_NEGATIVE,
+    "height_spread": domains.NON_NEGATIVE,
 }
 
 _ZERO_BELOW = 1e-10  # of an eigenvalue over 2|m²|; rounding leaves some 1e-16

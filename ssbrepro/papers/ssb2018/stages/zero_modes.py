@@ -14,17 +14,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from ssbrepro.contract import (
-    NON_NEGATIVE,
-    SHARE,
-    SIGNED_SHARE,
-    Array,
-    Context,
-    Count,
-    Result,
-    Share,
-    Stage,
-)
+from ssbrepro import domains
+from ssbrepro.contract import Array, Context, Count, Result, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -57,15 +48,15 @@ class Parameters:
 
 
 NUMBERS = {
-    "share_before_median": SHARE,
-    "share_after_median": SHARE,
-    "growth_median": SIGNED_SHARE,
-    "growth_min": SIGNED_SHARE,
-    "growth_max": SIGNED_SHARE,
-    "growth_noise": SIGNED_SHARE,
-    "growing_share": SHARE,
-    "symmetry_residual_max": NON_NEGATIVE,
-    "pyhessian_residual_max": NON_NEGATIVE,
+    "share_before_median": domains.SHARE,
+    "share_after_median": domains.SHARE,
+    "growth_median": domains.SIGNED_SHARE,
+    "growth_min": domains.SIGNED_SHARE,
+    "growth_max": domains.SIGNED_SHARE,
+    "growth_noise": domains.SIGNED_SHARE,
+    "growing_share": domains.SHARE,
+    "symmetry_residual_max": domains.NON_NEGATIVE,
+    "pyhessian_residual_max": domains.NON_NEGATIVE,
 }
 
 _CROSS_CHECK = {"cached": "pyhessian", "autograd": "pyhessian", "pyhessian": "autograd"}
