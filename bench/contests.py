@@ -28,12 +28,12 @@ from ssbrepro.probes.entries.sampling import draw_pairs
 from ssbrepro.probes.operators import hessian_operator
 from ssbrepro.probes.operators.autograd import AutogradOperator
 from ssbrepro.probes.operators.cached import CachedOperator
+from ssbrepro.probes.risk import HingeRisk
 from ssbrepro.probes.spectra.lanczos import Quadrature, lanczos
 from ssbrepro.seeding import numpy_generator, torch_generator
 from ssbrepro.training.descent import descend, risk_of
 from ssbrepro.training.hinge import risk_within_margin
 from ssbrepro.training.losses import hinge, within_margin
-from ssbrepro.training.risk import HingeRisk
 
 # Shares of the examples within the margin at the ten checkpoints of li2022/fig8a, profile desk, seed 0,
 # in a run that differentiated all examples.

@@ -106,6 +106,19 @@ def test_tools_know_no_paper_and_papers_not_each_other(path):
             assert within(name, paper)
 
 
+FLOORS = {"data": 0, "networks": 0, "statistics": 0, "training": 1, "probes": 2, "papers": 3}
+
+
+@pytest.mark.parametrize("path", modules(SCIENCE), ids=lambda path: path.stem)
+def test_tools_use_what_is_below_them(path):
+    place = path.relative_to(SCIENCE).parts[0]
+    for name in imports_of(path, SCIENCE):
+        _, _, other = name.partition("ssbrepro.")
+        other = other.split(".")[0]
+        if other in FLOORS and other != place:
+            assert FLOORS[other] < FLOORS.get(place, -1), f"{place} imports {name}"
+
+
 @pytest.mark.parametrize(
     "path", sorted(SCIENCE.glob("papers/*/figures/*.py")), ids=lambda path: path.stem
 )

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ssbrepro.probes.operators import HessianOperator
+from ssbrepro.probes.risk import HingeRisk
 from ssbrepro.seeding import torch_generator
-from ssbrepro.training.risk import HingeRisk
 
 IDENTITIES = ("euler", "layers", "same_layer", "symmetry", "active_only", "pyhessian")
 

@@ -11,8 +11,8 @@ from ssbrepro.contract import Array, Context
 from ssbrepro.data import cifar10
 from ssbrepro.networks import vgg12
 from ssbrepro.networks.flattening import load_weights
+from ssbrepro.probes.risk import HingeRisk
 from ssbrepro.seeding import torch_generator
-from ssbrepro.training.risk import HingeRisk
 
 
 class Setting(Protocol):

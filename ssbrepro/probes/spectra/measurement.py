@@ -14,11 +14,11 @@ import torch
 
 from ssbrepro.contract import Array
 from ssbrepro.probes.operators import HessianOperator
+from ssbrepro.probes.risk import HingeRisk
 from ssbrepro.probes.spectra.distribution import mirror_asymmetry, padded, symmetric_null
 from ssbrepro.probes.spectra.lanczos import Quadrature, lanczos
 from ssbrepro.seeding import numpy_generator, torch_generator
 from ssbrepro.statistics.symmetry import sign_flip_test
-from ssbrepro.training.risk import HingeRisk
 
 
 def measure_spectrum(

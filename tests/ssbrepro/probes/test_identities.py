@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from ssbrepro.probes.identities import IDENTITIES, identity_residuals
+from ssbrepro.probes.risk import HingeRisk
 from ssbrepro.training.losses import hinge
-from ssbrepro.training.risk import HingeRisk
 from tests.oracles.hessians import dense_derivatives
 from tests.oracles.nets import NETS, problem
 

@@ -19,9 +19,9 @@ with lazily():
     from ssbrepro import seeding
     from ssbrepro.networks import flattening
     from ssbrepro.papers.li2022 import experiment
+    from ssbrepro.probes import risk as risks
     from ssbrepro.probes.entries import per_example, sampling
     from ssbrepro.training import losses
-    from ssbrepro.training import risk as risks
 
 
 @dataclass(frozen=True)

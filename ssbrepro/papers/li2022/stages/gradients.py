@@ -14,8 +14,8 @@ with lazily():
 
     from ssbrepro import seeding
     from ssbrepro.papers.li2022 import experiment
+    from ssbrepro.probes import risk as risks
     from ssbrepro.statistics import histograms, symmetry
-    from ssbrepro.training import risk as risks
 
 
 @dataclass(frozen=True)

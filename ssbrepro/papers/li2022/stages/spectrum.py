@@ -18,9 +18,9 @@ with lazily():
     from ssbrepro import seeding
     from ssbrepro.papers.li2022 import experiment
     from ssbrepro.probes import identities, spectra
+    from ssbrepro.probes import risk as risks
     from ssbrepro.probes.spectra import distribution, measurement
     from ssbrepro.statistics import histograms
-    from ssbrepro.training import risk as risks
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from ssbrepro.probes.risk import HingeRisk
 from ssbrepro.probes.spectra.distribution import mirror_asymmetry
 from ssbrepro.probes.spectra.measurement import empty_spectrum, measure_spectrum, summarise
 from ssbrepro.statistics.symmetry import reflection_asymmetry
 from ssbrepro.training.losses import hinge
-from ssbrepro.training.risk import HingeRisk
 from tests.oracles.hessians import dense_derivatives
 from tests.oracles.matrices import symmetric
 from tests.oracles.nets import problem, wider

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from ssbrepro.probes.risk import HingeRisk
 from ssbrepro.training.losses import hinge
-from ssbrepro.training.risk import HingeRisk
 from tests.oracles.hessians import dense_derivatives
 from tests.oracles.nets import NETS, problem
 
