@@ -73,7 +73,7 @@ class Runner:
     def run_in_container(
         self, arguments: Sequence[str], image: str
     ) -> tuple[int, list[dict[str, Any]]]:
-        """Run in the image; what it recorded is tracked from here, where MLflow's paths are right.
+        """Run in the image; what it recorded is tracked from here, since it reaches no server.
 
         Returns:
             The exit status, and the entries for ``--json`` as far as there are any.

@@ -54,7 +54,6 @@ _SEVERITIES: dict[str, Severity] = {
     NOT_RECORDED: Severity.OPEN,
     FAILED: Severity.FAULT,
     NOT_COMPUTABLE: Severity.PLAIN,
-    "ok": Severity.SUPPORTS,  # as `repro doctor` says of what is there
 }
 
 

@@ -82,7 +82,7 @@ def test_only_a_supported_paper_is_good_and_only_the_artifact_at_fault() -> None
     grave: dict[Severity, set[str]] = {}
     for word in words._SEVERITIES:
         grave.setdefault(severity(word), set()).add(word)
-    assert grave[Severity.SUPPORTS] == {"supported", "ok"}
+    assert grave[Severity.SUPPORTS] == {"supported"}
     assert grave[Severity.AGAINST] == {"not supported"}
     assert grave[Severity.FAULT] == {"violated", "outside", "missing", "changed", "failed"}
     assert severity("stored") is Severity.PLAIN
