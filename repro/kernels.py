@@ -1,8 +1,8 @@
 """Which of a processor's instructions a step computes with: they decide its speed and how it rounds.
 
 By default each library takes the best it finds. ``SSBREPRO_KERNELS=portable`` holds PyTorch to AVX2,
-as much as most processors have: on one with AVX-512 that costs a third of the speed in training. Equal
-bits across makers it does not buy, since the matrix products of MKL differ all the same.
+as much as most processors have: on one with AVX-512 that costs a quarter to a third of the speed in
+training. Equal bits across makers it does not buy, since MKL's matrix products differ all the same.
 """
 
 import os

@@ -27,7 +27,6 @@ from repro.names import nearest_names
 from ssbrepro.contract import Stage
 from ssbrepro.papers import stages as stages_of
 
-Profile = Literal["smoke", "desk", "paper"]
 T = TypeVar("T")
 Others = TypeVar("Others")
 M = TypeVar("M", bound=BaseModel)
