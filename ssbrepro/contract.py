@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = "NDArray[Any]"
 
+# How the reason begins for a number that is missing because the measurement, at this size, comes out
+# alike whether the statement is true or false. That is a finding; "not measured" is none.
+WITHOUT_POWER = "without power"
+
 
 class DataError(Exception):
     """A dataset is not there, or not byte for byte what it should be."""
@@ -36,7 +40,8 @@ class Result:
     """The outcome of a stage: arrays, single numbers, and which arrays are curves over epochs.
 
     ``numbers`` are finite. A number that could not be measured is absent from them and has its
-    reason in ``missing``. Arrays may hold NaN where the stage's documentation says so.
+    reason in ``missing``, which begins with ``WITHOUT_POWER`` where its control shows that it could not
+    tell. Arrays may hold NaN where the stage's documentation says so.
     """
 
     arrays: Mapping[str, Array]

@@ -6,7 +6,7 @@ Read from the user's folder where there is one, and from the bundled first batch
 import lzma
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +16,11 @@ from ssbrepro import data
 from ssbrepro.data import bundle, official
 from ssbrepro.data.official import BadFile, DataError, check, has_folder
 
+Scaling = Literal["standardised", "symmetric"]
+
 
 class BinaryImages(NamedTuple):
-    """Standardised images, (examples, 3, 32, 32) float32, and labels +1 or -1, (examples,)."""
+    """Scaled images, (examples, 3, 32, 32) float32, and labels +1 or -1, (examples,)."""
 
     inputs: Tensor
     targets: Tensor
@@ -59,16 +61,17 @@ def load(
     positive_classes: Sequence[int],
     negative_classes: Sequence[int],
     num_examples: int,
+    scaling: Scaling = "standardised",
 ) -> BinaryImages:
     """The first ``num_examples`` training images of the given classes, in the dataset's order.
-
-    Each channel is standardised to zero mean and unit variance over the images returned.
 
     Args:
         root: Folder that holds ``cifar-10-batches-py``, or where there would be one.
         positive_classes: CIFAR-10 classes (0 to 9) labelled +1.
         negative_classes: Classes labelled -1, disjoint from the positive ones.
         num_examples: How many images, at most as many as the classes have.
+        scaling: ``"standardised"``, each channel to zero mean and unit variance over the images
+            returned; or ``"symmetric"``, pixels 0 to 255 to [-1, 1].
 
     Raises:
         DataError: If a file is missing or damaged, or the bundled batch has too few images.
@@ -78,7 +81,7 @@ def load(
         raise ValueError("both sides of the binary task need a class")
     if both := set(positive_classes) & set(negative_classes):
         raise ValueError(f"classes {sorted(both)} are on both sides of the binary task")
-    images = _first(root, [*positive_classes, *negative_classes], num_examples)
+    images = _first(root, [*positive_classes, *negative_classes], num_examples, scaling)
     targets = np.where(np.isin(images.labels, positive_classes), 1.0, -1.0)
     return BinaryImages(images.inputs, torch.from_numpy(targets.astype(np.float32)))
 
@@ -94,10 +97,14 @@ def load_classes(root: Path, num_examples: int) -> LabelledImages:
         DataError: If a file is missing or damaged, or the bundled batch has too few images.
         ValueError: If CIFAR-10 has too few images.
     """
-    return _first(root, range(10), num_examples)
+    return _first(root, range(10), num_examples, "standardised")
 
 
-def _first(root: Path, classes: Sequence[int], num_examples: int) -> LabelledImages:
+def _first(
+    root: Path, classes: Sequence[int], num_examples: int, scaling: Scaling
+) -> LabelledImages:
+    if scaling not in ("standardised", "symmetric"):
+        raise ValueError(f"unknown scaling {scaling!r}")
     there_are = official.PER_CLASS * len({*classes} & {*range(10)})
     if not 1 <= num_examples <= there_are:
         raise ValueError(
@@ -118,10 +125,9 @@ def _first(root: Path, classes: Sequence[int], num_examples: int) -> LabelledIma
             f"{num_examples} images of the classes {sorted(classes)} are needed; the bundled first "
             f"batch has {num_examples - missing}, and there is no {root / official.FOLDER}",
         )
-    return LabelledImages(
-        torch.from_numpy(_standardised(np.concatenate(pixels))),
-        torch.from_numpy(np.concatenate(labels)),
-    )
+    images = np.concatenate(pixels)
+    inputs = _standardised(images) if scaling == "standardised" else _symmetric(images)
+    return LabelledImages(torch.from_numpy(inputs), torch.from_numpy(np.concatenate(labels)))
 
 
 def _batches(root: Path) -> Iterator[official.Batch]:
@@ -153,6 +159,12 @@ def _bundled() -> bytes:
     if (found := official.md5(content)) != (expected := official.MD5[bundle.BATCH]):
         raise DataError([BadFile(bundle.SHEET, expected, found)])
     return content
+
+
+def _symmetric(pixels: np.ndarray) -> np.ndarray:
+    """From 0 to 255 linearly to [-1, 1]."""
+    images: np.ndarray = (np.arange(256) / 127.5 - 1).astype(np.float32)[pixels]
+    return images
 
 
 def _standardised(pixels: np.ndarray) -> np.ndarray:

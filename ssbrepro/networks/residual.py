@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init  # the default weights would be drawn from the global generator
 
-from ssbrepro.networks.initialisation import he_normal_
+from ssbrepro.networks.initialisation import initialise_
 from ssbrepro.networks.reading import Branch
 
 _NUM_GROUPS = 3
@@ -84,7 +84,7 @@ def residual_net(
     layers += [skip_init(nn.Linear, width, num_classes, bias=False)]
     model = nn.Sequential(*layers)
     *convolutions, last = model.parameters()
-    he_normal_(convolutions, generator)
+    initialise_(convolutions, generator)
     nn.init.zeros_(last)
     return model
 

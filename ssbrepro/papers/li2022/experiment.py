@@ -1,17 +1,15 @@
-"""The experiment behind the figures: its images and network, and measurements at its checkpoints."""
+"""The experiment behind the figures: its images and its network."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
-import numpy as np
 import torch
 from torch import nn
 
-from ssbrepro.contract import Array, Context
+from ssbrepro.contract import Context
 from ssbrepro.data import cifar10
 from ssbrepro.networks import vgg12
-from ssbrepro.networks.flattening import load_weights
-from ssbrepro.probes.risk import HingeRisk
+from ssbrepro.networks.initialisation import Initialisation
 from ssbrepro.seeding import torch_generator
 
 
@@ -34,6 +32,18 @@ class Setting(Protocol):
     def width(self) -> float:
         """Multiple of the paper's hidden channels."""
 
+    @property
+    def num_convolutions(self) -> Literal[10, 9]:
+        """Of the twelve layers; all others are linear."""
+
+    @property
+    def initialisation(self) -> Initialisation:
+        """Law of the initial weights."""
+
+    @property
+    def input_scaling(self) -> cifar10.Scaling:
+        """Scaling of the pixels."""
+
 
 def images_and_network(
     parameters: Setting, context: Context
@@ -44,40 +54,17 @@ def images_and_network(
         parameters.positive_classes,
         parameters.negative_classes,
         parameters.num_examples,
+        parameters.input_scaling,
     )
-    model = vgg12(parameters.width, torch_generator(context.seed, "weights"))
+    model = network(parameters, torch_generator(context.seed, "weights"))
     device = torch.device(context.device)
     # Channels last is the layout in which convolutions are fastest; it changes no value.
     inputs = images.inputs.to(device, memory_format=torch.channels_last)
     return cifar10.BinaryImages(inputs, images.targets.to(device)), model.to(device)
 
 
-def measure_checkpoints(
-    context: Context, measure: Callable[[HingeRisk, int, int], Mapping[str, Array]]
-) -> dict[str, Array]:
-    """Measure the mean hinge loss at each checkpoint of the stage ``training``.
-
-    Every checkpoint is saved once it is measured, and an interrupted stage continues after the last.
-
-    Args:
-        context: Of a stage that has ``training`` for an input.
-        measure: Gets the risk, the checkpoint's index and the number of checkpoints; returns arrays of
-            the same names and shapes for all.
-
-    Returns:
-        ``epoch`` (checkpoints,), and what was measured, stacked along a first axis of checkpoints.
-    """
-    training = context.inputs["training"]
-    images, model = images_and_network(training.parameters, context)
-    epochs = training.arrays["checkpoint_epoch"]
-    rows: list[Mapping[str, Array]] = []
-    for index, epoch in enumerate(epochs.tolist()):
-        name = f"checkpoint-{epoch}"
-        measured: Mapping[str, Array] | None = context.progress.restore(name)
-        if measured is None:
-            load_weights(model, training.arrays["checkpoint_weights"][index])
-            risk = HingeRisk(model, images.inputs, images.targets)
-            measured = measure(risk, index, len(epochs))
-            context.progress.save(name, measured)
-        rows.append(measured)
-    return {"epoch": epochs} | {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+def network(parameters: Setting, generator: torch.Generator) -> nn.Sequential:
+    """A freshly initialised network, on the CPU."""
+    return vgg12(
+        parameters.width, generator, parameters.num_convolutions, parameters.initialisation
+    )

@@ -206,6 +206,23 @@ def test_a_channel_without_contrast_is_an_error(monkeypatch, data_root, first_ba
         load(data_root, (0,), (1,), 12)
 
 
+def test_symmetric_scaling_takes_black_to_minus_one_and_white_to_one(data_root, first_batch):
+    inputs, _ = load(data_root, range(5), range(5, 10), 300, "symmetric")
+    pixels = (
+        first_batch.pixels
+        if isinstance(first_batch.pixels, np.ndarray)
+        else np.frombuffer(first_batch.pixels, dtype=np.uint8)
+    )
+    expected = pixels.reshape(-1, 3, 32, 32)[:300].astype(np.float64) / 255 * 2 - 1
+    # float32 of a number of magnitude at most one
+    assert np.abs(inputs.numpy() - expected).max() <= 6e-8
+
+
+def test_an_unknown_scaling_is_an_error(data_root):
+    with pytest.raises(ValueError, match="unknown scaling 'raw'"):
+        load(data_root, (0,), (1,), 12, "raw")
+
+
 def test_all_ten_classes_come_in_the_order_of_the_dataset(data_root, first_batch):
     inputs, labels = load_classes(data_root, 25)
     assert labels.dtype == torch.int64

@@ -135,3 +135,25 @@ def test_no_input_and_no_weights_give_no_output():
         for weight in model.parameters():
             weight.zero_()
     assert not model(torch.randn(2, 3, 32, 32, generator=generator(2))).any()
+
+
+def test_nine_convolutions_leave_three_linear_layers_and_lose_a_convolution():
+    shapes = [tuple(weight.shape) for weight in vgg12(1 / 16, num_convolutions=9).parameters()]
+    ten = [tuple(weight.shape) for weight in vgg12(1 / 16).parameters()]
+    assert shapes == [*ten[:9], (32, 32), (32, 32), (1, 32)]
+
+
+def test_a_split_or_a_law_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="8 convolutions: there are splits with 10 and with 9"):
+        vgg12(1 / 16, num_convolutions=8)
+    with pytest.raises(ValueError, match="unknown initialisation 'zeros'"):
+        vgg12(1 / 16, initialisation="zeros")
+
+
+def test_uniform_weights_have_the_deviation_of_normal_ones_and_end_at_root_three_of_it():
+    layer = list(vgg12(1 / 4, generator(1), initialisation="he_uniform").parameters())[8]
+    deviation = math.sqrt(2 / layer[0].numel())
+    # Of n even values the deviation scatters by sqrt(1/(5n)), some 0.0007 of it here: five of those.
+    assert layer.std().item() == pytest.approx(deviation, rel=0.004)
+    assert layer.abs().max().item() <= math.sqrt(3) * deviation * (1 + 1e-6)
+    assert layer.abs().max().item() > 0.999 * math.sqrt(3) * deviation

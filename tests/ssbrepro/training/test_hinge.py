@@ -400,7 +400,10 @@ PARAMETERS = TrainingParameters(
     positive_classes=(0, 1),
     negative_classes=(2,),
     num_examples=12,
+    input_scaling="standardised",
     width=1 / 16,
+    num_convolutions=10,
+    initialisation="he_normal",
     step_size=0.02,
     cut_epochs=(1,),
     cut_factor=0.1,
@@ -434,7 +437,7 @@ def synthetic(monkeypatch, tmp_path):
 def test_the_stage_trains_the_declared_experiment(synthetic):
     asked, root = synthetic
     result = stage("li2022/training").run(PARAMETERS, context(root))
-    assert asked == [(root, (0, 1), (2,), 12)]
+    assert asked == [(root, (0, 1), (2,), 12, "standardised")]
     assert set(result.numbers) == set(stage("li2022/training").numbers)
     assert not result.missing
     assert result.arrays["epoch"].tolist() == [0, 1, 2]

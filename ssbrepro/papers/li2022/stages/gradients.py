@@ -13,7 +13,7 @@ with lazily():
     import numpy as np
 
     from ssbrepro import seeding
-    from ssbrepro.papers.li2022 import experiment
+    from ssbrepro.papers.li2022 import checkpoints
     from ssbrepro.probes import risk as risks
     from ssbrepro.statistics import histograms, symmetry
 
@@ -58,7 +58,7 @@ def run(parameters: Parameters, context: Context) -> Result:
         that are not zero per length of an axis with ``edges`` (bins+1,), linear below ``linear``,
         all zero where empty.
     """
-    arrays = experiment.measure_checkpoints(context, partial(_measure, parameters, context))
+    arrays = checkpoints.measure_checkpoints(context, partial(_measure, parameters, context))
     gradients = arrays.pop("gradient")
     numbers, missing = _numbers(arrays)
     return Result(

@@ -16,7 +16,7 @@ with lazily():
     import numpy as np
 
     from ssbrepro import seeding
-    from ssbrepro.papers.li2022 import experiment
+    from ssbrepro.papers.li2022 import checkpoints
     from ssbrepro.probes import identities, spectra
     from ssbrepro.probes import risk as risks
     from ssbrepro.probes.spectra import distribution, measurement
@@ -86,7 +86,7 @@ def run(parameters: Parameters, context: Context) -> Result:
         (points,), an axis that turns linear below ``linear``. Numbers: the worst of each over the
         checkpoints that are not empty, and how many are.
     """
-    arrays = experiment.measure_checkpoints(context, partial(_measure, parameters, context))
+    arrays = checkpoints.measure_checkpoints(context, partial(_measure, parameters, context))
     numbers, missing = _numbers(arrays)
     return Result(
         arrays=arrays | _densities(parameters, arrays),

@@ -24,7 +24,8 @@ Epoch = Annotated[int, Ge(0)]
 class Parameters:
     """Train a bias-free VGG on binarised CIFAR-10 with hinge loss and momentum SGD.
 
-    ``width`` multiplies the hidden channels (1: 9,664,704 weights). The step size is multiplied by
+    ``width`` multiplies the hidden channels (1: 9,664,704 weights), and of the twelve layers
+    ``num_convolutions`` are convolutions. The step size is multiplied by
     ``cut_factor`` at the start of each of ``cut_epochs``, counted in finished epochs. Examples outside
     the margin have no gradient, so ``differentiated`` changes roundings and the time only.
     """
@@ -32,7 +33,10 @@ class Parameters:
     positive_classes: Annotated[tuple[Class, ...], MinLen(1)]
     negative_classes: Annotated[tuple[Class, ...], MinLen(1)]
     num_examples: Count
+    input_scaling: Literal["standardised", "symmetric"]
     width: Annotated[float, Gt(0)]
+    num_convolutions: Literal[10, 9]
+    initialisation: Literal["he_normal", "he_uniform"]
     step_size: Annotated[float, Gt(0)]
     cut_epochs: tuple[Epoch, ...]
     cut_factor: Annotated[float, Gt(0), Le(1)]

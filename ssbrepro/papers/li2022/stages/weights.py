@@ -11,7 +11,8 @@ from ssbrepro.lazy import lazily
 with lazily():
     import numpy as np
 
-    from ssbrepro import networks, seeding
+    from ssbrepro import seeding
+    from ssbrepro.papers.li2022 import experiment
     from ssbrepro.statistics import histograms, symmetry
 
 
@@ -57,7 +58,7 @@ def run(parameters: Parameters, context: Context) -> Result:
     """
     training = context.inputs["training"]
     epochs = training.arrays["checkpoint_epoch"]
-    sizes = _layer_sizes(training.parameters.width, context.seed)
+    sizes = _layer_sizes(training.parameters, context.seed)
     layers = np.split(training.arrays["checkpoint_weights"], np.cumsum(sizes)[:-1], axis=1)
     rows, nulls = [], []
     for index, layer in enumerate(layers):
@@ -76,9 +77,9 @@ def run(parameters: Parameters, context: Context) -> Result:
     return Result(arrays=arrays, numbers=numbers, missing=missing)
 
 
-def _layer_sizes(width: float, seed: int) -> list[int]:
+def _layer_sizes(training: experiment.Setting, seed: int) -> list[int]:
     """Number of weights of each layer of the network that was trained."""
-    model = networks.vgg12(width, seeding.torch_generator(seed, "weights"))
+    model = experiment.network(training, seeding.torch_generator(seed, "weights"))
     return [weight.numel() for weight in model.parameters()]
 
 
