@@ -4,7 +4,8 @@ An *intact copy* of a network keeps every weight's magnitude and draws its sign 
 that all weight symmetries hold. A *broken copy* at share p makes a random share p of each layer's
 weights positive besides; at p = 1 every symmetry is broken. Both have the gains of the network: each
 layer is rescaled until the root mean square of its outputs over that of its inputs is the network's own,
-so that signals are neither lost nor blown up by the new signs.
+so that signals are neither lost nor blown up by the new signs. At p = 1 nothing is left to chance: all
+broken copies are one network.
 
 The *breaking index* B places a statistic S of the network between those of its copies: 0 where the
 network is as symmetric as chance leaves one of such magnitudes, 1 where it is as asymmetric as if every
@@ -13,9 +14,11 @@ symmetry were broken.
 
 import copy
 import math
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +35,7 @@ class Copier:
 
     Attributes:
         gains: Root mean square of each layer's outputs over that of its inputs, in the order of the
-            parameters; NaN where a layer's inputs are all zero, so that there is no gain to match.
+            parameters; NaN where either is all zero, so that there is no gain to match.
     """
 
     def __init__(self, model: nn.Module, inputs: Tensor) -> None:
@@ -44,18 +47,18 @@ class Copier:
             inputs: The examples the gains are over, (examples, ...), on the model's device.
 
         Raises:
-            ValueError: If the model has other parameters, or does not use a layer exactly once.
+            ValueError: If the model has parameters or buffers besides, does not use a layer exactly
+                once, or a signal is not finite.
         """
         self._model = model
         self._inputs = inputs
-        self._num_layers = len(_layers(model))
-        gains: dict[int, float] = {}
+        self._gains: dict[str, float] = {}
 
-        def note(layer: int, module: nn.Module, given: Tensor, result: Tensor) -> None:
-            gains[layer] = _gain(given, result)
+        def note(name: str, module: nn.Module, given: Tensor, result: Tensor) -> None:
+            self._gains[name] = _gain(given, result)
 
         _pass(model, inputs, note)
-        self.gains = [gains[layer] for layer in range(self._num_layers)]
+        self.gains = [self._gains[name] for name, _ in model.named_parameters()]
 
     def intact(self, generator: torch.Generator) -> nn.Module:
         """A copy with fair random signs and the network's magnitudes and gains."""
@@ -72,20 +75,19 @@ class Copier:
             ValueError: If the share is not in [0, 1].
         """
         model = copy.deepcopy(self._model)
+
+        def rescale(name: str, module: nn.Module, given: Tensor, result: Tensor) -> Tensor:
+            factor = self._gains[name] / _gain(given, result)
+            if math.isnan(factor):
+                return result  # one of the two layers is dead: there is nothing to match
+            assert isinstance(module.weight, Tensor)
+            module.weight.mul_(factor)
+            return result * factor
+
         with torch.no_grad():
-            for module in _layers(model):
-                module.weight.copy_(resigned(module.weight, share, generator))
-
-            def rescale(layer: int, module: nn.Module, given: Tensor, result: Tensor) -> Tensor:
-                factor = self.gains[layer] / (_gain(given, result) or math.nan)
-                if not math.isfinite(factor):
-                    return result  # one of the two layers is dead: there is nothing to match
-                weight = module.weight
-                assert isinstance(weight, Tensor)
-                weight.mul_(factor)
-                return result * factor
-
-            _pass(model, self._inputs, rescale)
+            for weight in model.parameters():
+                weight.copy_(resigned(weight, share, generator))
+        _pass(model, self._inputs, rescale)
         return model
 
 
@@ -116,10 +118,10 @@ def resigned(weight: Tensor, share: float, generator: torch.Generator) -> Tensor
     if not 0 <= share <= 1:
         raise ValueError(f"a share of {share} weights; it lies between 0 and 1")
     size = weight.numel()
-    signs = torch.randint(2, (size,), generator=generator, dtype=weight.dtype) * 2 - 1
+    signs = torch.randint(2, (size,), generator=generator, dtype=torch.int8) * 2 - 1
     if share > 0:
         signs[torch.randperm(size, generator=generator)[: round(share * size)]] = 1
-    return weight.detach().abs() * signs.view(weight.shape).to(weight.device)
+    return weight.detach().abs() * signs.view(weight.shape).to(weight)
 
 
 def breaking_index(measured: float, intact: ArrayLike, broken: ArrayLike) -> float:
@@ -154,7 +156,7 @@ class BreakingIndices:
         intact: Of each intact copy, (copies, checkpoints).
         broken: Of each broken copy, (copies, checkpoints).
         power: Whether broken copies can be told from intact ones, (checkpoints,); all indices are NaN
-            where not, and where nothing was measured.
+            where not, as where all copies of a kind are dead, and where nothing was measured.
         measured: Whether there is a statistic to judge, (checkpoints,).
     """
 
@@ -197,70 +199,87 @@ def breaking_indices(measured: ArrayLike, intact: ArrayLike, broken: ArrayLike) 
         broken: S of copies with every symmetry broken, likewise.
 
     Raises:
-        ValueError: If the shapes do not fit, or no copy of a kind has a statistic where the network has.
+        ValueError: If the shapes do not fit, or there is no copy of a kind.
     """
     own = np.asarray(measured, dtype=np.float64)
     copies = [np.asarray(one, dtype=np.float64) for one in (intact, broken)]
-    found = np.isfinite(own)
     for one in copies:
         if one.ndim != 2 or one.shape[1:] != own.shape or not len(one):
             raise ValueError(f"copies of shape {one.shape} for a network of shape {own.shape}")
-        if not np.isfinite(one[:, found]).any(axis=0).all():
-            raise ValueError("no copy has a statistic where the network has one")
-    low, top, quantile = np.full((3, *own.shape), np.nan)
-    low[found], top[found] = (np.nanmedian(one[:, found], axis=0) for one in copies)
-    quantile[found] = np.nanquantile(copies[0][:, found], _LEVEL, axis=0, method="higher")
-    power = found & (top > quantile)
+    found = np.isfinite(own)
+    low, top = (_by_checkpoint(np.median, one) for one in copies)
+    reached = _by_checkpoint(partial(np.quantile, q=_LEVEL, method="higher"), copies[0])
+    power = found & (top > reached)
     scale = np.where(power, top - low, np.nan)
     placed, intact_placed, broken_placed = ((one - low) / scale for one in (own, *copies))
     return BreakingIndices(placed, intact_placed, broken_placed, power, found)
 
 
-def _layers(model: nn.Module) -> list[nn.Conv2d | nn.Linear]:
-    """The layers in the order of the parameters.
+def _by_checkpoint(statistic: Callable[[Floats], Any], copies: Floats) -> Floats:
+    """A statistic over the copies that have a value, (checkpoints,); NaN where none has."""
+    columns = [column[np.isfinite(column)] for column in copies.T]
+    return np.array([statistic(column) if len(column) else np.nan for column in columns])
+
+
+def _layers(model: nn.Module) -> dict[str, list[nn.Module]]:
+    """The layers that hold each parameter, by its name and in the order of the parameters.
 
     Raises:
-        ValueError: If they do not hold all parameters.
+        ValueError: If a parameter is held by none, or there is a buffer.
     """
-    layers = [one for one in model.modules() if isinstance(one, nn.Conv2d | nn.Linear)]
-    held = {id(layer.weight) for layer in layers}
-    others = [name for name, weight in model.named_parameters() if id(weight) not in held]
+    layers: dict[str, list[nn.Module]] = {name: [] for name, _ in model.named_parameters()}
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear) and id(module.weight) in names:
+            layers[names[id(module.weight)]].append(module)
+    others = [name for name, holders in layers.items() if not holders]
+    others += [name for name, _ in model.named_buffers()]
     if others or not layers:
         raise ValueError(
             f"copies are of networks of bias-free Conv2d and Linear layers; this one has "
             f"{', '.join(others) or 'no weights'}"
         )
-    order = {id(weight): place for place, weight in enumerate(model.parameters())}
-    return sorted(layers, key=lambda layer: order[id(layer.weight)])
+    return layers
 
 
 def _pass(
-    model: nn.Module, inputs: Tensor, seen: Callable[[int, nn.Module, Tensor, Tensor], Any]
+    model: nn.Module, inputs: Tensor, seen: Callable[[str, nn.Module, Tensor, Tensor], Any]
 ) -> None:
     """Run examples through the network; ``seen`` may replace what each layer puts out.
 
     Raises:
         ValueError: If a layer is not used exactly once.
     """
-    used: list[int] = []
+    used: Counter[str] = Counter()
 
-    def hook(layer: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Any]:
+    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Any]:
         def called(module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> Any:
-            used.append(layer)
-            return seen(layer, module, given[0], result)
+            used[name] += 1
+            return seen(name, module, given[0], result)
 
         return called
 
     layers = _layers(model)
     with torch.no_grad(), ExitStack() as hooks:
-        for number, layer in enumerate(layers):
-            hooks.enter_context(layer.register_forward_hook(hook(number)))
+        for name, holders in layers.items():
+            for layer in holders:
+                hooks.enter_context(layer.register_forward_hook(hook(name)))
         model(inputs)
-    if sorted(used) != [*range(len(layers))]:
-        raise ValueError("copies are of networks that use each layer once")
+    if others := [f"{name} {used[name]} times" for name in layers if used[name] != 1]:
+        raise ValueError(
+            f"copies are of networks that use each layer once; this one uses {', '.join(others)}"
+        )
 
 
 def _gain(given: Tensor, result: Tensor) -> float:
-    """Root mean square of a layer's outputs over that of its inputs; NaN for inputs of zero."""
+    """Root mean square of a layer's outputs over that of its inputs; NaN where either is zero.
+
+    Raises:
+        ValueError: If one of them is not finite.
+    """
     sizes = [one.detach().double().square().mean().sqrt().item() for one in (given, result)]
-    return sizes[1] / sizes[0] if sizes[0] > 0 else math.nan
+    if not all(map(math.isfinite, sizes)):
+        raise ValueError(
+            "the signals of a layer are not finite; examples, at least one, and weights have to be"
+        )
+    return sizes[1] / sizes[0] if all(sizes) else math.nan
