@@ -355,7 +355,7 @@ def by_hand(own, intact, broken):
     largest = {kind: [-math.inf] * len(rows) for kind, rows in tables.items()}
     measured = [index for index, value in enumerate(own) if not math.isnan(value)]
     for index in measured:
-        kept = [[one for one in rows[:, index] if one == one] for rows in (intact, broken)]  # noqa: PLR0124
+        kept = [[one for one in rows[:, index] if not math.isnan(one)] for rows in (intact, broken)]
         if not all(kept) or np.median(kept[1]) <= reached(kept[0], 0.95):
             return None
         low, top = map(np.median, kept)
