@@ -65,7 +65,7 @@ def copies(
         for number in range(wanted):
             generator = torch_generator(seed, "copies", kind, number)
             made = copier.broken(0.0 if kind == "intact" else share, generator)
-            chosen = _inside(made, images, num_active, generator)
+            chosen = inside_margin(made, images, num_active, generator)
             yield Copy(kind, number, made, images.inputs[chosen], images.targets[chosen])
 
 
@@ -96,7 +96,7 @@ def worst_index(
     return dict(zip(names, (indices.worst, indices.noise, indices.control), strict=True)), {}
 
 
-def _inside(
+def inside_margin(
     model: nn.Module, images: BinaryImages, wanted: int, generator: torch.Generator
 ) -> Tensor:
     """Indices of random examples inside the margin, at most as many as wanted, in ascending order."""
