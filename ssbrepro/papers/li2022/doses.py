@@ -55,9 +55,14 @@ def quantile_curve(values: Array, level: float = 0.5) -> Array:
 
     NaN at a share at which all are dead.
     """
-    dead = np.asarray(np.isnan(values).all(axis=-2))
-    curve = np.nanquantile(np.where(dead[..., None, :], 0.0, values), level, axis=-2)
-    return np.where(dead, np.nan, curve)
+    ordered = np.sort(values, axis=-2)  # NaN last
+    last = np.maximum(np.isfinite(values).sum(axis=-2, keepdims=True) - 1, 0)
+    place = level * last
+    low, high = (
+        np.take_along_axis(ordered, np.asarray(end(place), dtype=np.int64), axis=-2)
+        for end in (np.floor, np.ceil)
+    )
+    return np.asarray((low + (place - np.floor(place)) * (high - low))[..., 0, :])
 
 
 def slopes(fan_ins: Array, halves: Array) -> Array:

@@ -41,17 +41,21 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         axis.set_ylabel("statistic $S(p)$", fontsize=8)
     first, last = found["run_epoch"].tolist()
     handles: list[Any] = [
-        Line2D([], [], color=colour, marker="o", ms=2.5, lw=1.1, label=f"width {width:.3g}")
+        Line2D([], [], color=colour, marker="o", ms=2.5, lw=1.1, label=f"width {_fraction(width)}")
         for colour, width in zip(colours, found["widths"], strict=True)
     ]
-    width = float(found["run_width"])
+    width = _fraction(float(found["run_width"]))
     handles += [
         Patch(color="0.86", label="intact, 90 %"),
-        _dot("white", label=f"the run (width {width:.3g}), epoch {first}"),
+        _dot("white", label=f"the run (width {width}), epoch {first}"),
         _dot("black", label=f"epoch {last}"),
     ]
     legend_below(figure, handles)
     return figure
+
+
+def _fraction(width: float) -> str:
+    return f"1/{round(1 / width)}" if width < 1 else f"{width:g}"
 
 
 def _dot(face: str, **options: Any) -> Line2D:
@@ -108,10 +112,10 @@ def _half_shares(axis: Axes, found: Mapping[str, Array]) -> None:
     axis.set_yscale("log")
     axis.set_xticks(fan_in, [f"{value:.0f}" for value in fan_in], minor=False)
     axis.set_xticks([], minor=True)
-    axis.set_ylim(0.01, 3)
+    axis.set_ylim(0.01, 15)  # room for the legend
     axis.set_yticks([0.01, 0.03, 0.1, 0.3, 1], ["0.01", "0.03", "0.1", "0.3", "1"])
     axis.set_yticks([], minor=True)
     axis.tick_params(labelsize=SMALL)
     axis.set_title("half-way share $p_{1/2}$", fontsize=7.5)
     axis.set_xlabel("fan-in $n$", fontsize=7.5)
-    axis.legend(fontsize=SMALL, frameon=False, loc="lower left", handlelength=1.6)
+    axis.legend(fontsize=SMALL, frameon=False, loc="upper left", handlelength=1.6)
