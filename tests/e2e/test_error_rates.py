@@ -71,7 +71,24 @@ class Case:
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-CASES = [Case(("fig4a",), sizes={"gradients": {"num_intact": 19}})]
+_FEW = {"num_entries": 40, "max_pairs": 400}
+CASES = [
+    Case(("fig4a",), sizes={"gradients": {"num_intact": 19}}),
+    Case(
+        ("fig6a", "fig7a"),
+        sizes={
+            "entries": _FEW,
+            "entry_controls": _FEW,
+            "laws": {"num_draws": 19, "num_flips": 19},
+            "means": {"num_replicates": 19},
+        },
+    ),
+    Case(
+        ("fig8a",),
+        num_checkpoints=1,
+        sizes={"spectrum": {"num_steps": 16, "num_draws": 19, "num_flips": 19, "num_probes": 2}},
+    ),
+]
 
 
 @pytest.fixture(scope="module")

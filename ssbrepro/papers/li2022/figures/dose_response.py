@@ -47,7 +47,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     width = _fraction(float(found["run_width"]))
     handles += [
         Patch(color="0.86", label="intact, 90 %"),
-        _dot("white", label=f"the run (width {width}), epoch {first}"),
+        _dot("white", label=f"run ({width}), epoch {first}"),
         _dot("black", label=f"epoch {last}"),
     ]
     legend_below(figure, handles)
@@ -112,10 +112,12 @@ def _half_shares(axis: Axes, found: Mapping[str, Array]) -> None:
     axis.set_yscale("log")
     axis.set_xticks(fan_in, [f"{value:.0f}" for value in fan_in], minor=False)
     axis.set_xticks([], minor=True)
-    axis.set_ylim(0.01, 15)  # room for the legend
+    axis.set_ylim(0.01, 60)  # room for the legend
     axis.set_yticks([0.01, 0.03, 0.1, 0.3, 1], ["0.01", "0.03", "0.1", "0.3", "1"])
     axis.set_yticks([], minor=True)
     axis.tick_params(labelsize=SMALL)
     axis.set_title("half-way share $p_{1/2}$", fontsize=7.5)
     axis.set_xlabel("fan-in $n$", fontsize=7.5)
-    axis.legend(fontsize=SMALL, frameon=False, loc="upper left", handlelength=1.6)
+    axis.legend(
+        fontsize=SMALL, frameon=False, loc="upper left", handlelength=1.6, labelspacing=0.25
+    )
