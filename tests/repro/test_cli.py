@@ -224,8 +224,8 @@ class TestRunning:
         status, (entry,) = repro.json("fig8a", "--profile", "smoke")
         assert status == 0
         assert set(entry) == {
-            "id", "profile", "seed", "status", "failures", "metrics", "verdicts", "identities",
-            "claims", "references", "steps", "artifacts", "alternatives"
+            "id", "profile", "seed", "status", "failures", "metrics", "missing", "verdicts",
+            "identities", "claims", "references", "steps", "artifacts", "alternatives"
         }  # fmt: skip
         assert (entry["id"], entry["profile"], entry["status"]) == (
             BOTH_STAGES,
@@ -236,7 +236,7 @@ class TestRunning:
         for claim in entry["claims"]:
             assert set(claim) == {
                 "id", "statement", "metric", "value", "relation", "bound", "verdict", "reason",
-                "recorded"
+                "recorded", "cause", "noise", "control", "no_control"
             }  # fmt: skip
             assert claim["value"] == entry["metrics"][claim["metric"]]
             assert claim["verdict"] in ("supported", "not supported", "inconclusive")
@@ -443,7 +443,7 @@ class TestNotComputable:
         assert entries == [
             {
                 "id": NOT_COMPUTABLE, "profile": "smoke", "seed": 3, "status": "not-computable",
-                "failures": [], "metrics": {},
+                "failures": [], "metrics": {}, "missing": {},
                 "verdicts": {"supported": 0, "not supported": 0, "inconclusive": 0},
                 "identities": [], "claims": [], "references": [], "steps": [],
                 "artifacts": [], "alternatives": [],
@@ -752,16 +752,30 @@ class TestLooking:
         assert status == 0
         assert [tuple(row.values()) for row in rows] == [
             (NOT_COMPUTABLE, "Environment and Umwelt of a honey bee", "not-computable",
-             "not-computable", None, None, None),
+             "not-computable", None, None, None, None, None),
             (BOTH_STAGES, "Eigenvalue density of the Hessian throughout training", "figure",
-             None, None, None, None),
+             None, None, None, None, None, None),
             (FIGURE, "Training loss and accuracy", "figure", "not recorded", "smoke", "2 supported",
-             {"supported": 2, "not supported": 0, "inconclusive": 0}),
+             {"supported": 2, "not supported": 0, "inconclusive": 0}, None, None),
         ]  # fmt: skip
         assert set(rows[0]) == {
-            "id", "title", "kind", "status", "profile", "verdict", "verdicts"
+            "id", "title", "kind", "status", "profile", "verdict", "verdicts", "recorded_profile",
+            "recorded_verdicts"
         }  # fmt: skip
-        assert "2 of 2 not recorded (smoke)" in repro.call("list").words
+        assert "2/2 smoke not recorded" in repro.call("list").words
+
+    def test_list_says_what_is_recorded_over_seeds(self, repro: Cli) -> None:
+        repro.call("record", "fig8b", "--seeds", "0-4", "--profile", "smoke")
+        repro.call("record", "fig8b", "--seeds", "0-3", "--profile", "desk")
+        outcome = repro.call("list")
+        # Of the largest profile: four seeds are too few there for a verdict.
+        assert "0/2 desk 2/2" in outcome.words
+        assert all(len(line) <= 80 for line in outcome.out.splitlines())
+        (repro.manifests / "li2022" / "references" / "fig8b.desk.json").unlink()
+        row = repro.json("list")[1][-1]
+        assert (row["recorded_profile"], row["recorded_verdicts"]) == (
+            "smoke", {"supported": 2, "not supported": 0, "inconclusive": 0}
+        )  # fmt: skip
 
     def test_plan_runs_nothing(self, repro: Cli) -> None:
         outcome = repro.call("plan", "fig8a", "--profile", "smoke")

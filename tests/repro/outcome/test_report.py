@@ -87,7 +87,7 @@ def changed(run: Run, **changes: Any) -> Run:
 
 def test_the_page_is_self_contained(runs: list[Run], tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(runs, {}, {}, path)
+    write_report(runs, {}, {}, {}, path)
     page = Page(path)
     assert page.open == []
     for _, attributes in page.tags:
@@ -106,7 +106,7 @@ def test_it_shows_the_latest_run_of_each_figure_with_every_origin(
     runs: list[Run], tmp_path: Path
 ) -> None:
     path = tmp_path / "report.html"
-    write_report(runs, {}, {}, path)
+    write_report(runs, {}, {}, {}, path)
     text = Page(path).text
     assert text.count("li2022/fig8a at smoke: 3 supported; not recorded") == 1
     assert text.count("li2022/fig8b at smoke: 2 supported; not recorded") == 1
@@ -125,7 +125,7 @@ def test_it_shows_the_latest_run_of_each_figure_with_every_origin(
 
 def test_what_a_paper_states_against_itself_is_listed_once(runs: list[Run], tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(runs, {}, {}, path)
+    write_report(runs, {}, {}, {}, path)
     text = Page(path).text
     assert text.count("arXiv:2201.07934): inconsistencies") == 1
     assert text.count("8.68·10^12 cannot be a number of weights") == 1
@@ -150,7 +150,7 @@ def test_text_is_text(runs: list[Run], tmp_path: Path) -> None:
         device=HOSTILE, versions={HOSTILE: HOSTILE}, profile=HOSTILE,
     )  # fmt: skip
     path = tmp_path / "report.html"
-    write_report([hostile], {}, {}, path)
+    write_report([hostile], {}, {}, {}, path)
     page = Page(path)
     assert "script" not in [tag for tag, _ in page.tags]
     assert HOSTILE in page.text
@@ -165,7 +165,7 @@ def test_verdicts_have_their_colours(runs: list[Run], tmp_path: Path) -> None:
         )
     )
     write_report(
-        [changed(runs[1], claims=claims, status="failed")], {}, {}, tmp_path / "report.html"
+        [changed(runs[1], claims=claims, status="failed")], {}, {}, {}, tmp_path / "report.html"
     )
     text = (tmp_path / "report.html").read_text("utf-8")
     assert "<span class='against'>not supported</span>" in text
@@ -178,7 +178,7 @@ def test_a_missing_value_says_so(runs: list[Run], tmp_path: Path) -> None:
     references = tuple(
         replace(entry, value=None, verdict="missing") for entry in runs[1].record.references
     )
-    write_report([changed(runs[1], references=references)], {}, {}, tmp_path / "report.html")
+    write_report([changed(runs[1], references=references)], {}, {}, {}, tmp_path / "report.html")
     assert "<span class='bad'>missing</span>" in (tmp_path / "report.html").read_text("utf-8")
 
 
@@ -186,7 +186,7 @@ class TestAlternatives:
     """They come below the run as declared they belong to, and are never taken for one."""
 
     def text(self, runs: list[Run], tmp_path: Path) -> str:
-        write_report(runs, {}, {}, tmp_path / "report.html")
+        write_report(runs, {}, {}, {}, tmp_path / "report.html")
         page = Page(tmp_path / "report.html")
         assert page.open == []
         return page.text
@@ -236,7 +236,7 @@ def test_a_figure_nothing_computes_is_listed_with_the_reason(
     library = Library(MANIFESTS)
     figure = library.not_computable()["li2022/fig1"].model_copy(update={"title": HOSTILE})
     papers = {"li2022": library.papers()["li2022"]}
-    write_report(runs, {"li2022/fig1": figure}, papers, tmp_path / "report.html")
+    write_report(runs, {}, {"li2022/fig1": figure}, papers, tmp_path / "report.html")
     page = Page(tmp_path / "report.html")
     assert page.open == []
     assert "script" not in [tag for tag, _ in page.tags]
