@@ -15,6 +15,7 @@ from repro.engines.compute import write_arrays
 from repro.engines.engine import Report, Task
 from repro.machine import Facts, facts
 from repro.manifests.library import Library
+from repro.outcome.pooling import ClaimStatistics, PooledVerdict
 from repro.outcome.record import SCHEMA_VERSION, Machine, RanStep, Record, Run
 from repro.outcome.recording import record_run
 from repro.outcome.verdicts import ClaimVerdict
@@ -280,6 +281,31 @@ CLAIM = ClaimVerdict(
     verdict="supported",
     reason="",
     recorded=("supported",),
+)
+
+
+POOLED = PooledVerdict(
+    id="zero-loss",
+    statement="the loss becomes 0",
+    metric="training.final_loss",
+    relation="at_most",
+    bound=0.1,
+    seeds=6,
+    unsound=0,
+    measured=5,
+    mean=0.25,
+    low=0.125,
+    high=0.375,
+    smallest=0.0625,
+    largest=0.5,
+    noise=0.03,
+    control=0.75,
+    no_control="",
+    own={"supported": 1, "not supported": 5, "inconclusive": 0},
+    verdict="not supported",
+    cause="",
+    reason="",
+    statistics=ClaimStatistics(2, 5, 4, 6),
 )
 
 

@@ -1,6 +1,5 @@
 """Intervals against tables, against SciPy, and against what they promise to cover."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given

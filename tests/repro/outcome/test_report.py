@@ -20,6 +20,7 @@ from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
     MANIFESTS,
+    POOLED,
     FakeExecutor,
     Listener,
     copy_manifests,
@@ -172,6 +173,41 @@ def test_verdicts_have_their_colours(runs: list[Run], tmp_path: Path) -> None:
     assert "<span class='open'>inconclusive</span>" in text
     assert "<span class='bad'>failed</span>" in text
     assert "<span class='good'>not supported" not in text
+
+
+def test_a_verdict_has_its_cause_chance_and_control(runs: list[Run], tmp_path: Path) -> None:
+    first, second = runs[1].record.claims
+    claims = (
+        replace(
+            first, verdict="inconclusive", cause="without power", reason="without power: alike",
+            noise=0.125, control=0.0625,
+        ),
+        replace(second, no_control="it is algebra"),
+    )  # fmt: skip
+    write_report([changed(runs[1], claims=claims)], {}, {}, {}, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert (
+        "<td>0.125</td><td>0.0625</td><td>≤ 0.001</td><td><span class='open'>inconclusive: without "
+        "power</span> <span class='small'>(alike)</span></td>"
+    ) in text
+    assert "<td></td><td>it is algebra</td><td>≥ 0.9999</td>" in text
+
+
+def test_verdicts_over_seeds_stand_beside_the_latest_run(runs: list[Run], tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report(runs, {(FIGURE, "smoke"): [POOLED], (FIGURE, "desk"): [POOLED]}, {}, {}, path)
+    page = Page(path)
+    assert page.open == []
+    assert page.text.count("Over the recorded seeds") == 1
+    assert page.text.index("Over the recorded seeds") > page.text.index("li2022/fig8b at")
+    assert (
+        "<td>0.25 (0.125 to 0.375)</td><td>0.03</td><td>0.75</td><td>≤ 0.1</td>"
+        "<td><span class='against'>not supported</span></td><td>1 supported, 5 not supported "
+        "<span class='small'>(would be supported if false: 2 of 5 seeds; if true: 4 of 6 seeds)"
+    ) in path.read_text("utf-8")
+    unrecorded = replace(POOLED, seeds=0, measured=0)
+    write_report(runs, {(FIGURE, "smoke"): [unrecorded]}, {}, {}, path)
+    assert "Over the recorded seeds" not in path.read_text("utf-8")
 
 
 def test_a_missing_value_says_so(runs: list[Run], tmp_path: Path) -> None:
