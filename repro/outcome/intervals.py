@@ -60,7 +60,8 @@ def mean(values: Sequence[float]) -> float:
 
 def clipped(interval: Interval, domain: Domain) -> Interval:
     """The part of an interval where its number can lie: t is symmetric, the number need not be."""
-    return max(interval[0], float(domain.low)), min(interval[1], float(domain.high))
+    low, high = (min(max(end, float(domain.low)), float(domain.high)) for end in interval)
+    return low, high
 
 
 def t_quantile(probability: float, degrees: int) -> float:

@@ -103,6 +103,15 @@ def pool(
     )
 
 
+def pool_recorded(manifest: "FigureManifest", profile: str) -> tuple[PooledVerdict, ...]:
+    """The verdict of each claim over the recorded runs of a figure at a profile.
+
+    Raises:
+        StoreError: If the file of recorded runs is damaged.
+    """
+    return pool(manifest.figure, recorded_runs(manifest, profile), manifest.domains)
+
+
 @dataclass(frozen=True)
 class _Sample:
     """A number over seeds, as far as it was measured."""
@@ -132,15 +141,6 @@ class _Sample:
 
 def _sample(numbers: Iterable[float | None], domain: Domain | None) -> _Sample:
     return _Sample(tuple(one for one in numbers if one is not None), domain or REAL)
-
-
-def pool_recorded(manifest: "FigureManifest", profile: str) -> tuple[PooledVerdict, ...]:
-    """The verdict of each claim over the recorded runs of a figure at a profile.
-
-    Raises:
-        StoreError: If the file of recorded runs is damaged.
-    """
-    return pool(manifest.figure, recorded_runs(manifest, profile), manifest.domains)
 
 
 def _pooled(

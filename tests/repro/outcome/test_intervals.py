@@ -113,3 +113,5 @@ def test_an_interval_is_clipped_where_its_number_cannot_be() -> None:
     assert clipped((-0.5, 1.5), SHARE) == (0.0, 1.0)
     assert clipped((0.25, 0.5), SHARE) == (0.25, 0.5)
     assert clipped((-0.5, 1.5), REAL) == (-0.5, 1.5)
+    # A sum of shares may round to more than one: no interval ends before it begins.
+    assert clipped((1 + 1e-12, 1 + 1e-12), SHARE) == (1.0, 1.0)
