@@ -325,7 +325,7 @@ def _assemble(
     for group in ("identities", "claims", "references"):
         known: set[str] = set()
         for index, entry in enumerate(getattr(figure, group)):
-            for role in ("metric", "noise"):
+            for role in ("metric", "noise", "control"):
                 metric = getattr(entry, role, None)
                 if metric is not None and metric.partition(".")[0] not in stages:
                     problem = f"{metric!r} is of a stage this figure does not run"

@@ -180,6 +180,8 @@ class Claim(_Model):
 
     ``noise`` names the number that chance alone would reach, or fall to below ``at_least``, if the
     statement held exactly: a value beyond the bound but not beyond that noise is inconclusive.
+    ``control`` names what the same measurement gives where the statement is false by construction: a
+    bound that it meets as well says nothing. ``no_control`` says why there can be no such number.
     """
 
     id: Identifier
@@ -189,11 +191,19 @@ class Claim(_Model):
     at_most: float | None = None
     at_least: float | None = None
     noise: str | None = None
+    control: str | None = None
+    no_control: Text | None = None
 
     @model_validator(mode="after")
     def _has_one_bound(self) -> "Claim":
         if (self.at_most is None) == (self.at_least is None):
             raise ValueError("a claim has either 'at_most' or 'at_least'")
+        return self
+
+    @model_validator(mode="after")
+    def _is_controlled_or_says_why_not(self) -> "Claim":
+        if self.control is not None and self.no_control is not None:
+            raise ValueError("a claim has either a 'control' or a reason in 'no_control'")
         return self
 
 
@@ -252,7 +262,8 @@ def models_of(paper: str) -> Models:
         return made
 
     profiles = with_fields(Profiles, **dict.fromkeys(Profiles.model_fields, (sizes, ...)))
-    claim = with_fields(Claim, metric=(metric, ...), noise=(metric | None, None))
+    optional = (metric | None, None)
+    claim = with_fields(Claim, metric=(metric, ...), noise=optional, control=optional)
     identity = with_fields(Identity, metric=(metric, ...))
     reference = with_fields(Reference, metric=(metric, ...))
     return Models(

@@ -99,6 +99,7 @@ class TestConformance:
         for entry in (*figure.claims, *figure.identities, *figure.references):
             assert entry.metric in measured
         assert {claim.noise for claim in figure.claims} <= {None, *measured}
+        assert {claim.control for claim in figure.claims} <= {None, *measured}
 
     @pytest.mark.parametrize("profile", PROFILES)
     def test_every_value_has_an_origin(self, committed: FigureManifest, profile: str) -> None:
@@ -174,6 +175,17 @@ def test_declared_stages_come_after_what_they_need(paper: str) -> None:
 
 # One fault a row: the file, what is replaced, and what is then reported, and where.
 Edit = tuple[str, str, str, str]
+
+# One more claim, before all of fig8b's own.
+CLAIM = """\
+claims:
+  - id: another
+    statement: s
+    where: w
+    metric: training.final_loss
+    at_most: 1.0
+"""
+
 FAULTS: dict[str, Edit] = {
     "paper's value without where": (
         "experiment.yaml",
@@ -467,6 +479,30 @@ FAULTS: dict[str, Edit] = {
         "    at_most: 1.0e-3\n",
         "    at_most: 1.0e-3\n    noise: spectrum.asymmetry_noise\n",
         "claims.0.noise: 'spectrum.asymmetry_noise' is of a stage this figure does not run",
+    ),
+    "control of a stage not run": (
+        "fig8b.yaml",
+        "claims:\n",
+        CLAIM + "    control: spectrum.asymmetry_noise\n",
+        "claims.0.control: 'spectrum.asymmetry_noise' is of a stage this figure does not run",
+    ),
+    "unknown control": (
+        "fig8b.yaml",
+        "claims:\n",
+        CLAIM + "    control: training.finale_loss\n",
+        "claims.0.control: stage training measures no 'finale_loss' (did you mean final_loss",
+    ),
+    "control, and why there is none": (
+        "fig8b.yaml",
+        "claims:\n",
+        CLAIM + "    control: training.final_loss\n    no_control: algebra\n",
+        "claims.0: a claim has either a 'control' or a reason in 'no_control'",
+    ),
+    "no reason why there is no control": (
+        "fig8b.yaml",
+        "claims:\n",
+        CLAIM + "    no_control: ''\n",
+        "claims.0.no_control: String should have at least 1 character",
     ),
     "claim made twice": (
         "fig8b.yaml",
