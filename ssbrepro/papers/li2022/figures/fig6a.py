@@ -25,7 +25,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     ends = np.cumsum(entries["layer_sizes"])
     figure, axes = new_figure(columns=max(shown, 1), height=4.2, sharey=True, squeeze=False)
     if shown == 0:
-        figure.supxlabel("no entry is live at the first epoch", fontsize=8)
+        figure.supxlabel("no entry is live at any epoch", fontsize=8)
         return figure
     for index, axis in enumerate(axes[0]):
         axis.set_xscale("asinh", linear_width=linear)

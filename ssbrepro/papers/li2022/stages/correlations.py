@@ -15,7 +15,7 @@ with lazily():
     import numpy as np
 
     from ssbrepro import seeding
-    from ssbrepro.probes.entries import sampling
+    from ssbrepro.probes.entries import ensembles
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def run(parameters: Parameters, context: Context) -> Result:
         empty where there is none. Numbers over the pairs of different entries: ``strong_share``,
         ``mean`` of the absolute value and its ``null_mean``, at both.
     """
-    found = [one for one in sampling.ensembles(context.inputs["entries"].arrays) if one is not None]
+    found = [one for one in ensembles.recorded(context.inputs["entries"].arrays) if one is not None]
     found = [one for one in found if len(one.live) >= 2]
     names = [
         f"{n}_{when}" for n in ("strong_share", "mean", "null_mean") for when in ("start", "end")
@@ -90,7 +90,7 @@ def run(parameters: Parameters, context: Context) -> Result:
     return Result(arrays, numbers)
 
 
-def _correlations(ensemble: sampling.Ensemble) -> Array:
+def _correlations(ensemble: ensembles.Ensemble) -> Array:
     standardised = ensemble.standardised()
     matrix: Array = standardised.T @ standardised / len(standardised)
     return matrix
@@ -101,7 +101,7 @@ def _of_pairs(matrix: Array) -> Array:
     return np.abs(matrix[np.triu_indices(len(matrix), 1)])
 
 
-def _null_mean(ensemble: sampling.Ensemble, seed: int) -> float:
+def _null_mean(ensemble: ensembles.Ensemble, seed: int) -> float:
     """Mean magnitude of correlations when each entry's active examples are permuted on their own."""
     generator = seeding.numpy_generator(seed, "permutations", ensemble.epoch)
     means = []

@@ -15,7 +15,7 @@ with lazily():
     import numpy as np
 
     from ssbrepro import seeding
-    from ssbrepro.probes.entries import coupling, sampling
+    from ssbrepro.probes.entries import coupling, ensembles
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def run(parameters: Parameters, context: Context) -> Result:
     measured = {name: np.full(len(epochs), np.nan) for name in kinds}
     num_live = np.zeros(len(epochs))
     for index, (epoch, ensemble) in enumerate(
-        zip(epochs.tolist(), sampling.ensembles(arrays), strict=True)
+        zip(epochs.tolist(), ensembles.recorded(arrays), strict=True)
     ):
         if ensemble is None or len(ensemble.live) < 2:
             continue
@@ -111,7 +111,7 @@ def run(parameters: Parameters, context: Context) -> Result:
 
 
 def _measure(
-    ensemble: sampling.Ensemble, whole: float, parameters: Parameters, seed: int
+    ensemble: ensembles.Ensemble, whole: float, parameters: Parameters, seed: int
 ) -> dict[str, Array]:
     values = ensemble.first(parameters.num_entries).standardised().astype(np.float32)
     generator = seeding.numpy_generator(seed, "permutations", ensemble.epoch)

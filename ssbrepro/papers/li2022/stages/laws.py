@@ -15,7 +15,7 @@ with lazily():
     import numpy as np
 
     from ssbrepro import seeding
-    from ssbrepro.probes.entries import bootstrap, sampling
+    from ssbrepro.probes.entries import bootstrap, ensembles
     from ssbrepro.statistics import histograms, symmetry
 
 
@@ -71,7 +71,7 @@ def run(parameters: Parameters, context: Context) -> Result:
     epochs, num_entries = arrays["epoch"], len(arrays["rows"])
     asymmetry = np.full((num_entries, len(epochs)), np.nan)
     ratio = asymmetry.copy()
-    for index, ensemble in enumerate(sampling.ensembles(arrays)):
+    for index, ensemble in enumerate(ensembles.recorded(arrays)):
         context.progress.report(index, len(epochs), "bootstrap laws")
         if ensemble is not None:
             asymmetry[ensemble.live, index], ratio[ensemble.live, index] = _law(
@@ -81,7 +81,7 @@ def run(parameters: Parameters, context: Context) -> Result:
     shown = most_live[: parameters.num_shown]
     flips = np.full((2, len(shown), len(epochs), parameters.num_flips), np.nan)
     draws: dict[tuple[int, int], Array] = {}
-    for index, ensemble in enumerate(sampling.ensembles(arrays)):
+    for index, ensemble in enumerate(ensembles.recorded(arrays)):
         for row, entry in enumerate(shown):
             if ensemble is not None and entry in ensemble.live:
                 values = ensemble.values[:, np.searchsorted(ensemble.live, entry)]
@@ -103,7 +103,7 @@ def run(parameters: Parameters, context: Context) -> Result:
 
 
 def _law(
-    ensemble: sampling.Ensemble, values: Array, parameters: Parameters, seed: int
+    ensemble: ensembles.Ensemble, values: Array, parameters: Parameters, seed: int
 ) -> tuple[Array, Array]:
     """Asymmetry of the draws, and exact mean / standard deviation, of each column of values."""
     asymmetries = []
@@ -118,7 +118,7 @@ def _law(
     return np.concatenate(asymmetries), mean / np.sqrt(variance)
 
 
-def _draws(ensemble: sampling.Ensemble, values: Array, parameters: Parameters, seed: int) -> Array:
+def _draws(ensemble: ensembles.Ensemble, values: Array, parameters: Parameters, seed: int) -> Array:
     """Bootstrap draws of columns of values, the same examples for all of them."""
     return bootstrap.bootstrap_means(
         values,
@@ -130,7 +130,7 @@ def _draws(ensemble: sampling.Ensemble, values: Array, parameters: Parameters, s
 
 
 def _flipped(
-    ensemble: sampling.Ensemble, values: Array, parameters: Parameters, seed: int
+    ensemble: ensembles.Ensemble, values: Array, parameters: Parameters, seed: int
 ) -> Array:
     """One entry's values with random signs of the examples, (active, num_flips)."""
     shape = (ensemble.num_examples, parameters.num_flips)
@@ -139,7 +139,7 @@ def _flipped(
 
 
 def _standardised_draws(
-    ensemble: sampling.Ensemble, values: Array, parameters: Parameters, seed: int
+    ensemble: ensembles.Ensemble, values: Array, parameters: Parameters, seed: int
 ) -> Array:
     column = values[:, None]
     variance = bootstrap.bootstrap_cumulants(

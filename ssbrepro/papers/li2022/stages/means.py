@@ -22,7 +22,7 @@ with lazily():
     import numpy as np
 
     from ssbrepro import seeding
-    from ssbrepro.probes.entries import bootstrap, sampling
+    from ssbrepro.probes.entries import bootstrap, ensembles
     from ssbrepro.statistics import histograms, symmetry
 
 
@@ -73,7 +73,7 @@ def run(parameters: Parameters, context: Context) -> Result:
     measured = {name: np.full(len(epochs), np.nan) for name in _SERIES}
     measured["num_live"][:] = 0
     ratios: dict[int, Array] = {}
-    for index, ensemble in enumerate(sampling.ensembles(arrays)):
+    for index, ensemble in enumerate(ensembles.recorded(arrays)):
         context.progress.report(index, len(epochs), "means of Hessian entries")
         if ensemble is None:
             continue
@@ -94,7 +94,7 @@ def run(parameters: Parameters, context: Context) -> Result:
     )
 
 
-def _moments(ensemble: sampling.Ensemble) -> Array:
+def _moments(ensemble: ensembles.Ensemble) -> Array:
     """First and second moment of each entry over the examples, (2, live)."""
     powers = np.stack([ensemble.values, ensemble.values**2])
     moments: Array = powers.sum(axis=1) / ensemble.num_examples
@@ -109,7 +109,7 @@ def _ratios(moments: Array, resample_size: int) -> Array:
 
 
 def _measure(
-    ensemble: sampling.Ensemble, ratios: Array, parameters: Parameters, seed: int
+    ensemble: ensembles.Ensemble, ratios: Array, parameters: Parameters, seed: int
 ) -> dict[str, float]:
     examples, replicates = ensemble.num_examples, parameters.num_replicates
     generator = seeding.numpy_generator(seed, "signs", ensemble.epoch)
