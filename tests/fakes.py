@@ -15,6 +15,7 @@ from repro.engines.compute import write_arrays
 from repro.engines.engine import Report, Task
 from repro.machine import Facts, facts
 from repro.manifests.library import Library
+from repro.outcome.pooling import ClaimStatistics, PooledVerdict
 from repro.outcome.record import SCHEMA_VERSION, Machine, RanStep, Record, Run
 from repro.outcome.recording import record_run
 from repro.outcome.verdicts import ClaimVerdict
@@ -42,6 +43,48 @@ _TINY_TRAINING = """\
 """
 
 
+# What tests of the harness judge, whatever else the papers' own manifests claim.
+_CLAIMS = {
+    "fig8a": """\
+claims:
+  - id: symmetric-spectrum
+    statement: the eigenspectrum of the Hessian is symmetrically distributed throughout training
+    where: II.F.5 and fig. 8a
+    metric: spectrum.asymmetry_max
+    at_most: 0.25
+    noise: spectrum.asymmetry_noise
+    control: spectrum.standard_deviation_max
+  - id: balanced-extremes
+    statement: the largest eigenvalues on both sides are of one size throughout training
+    where: fig. 8a
+    metric: spectrum.extreme_ratio_max
+    at_most: 2.0
+    no_control: a stand-in
+  - id: spectrum-converges-to-zero
+    statement: the eigenspectrum converges to zero as training progresses
+    where: II.F.5 and fig. 8a
+    metric: spectrum.standard_deviation_final_share
+    at_most: 0.1
+    no_control: a stand-in
+""",
+    "fig8b": """\
+claims:
+  - id: zero-loss
+    statement: the empirical risk converges to zero
+    where: II.F.5 and fig. 8b
+    metric: training.final_loss
+    at_most: 1.0e-3
+    control: training.max_order_parameter
+  - id: full-accuracy
+    statement: the training accuracy converges to 1
+    where: II.F.5 and fig. 8b
+    metric: training.final_accuracy
+    at_least: 0.9999
+    no_control: a stand-in
+""",
+}
+
+
 def replace_once(path: Path, old: str, new: str) -> None:
     """Replace a text that must be in a file exactly once."""
     text = path.read_text("utf-8")
@@ -50,13 +93,21 @@ def replace_once(path: Path, old: str, new: str) -> None:
 
 
 def copy_manifests(folder: Path) -> Path:
-    """The committed manifests, without recorded runs, with a smoke profile of seconds."""
+    """The committed manifests, without recorded runs, with a smoke profile of seconds.
+
+    Two figures make no claims but ours.
+    """
     shutil.copytree(MANIFESTS, folder, ignore=shutil.ignore_patterns("references"))
     experiment = folder / "li2022" / "experiment.yaml"
     text = experiment.read_text("utf-8")
     start, end = text.index("  smoke:\n"), text.index("  desk:\n")
     experiment.write_text(text[:start] + _TINY_TRAINING + text[end:], "utf-8")
     replace_once(folder / "li2022" / "fig8a.yaml", "num_steps: 16\n", "num_steps: 4\n")
+    for name, claims in _CLAIMS.items():
+        path = folder / "li2022" / f"{name}.yaml"
+        text = path.read_text("utf-8")
+        start, end = text.index("claims:\n"), text.index("references:\n")
+        path.write_text(text[:start] + claims + text[end:], "utf-8")
     return folder
 
 
@@ -230,6 +281,31 @@ CLAIM = ClaimVerdict(
     verdict="supported",
     reason="",
     recorded=("supported",),
+)
+
+
+POOLED = PooledVerdict(
+    id="zero-loss",
+    statement="the loss becomes 0",
+    metric="training.final_loss",
+    relation="at_most",
+    bound=0.1,
+    seeds=6,
+    unsound=0,
+    measured=5,
+    mean=0.25,
+    low=0.125,
+    high=0.375,
+    smallest=0.0625,
+    largest=0.5,
+    noise=0.03,
+    control=0.75,
+    no_control="",
+    own={"supported": 1, "not supported": 5, "inconclusive": 0},
+    verdict="not supported",
+    cause="",
+    reason="",
+    statistics=ClaimStatistics(2, 5, 4, 6),
 )
 
 

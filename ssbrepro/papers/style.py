@@ -104,47 +104,126 @@ def epoch_colours(epochs: Sequence[float]) -> list[Colour]:
     return [colormaps["viridis"](0.88 * index / last) for index in range(len(epochs))]
 
 
-def beside_rows(axis: Axes, columns: Mapping[str, Sequence[str]]) -> None:
+def beside_rows(axis: Axes, columns: Mapping[str, Sequence[str]], spacing: float = 0.1) -> None:
     """Write columns of numbers to the right of a :func:`ridgeline`, one a row.
 
     Args:
         axis: That of the ridgeline.
         columns: Texts of each row, by the title above them.
+        spacing: Between the columns, in widths of the axis.
     """
     style: dict[str, Any] = {
         "fontsize": SMALL, "ha": "center", "transform": axis.get_yaxis_transform(),
     }  # fmt: skip
     for column, (title, texts) in enumerate(columns.items()):
-        place = 1.05 + 0.1 * column
-        axis.text(place, 1.0, title, va="center", **style)
+        place = 1 + spacing * (column + 0.5)
+        axis.text(place, 0.85, title, va="bottom", **style)
         for index, text in enumerate(texts):
             axis.text(place, 0.1 - index, text.replace("nan", "-"), **style)
 
 
-def correlation_matrix(matrix: Array, title: str) -> Figure:
+def copy_columns(letter: str, intact: Array, broken: Array) -> dict[str, list[str]]:
+    """Columns for :func:`beside_rows` of what intact and broken copies have.
+
+    Args:
+        letter: Of the statistic.
+        intact: (copies, rows); NaN where a copy has none.
+        broken: Likewise.
+    """
+    lows, highs = np.fmin.reduce(intact), np.fmax.reduce(intact)
+    middles = np.fmax.reduce(broken)
+    return {
+        f"{letter} of\nintact": [
+            f"{low:.2f} to\n{high:.2f}" if np.isfinite(low) else "-"
+            for low, high in zip(lows, highs, strict=True)
+        ],
+        f"{letter} of\nbroken": [f"{middle:.2f}" for middle in middles],
+    }
+
+
+def copy_levels(axis: Axes, epochs: Array, intact: Array, broken: Array) -> None:
+    """Draw what copies have over epochs: a band of the intact ones, a line for the broken ones.
+
+    Args:
+        axis: Where to draw.
+        epochs: (checkpoints,).
+        intact: (copies, checkpoints); NaN where a copy has none.
+        broken: Likewise.
+    """
+    axis.fill_between(
+        epochs, np.fmin.reduce(intact), np.fmax.reduce(intact), color="0.5", alpha=0.25, lw=0,
+        label="intact copies",
+    )  # fmt: skip
+    axis.plot(
+        epochs, np.fmax.reduce(broken), color=VERMILION, lw=0.9, ls="--", marker="x", ms=3,
+        label="all broken",
+    )  # fmt: skip
+
+
+def correlation_matrix(matrix: Array, title: str) -> tuple[Figure, Axes]:
     """A figure of a matrix of correlations, blue for negative ones, red for positive, white at zero.
 
     Args:
         matrix: (entries, entries); a frame is left where there is none.
         title: Above it.
+
+    Returns:
+        The figure, and an axis below its colour bar.
     """
-    figure, axis = new_figure(height=4.6)
+    figure, axes = new_figure(
+        rows=2, columns=2, height=3.9, sharex=False, width_ratios=[2.1, 1], height_ratios=[1, 9]
+    )
+    grid = axes[0, 0].get_gridspec()
+    for axis in axes[:, 0]:
+        axis.remove()
+    axis = figure.add_subplot(grid[:, 0])
     last = max(len(matrix), 1) - 0.5
     image = axis.imshow(
         matrix, "RdBu_r", vmin=-1, vmax=1, interpolation="nearest", extent=(-0.5, last, last, -0.5)
     )
-    bar = figure.colorbar(image, ax=axis, ticks=[-1, -0.5, 0, 0.5, 1], shrink=0.85)
-    bar.set_label("correlation coefficient", fontsize=_FONT_SIZE)
-    bar.ax.tick_params(labelsize=_FONT_SIZE)
-    axis.spines[["top", "right"]].set_visible(True)
-    axis.set_xlabel("Hessian entry")
-    axis.set_ylabel("Hessian entry")
-    axis.set_title(title, fontsize=_FONT_SIZE + 1)
-    return figure
+    axis.tick_params(labelsize=_FONT_SIZE)
+    axis.set_xlabel("Hessian entry", fontsize=_FONT_SIZE + 1)
+    axis.set_ylabel("Hessian entry", fontsize=_FONT_SIZE + 1)
+    axis.set_title(title, fontsize=_FONT_SIZE)
+    figure.colorbar(image, cax=axes[0, 1], orientation="horizontal", ticks=[-1, -0.5, 0, 0.5, 1])
+    axes[0, 1].tick_params(labelsize=_FONT_SIZE)
+    axes[0, 1].set_title(r"correlation coefficient $\rho$", fontsize=_FONT_SIZE)
+    return figure, axes[1, 1]
+
+
+def magnitudes_of_pairs(axis: Axes, edges: Array, shares: Mapping[str, Array]) -> None:
+    """Draw for each magnitude with what share of the pairs it is exceeded, on a logarithmic scale.
+
+    Args:
+        axis: Where to draw.
+        edges: Of the bins of magnitudes, (bins+1,).
+        shares: Of the pairs in each bin, (bins,): the network's, those of permuted examples, and those
+            of broken copies, by their labels.
+    """
+    for (label, values), colour, style in zip(
+        shares.items(), (BLUE, "0.35", VERMILION), ("-", ":", "--"), strict=True
+    ):
+        beyond = values[::-1].cumsum()[::-1]
+        axis.step(
+            edges[:-1], np.where(beyond > 0, beyond, np.nan), where="post", color=colour, lw=1.1,
+            ls=style, label=label,
+        )  # fmt: skip
+    axis.set_yscale("log")
+    axis.set_xlim(0, 1)
+    axis.set_ylim(top=1.5)
+    axis.set_xlabel(r"$|\rho|$")
+    axis.set_title("share of pairs beyond", fontsize=_FONT_SIZE)
+    axis.legend(fontsize=SMALL, frameon=False, loc="lower left")
 
 
 def curve_with_band(
-    axis: Axes, epochs: Array, values: Array, band: Array, colour: str, **style: Any
+    axis: Axes,
+    epochs: Array,
+    values: Array,
+    band: Array,
+    colour: str,
+    within: tuple[float, float] = (-math.inf, math.inf),
+    **style: Any,
 ) -> None:
     """Draw a quantity over epochs with a mark a checkpoint, and a band to both sides.
 
@@ -154,25 +233,28 @@ def curve_with_band(
         values: Likewise; NaN where there is none.
         band: Half its width, likewise.
         colour: Of both.
+        within: Where values can lie; the band ends there.
         style: Further options of the curve.
     """
     axis.plot(epochs, values, color=colour, lw=1.1, clip_on=False, **style)
-    axis.fill_between(epochs, values - band, values + band, color=colour, alpha=0.25, lw=0)
+    low, high = np.clip([values - band, values + band], *within)
+    axis.fill_between(epochs, low, high, color=colour, alpha=0.25, lw=0)
     axis.set_xlim(epochs[0], epochs[-1])
     axis.set_xlabel("epoch")
 
 
-def mark_empty(axis: Axes, epochs: Array, values: Array) -> None:
+def mark_empty(axis: Axes, epochs: Array, values: Array, word: str = "empty") -> None:
     """Write at the foot of a curve over epochs where it has no value.
 
     Args:
         axis: That of the curve.
         epochs: (checkpoints,).
         values: Likewise; NaN where there is none.
+        word: What to write.
     """
     for epoch in epochs[np.isnan(values)]:
         axis.text(
-            epoch, 0.03, "empty", transform=axis.get_xaxis_transform(), ha="center",
+            epoch, 0.03, word, transform=axis.get_xaxis_transform(), ha="center",
             fontsize=SMALL, rotation="vertical",
         )  # fmt: skip
 

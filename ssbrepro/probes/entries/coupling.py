@@ -14,6 +14,8 @@ from ssbrepro.contract import Array
 
 CUMULANTS = ("covariance", "coskewness", "cokurtosis")
 
+_NULLS = 20  # permutations that say what shares chance alone gives
+
 _CLASSES = 5  # of tails
 # Thresholds that can be found: one per cent apart, from far below any noise to above the largest
 # standardised cumulant of a million examples.
@@ -41,6 +43,36 @@ def joint_cumulants(values: Array) -> Array:
     return np.stack([covariance, coskewness, cokurtosis])
 
 
+def unbiased_squares(one: Array, other: Array) -> Array:
+    """Squares of standardised joint cumulants, without the bias that noise gives to a square.
+
+    The product of the cumulants of two halves of the examples: their errors are independent, so that
+    the product of two estimates of zero is zero on average, and negative as often as positive.
+
+    Args:
+        one: Values in one half of the examples, (examples, entries).
+        other: In the other half.
+
+    Returns:
+        As :func:`joint_cumulants`; 0 for entries that are constant in a half, of which nothing is seen.
+    """
+    halves = [standardised(half) for half in (one, other)]
+    varies = np.all([half.any(axis=0) for half in halves], axis=0)
+    squares: Array = np.multiply(*(joint_cumulants(half) for half in halves))
+    squares *= varies[:, None] & varies
+    return squares
+
+
+def standardised(values: Array) -> Array:
+    """Columns with mean 0 and variance 1, (examples, entries); constant ones are 0."""
+    centred = values - values.mean(axis=0)
+    deviations = centred.std(axis=0)
+    # The mean of equal values may be a rounding off.
+    varies = np.ptp(values, axis=0) > 0
+    scaled: Array = np.where(varies, centred / np.where(varies, deviations, 1), 0)
+    return scaled
+
+
 def tail_classes(values: Array) -> Array:
     """Entries by the weight of their tails: fifths of the fourth moment, (entries,) from 0.
 
@@ -52,47 +84,58 @@ def tail_classes(values: Array) -> Array:
     return classes
 
 
-def discovery_thresholds(
-    observed: Array,
-    null: Callable[[], Array],
-    classes: Array,
-    num_permutations: int,
-    false_discovery_rate: float,
-) -> Array:
-    """Magnitudes from which on a joint cumulant counts as not zero.
+class PermutationNull:
+    """What joint cumulants are where entries are independent, and which are larger by more than chance.
 
     Benjamini & Hochberg (1995) on permutation p-values. Two entries that few examples carry have
     large joint cumulants by chance, others have not, so the null is pooled only over pairs of the
     same two classes. With at least 1 / rate permutations not even one cluster of related pairs passes
     by chance more often than that.
-
-    Args:
-        observed: Joint cumulants, (kinds, entries, entries).
-        null: Gives those of newly permuted examples, likewise.
-        classes: Of the entries, which permutations must not change, (entries,).
-        num_permutations: How often to ask for the null.
-        false_discovery_rate: In (0, 1).
-
-    Returns:
-        A threshold for each kind and each pair of entries, (kinds, entries, entries); infinite where
-        nothing is found, and on the diagonal.
     """
-    strata = classes[:, None] * _CLASSES + classes
-    np.fill_diagonal(strata, _CLASSES**2)  # one more, of which nothing is asked
-    sizes = np.bincount(strata.ravel(), minlength=_CLASSES**2)[: _CLASSES**2]
-    found = _beyond(_histograms(observed, strata))
-    histograms = np.zeros_like(found)
-    for _ in range(num_permutations):
-        histograms += _histograms(null(), strata)
-    by_chance = _beyond(histograms)
-    # Ordered pairs are counted, of which the symmetric cumulants have two alike.
-    p_values = (2 + by_chance) / np.maximum(num_permutations * sizes, 1)[:, None]
-    edges = np.append(_EDGES, np.inf)
-    thresholds = []
-    for beyond, p_value in zip(found, p_values, strict=True):
-        places = _first_discoveries(beyond, p_value, false_discovery_rate / sizes.sum())
-        thresholds.append(np.append(edges[places], np.inf)[strata])
-    return np.stack(thresholds)
+
+    def __init__(self, null: Callable[[], Array], classes: Array, num_permutations: int) -> None:
+        """Permute.
+
+        Args:
+            null: Gives joint cumulants of newly permuted examples, (kinds, entries, entries).
+            classes: Of the entries, which permutations must not change, (entries,).
+            num_permutations: How often to ask for the null.
+        """
+        self._strata = classes[:, None] * _CLASSES + classes
+        np.fill_diagonal(self._strata, _CLASSES**2)  # one more, of which nothing is asked
+        self._sizes = np.bincount(self._strata.ravel(), minlength=_CLASSES**2)[: _CLASSES**2]
+        histograms = _histograms(null(), self._strata)
+        for _ in range(num_permutations - 1):
+            histograms += _histograms(null(), self._strata)
+        by_chance = _beyond(histograms)
+        # Ordered pairs are counted, of which the symmetric cumulants have two alike.
+        self._p_values = (2 + by_chance) / np.maximum(num_permutations * self._sizes, 1)[:, None]
+        self._num_permutations = num_permutations
+
+    def thresholds(self, observed: Array, false_discovery_rate: float) -> Array:
+        """Magnitudes from which on a joint cumulant counts as not zero.
+
+        Args:
+            observed: Joint cumulants, (kinds, entries, entries).
+            false_discovery_rate: In (0, 1).
+
+        Returns:
+            A threshold for each kind and each pair of entries, (kinds, entries, entries); infinite
+            where nothing is found, and on the diagonal.
+        """
+        rate = false_discovery_rate / self._sizes.sum()
+        edges = np.append(_EDGES, np.inf)
+        thresholds = []
+        found = _beyond(_histograms(observed, self._strata))
+        for beyond, p_value in zip(found, self._p_values, strict=True):
+            places = _first_discoveries(beyond, p_value, rate)
+            thresholds.append(np.append(edges[places], np.inf)[self._strata])
+        return np.stack(thresholds)
+
+    def least_share(self, false_discovery_rate: float) -> float:
+        """The share of all pairs that is sure to be found where no permutation reaches them."""
+        smallest = 2 / (self._num_permutations * self._sizes[self._sizes > 0].min())
+        return float(smallest / false_discovery_rate)
 
 
 def coupling_shares(cumulants: Array, thresholds: Array) -> Array:
@@ -100,11 +143,22 @@ def coupling_shares(cumulants: Array, thresholds: Array) -> Array:
 
     Args:
         cumulants: (kinds, entries, entries).
-        thresholds: Of :func:`discovery_thresholds`, likewise.
+        thresholds: Of :class:`PermutationNull`, likewise.
     """
     beyond = np.abs(cumulants) >= thresholds
     shares: Array = beyond.sum(axis=-1) / (cumulants.shape[-1] - 1)
     return shares
+
+
+def chance_shares(null: Callable[[], Array], thresholds: Array) -> Array:
+    """What the mean share of coupled pairs stays below in 95 % of permutations, (kinds,).
+
+    Args:
+        null: As for :class:`PermutationNull`.
+        thresholds: (kinds, entries, entries).
+    """
+    shares = [coupling_shares(null(), thresholds).mean(axis=-1) for _ in range(_NULLS)]
+    return np.asarray(np.quantile(shares, 0.95, axis=0))
 
 
 def _first_discoveries(beyond: Array, p_values: Array, rate: float) -> Array:
@@ -150,10 +204,15 @@ def _beyond(histograms: Array) -> Array:
     return histograms[..., ::-1].cumsum(axis=-1)[..., ::-1]
 
 
-def exponents(shares: Array, num_entries: float) -> Array:
-    """Sizes of coupling sets as exponents of the number N of all entries, log(size) / log(N).
+def exponents(shares: Array, num_entries: float, dimension: float | None = None) -> Array:
+    """Sizes of coupling sets as exponents of the Hessian's dimension N, log(size) / log(N).
 
-    The set of an entry holds the entry itself, since it has a variance: size = 1 + share (N - 1).
+    The set of an entry holds the entry itself, since it has a variance: size = 1 + share (entries - 1).
+
+    Args:
+        shares: Of the other entries, of any shape.
+        num_entries: How many entries the shares are of.
+        dimension: N; without it as many as the entries.
     """
-    powers: Array = np.log1p(shares * (num_entries - 1)) / np.log(num_entries)
+    powers: Array = np.log1p(shares * (num_entries - 1)) / np.log(dimension or num_entries)
     return powers

@@ -1,11 +1,14 @@
-"""Uniformly drawn entries of the Hessian, and what has been recorded of them."""
+"""Uniformly drawn entries of the Hessian."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ssbrepro.contract import Array
+
+_SPARE = 1.1  # pairs drawn for one expected to be needed, so that few draws fall short
 
 
 def draw_pairs(
@@ -41,54 +44,73 @@ def same_layer_share(layer_sizes: Sequence[int]) -> float:
     return float((sizes**2).sum() / sizes.sum() ** 2)
 
 
-@dataclass(frozen=True)
-class Ensemble:
-    """The live entries at one checkpoint, over all its examples.
+class LivePairs(NamedTuple):
+    """Pairs of weights whose entry of the Hessian is not zero throughout.
 
     Attributes:
-        epoch: Of the checkpoint.
-        examples: Those inside the margin, (active,).
-        values: Of these examples, (active, live) float64; the values of all others are zero.
-        live: Which of the drawn entries these are, (live,).
-        num_examples: Number of all examples.
+        rows: Of the Hessian, (entries,).
+        columns: Likewise.
+        values: In each ensemble, (examples, entries) each.
+        tried: How many pairs were looked at for them.
     """
 
-    epoch: int
-    examples: Array
-    values: Array
-    live: Array
-    num_examples: int
-
-    def first(self, num_entries: int) -> "Ensemble":
-        """The same examples, and at most as many of the live entries."""
-        chosen = slice(num_entries)
-        return replace(self, values=self.values[:, chosen], live=self.live[chosen])
-
-    def standardised(self) -> Array:
-        """All examples' values with mean 0 and standard deviation 1, (num_examples, live)."""
-        rows = np.zeros((self.num_examples, len(self.live)))
-        rows[self.examples] = self.values
-        means, deviations = rows.mean(axis=0), rows.std(axis=0)
-        rows -= means
-        rows /= deviations
-        return rows
+    rows: Array
+    columns: Array
+    values: tuple[Array, ...]
+    tried: int
 
 
-def ensembles(arrays: Mapping[str, Array]) -> Iterator[Ensemble | None]:
-    """What the stage ``entries`` recorded, a checkpoint at a time; None where no entry is live.
+def live_pairs(
+    layer_sizes: Sequence[int],
+    measure: Callable[[Array, Array], Sequence[Array]],
+    num_entries: int,
+    max_pairs: int,
+    generator: np.random.Generator,
+) -> LivePairs:
+    """Draw pairs until as many as wanted are live: not zero for all examples of all ensembles.
 
-    An entry is live where its value differs between examples.
+    Args:
+        layer_sizes: Number of weights of each layer.
+        measure: The entries of pairs, by rows and columns, in each ensemble, as (examples, pairs).
+        num_entries: How many live ones are wanted.
+        max_pairs: How many pairs to try for them.
+        generator: Source of the draws.
 
-    Yields:
-        The checkpoint's live entries, or None.
+    Returns:
+        The live ones in the order of their draws, at most as many as wanted; the pairs after the last
+        one needed do not count as tried.
+
+    Raises:
+        ValueError: If no pair may be tried.
     """
-    num_examples = int(arrays["num_examples"])
-    for index, epoch in enumerate(arrays["epoch"].tolist()):
-        examples = arrays[f"examples_{index}"]
-        values = arrays[f"values_{index}"].astype(np.float64)
-        spread = np.ptp(values, axis=0) > 0 if len(values) else np.zeros(values.shape[1], bool)
-        if len(values) < num_examples:  # the others' zeros belong to the law
-            spread |= values.any(axis=0)
-        live = np.flatnonzero(spread)
-        found = Ensemble(epoch, examples, values[:, live], live, num_examples)
-        yield found if len(live) else None
+    if min(num_entries, max_pairs) < 1:
+        raise ValueError(f"{num_entries} live entries among at most {max_pairs} pairs")
+    parts: list[LivePairs] = []
+    live = tried = 0
+    while live < num_entries and tried < max_pairs:
+        size = min(_pairs_for(num_entries - live, live, tried), num_entries, max_pairs - tried)
+        rows, columns = draw_pairs(layer_sizes, size, generator)
+        values = measure(rows, columns)
+        alive = np.flatnonzero(np.any([one.any(axis=0) for one in values], axis=0))
+        alive = alive[: num_entries - live]
+        live += len(alive)
+        tried += int(alive[-1]) + 1 if live == num_entries else size
+        parts.append(
+            LivePairs(rows[alive], columns[alive], tuple(one[:, alive] for one in values), tried)
+        )
+    return LivePairs(
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.columns for part in parts]),
+        tuple(
+            np.concatenate(one, axis=1)
+            for one in zip(*(part.values for part in parts), strict=True)
+        ),
+        tried,
+    )
+
+
+def _pairs_for(missing: int, live: int, tried: int) -> int:
+    """How many pairs should give so many live ones, going by those of the pairs tried."""
+    if not live:
+        return missing
+    return math.ceil(_SPARE * missing * tried / live) + 1

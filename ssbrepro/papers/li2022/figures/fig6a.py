@@ -6,7 +6,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import SMALL, epoch_colours, new_figure, ridgeline, signed_decades
+from ssbrepro.papers.style import (
+    SMALL,
+    beside_rows,
+    copy_columns,
+    epoch_colours,
+    new_figure,
+    ridgeline,
+    signed_decades,
+)
 
 _DECADES = 3  # of density below the peak of a law
 
@@ -16,7 +24,8 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
 
     Args:
         arrays: Of the stages ``entries``: ``rows``, ``columns`` and ``layer_sizes``; and ``laws``:
-            ``epoch``, ``shown``, ``edges``, ``linear`` and ``histogram``.
+            ``epoch``, ``shown``, ``edges``, ``linear``, ``histogram``, and ``nonzero_asymmetry`` with
+            its ``_intact`` and ``_broken``.
     """
     entries, laws = arrays["entries"], arrays["laws"]
     epochs, linear = laws["epoch"].tolist(), float(laws["linear"])
@@ -25,7 +34,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     ends = np.cumsum(entries["layer_sizes"])
     figure, axes = new_figure(columns=max(shown, 1), height=4.2, sharey=True, squeeze=False)
     if shown == 0:
-        figure.supxlabel("no entry is live at the first epoch", fontsize=8)
+        figure.supxlabel("no entry is live at any epoch", fontsize=8)
         return figure
     for index, axis in enumerate(axes[0]):
         axis.set_xscale("asinh", linear_width=linear)
@@ -43,10 +52,20 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         layers = [1 + int(np.searchsorted(ends, place, side="right")) for place in pairs[:, index]]
         axis.set_title("weights of layers {} and {}".format(*sorted(layers)), fontsize=8)
     axes[0, 0].set_ylabel("epoch")
+    beside_rows(
+        axes[0, -1],
+        {
+            "A of\nall": [f"{value:.2f}" for value in laws["nonzero_asymmetry"]],
+            **copy_columns("A", laws["nonzero_asymmetry_intact"], laws["nonzero_asymmetry_broken"]),
+        },
+        spacing=0.24,
+    )
     figure.supxlabel(
-        "value of the Hessian entry in units of its standard deviation (both axes logarithmic)\n"
-        "empty: the entry is zero for all examples, or too few are inside the margin",
-        fontsize=8,
+        "value of the Hessian entry in units of its standard deviation, logarithmic; heights are the\n"
+        f"logarithm of the density, over {_DECADES} decades below each law's peak. A of all: the median "
+        "over all entries\nof the asymmetry of an entry's law over the examples it is not zero for. "
+        "Empty: the entry is zero\nfor all examples, or too few are inside the margin",
+        fontsize=7.5,
     )
     return figure
 

@@ -1,11 +1,17 @@
-"""Fig. 7a of li2022: means of Hessian entries at epochs throughout training."""
+"""Fig. 7a of li2022: means of Hessian entries in units of their fluctuations, throughout training."""
 
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import beside_rows, epoch_colours, new_figure, ridgeline
+from ssbrepro.papers.style import (
+    beside_rows,
+    copy_columns,
+    epoch_colours,
+    new_figure,
+    ridgeline,
+)
 
 
 def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
@@ -13,7 +19,8 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
 
     Args:
         arrays: Of the stage ``means``: ``epoch``, ``num_live``, ``asymmetry``, ``asymmetry_noise``,
-            ``centred_below``, ``edges`` and ``histogram``.
+            ``first_asymmetry_intact``, ``first_asymmetry_broken``, ``centred_below``, ``edges`` and
+            ``histogram``.
     """
     means = arrays["means"]
     epochs, bound = means["epoch"].tolist(), float(means["centred_below"])
@@ -28,9 +35,10 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     beside_rows(
         axis,
         {
+            "live\nentries": [f"{value:,.0f}" for value in means["num_live"]],
             "A": [f"{value:.2f}" for value in means["asymmetry"]],
             "A by\nchance": [f"{value:.2f}" for value in means["asymmetry_noise"]],
-            "live\nentries": [f"{value:,.0f}" for value in means["num_live"]],
+            **copy_columns("A", means["first_asymmetry_intact"], means["first_asymmetry_broken"]),
         },
     )
     return figure

@@ -1,8 +1,11 @@
 """Fig. 7c of li2022: sizes of the coupling sets of Hessian entries throughout training."""
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
@@ -11,54 +14,82 @@ from ssbrepro.papers.style import (
     SMALL,
     VERMILION,
     curve_with_band,
+    legend_below,
     mark_empty,
     new_figure,
 )
 
 _GREEN = "#009E73"  # Okabe & Ito's
 # Marks that can be told apart where they lie on each other.
-_CURVES = {
-    "covariance": (BLUE, {"label": "covariance", "marker": "o", "ms": 3}),
-    "coskewness": (VERMILION, {"label": "coskewness", "marker": "s", "ms": 5, "mfc": "none"}),
-    "cokurtosis": (_GREEN, {"label": "excess cokurtosis", "marker": "D", "ms": 7, "mfc": "none"}),
-}
-_SPACING = 0.05  # between notes, of exponents
+_CURVES: dict[str, dict[str, Any]] = {
+    "covariance": {"colour": BLUE, "label": "covariance", "marker": "o", "ms": 3},
+    "coskewness": {
+        "colour": VERMILION, "label": "coskewness", "marker": "s", "ms": 5, "mfc": "none",
+    },
+    "cokurtosis": {
+        "colour": _GREEN, "label": "excess cokurtosis", "marker": "D", "ms": 7, "mfc": "none",
+    },
+}  # fmt: skip
+_SPACING = 0.05  # between notes, in heights of the axis
 
 
 def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     """Draw the exponent of each kind of set over epochs, and on the right its relative size.
 
+    Left of all examples inside the margin, right of as many at every checkpoint.
+
     Args:
-        arrays: Of the stage ``coupling``: ``epoch``, ``log10_num_entries``,
-            ``log10_paper_num_entries``, and for each kind its ``exponent``, ``exponent_band`` and
-            ``relative_size``.
+        arrays: Of the stages ``coupling`` and ``equal_coupling``: ``epoch``, ``exponent_min``, and for
+            each kind its ``exponent``, ``exponent_band`` and ``relative_size``; of ``coupling``
+            ``log10_num_entries`` and ``log10_paper_num_entries``, of ``equal_coupling``
+            ``num_active`` and ``log10_dimension``.
     """
-    coupling = arrays["coupling"]
-    figure, axis = new_figure(height=3.8)
-    ends = []
-    for name, (colour, style) in _CURVES.items():
-        exponent, band = coupling[f"{name}_exponent"], coupling[f"{name}_exponent_band"]
-        curve_with_band(axis, coupling["epoch"], exponent, band, colour, **style)
-        measured = np.flatnonzero(np.isfinite(exponent))
-        if len(measured):
-            size = coupling[f"{name}_relative_size"][measured[-1]]
-            ends.append((exponent[measured[-1]], size, colour))
-    mark_empty(axis, coupling["epoch"], coupling["covariance_exponent"])
-    lowest = -np.inf
-    for end, size, colour in sorted(ends):
-        axis.axhline(end, color=colour, lw=0.8, alpha=0.35)
-        lowest = max(end, lowest + _SPACING)
-        axis.text(
-            1.015, lowest, f"{size:.2g}", transform=axis.get_yaxis_transform(), va="center",
-            fontsize=SMALL, color=colour,
-        )  # fmt: skip
-    axis.set_ylim(-0.02, 1.02)
-    axis.set_ylabel("log(size of the coupling set) / log N")
-    own, paper = (float(coupling[f"log10_{whose}num_entries"]) for whose in ("", "paper_"))
-    axis.set_title(
-        f"N = $10^{{{own:.2f}}}$ entries of the Hessian, $10^{{{paper:.2f}}}$ in the paper; "
-        "on the right the sizes at the end relative to N",
+    every, equal = arrays["coupling"], arrays["equal_coupling"]
+    own, paper = (float(every[f"log10_{whose}num_entries"]) for whose in ("", "paper_"))
+    dimension = float(equal["log10_dimension"])
+    figure, axes = new_figure(columns=2, height=3.6)
+    _panel(axes[0], every, "empty")
+    axes[0].set_title(
+        "all examples inside the margin\n"
+        f"N = $10^{{{own:.2f}}}$ entries, $10^{{{paper:.2f}}}$ in the paper",
         fontsize=7.5,
     )
-    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.06), ncols=3, fontsize=7, frameon=False)
+    _panel(axes[1], equal, "too few")
+    axes[1].set_title(
+        f"{int(equal['num_active'])} examples inside the margin at every epoch\n"
+        f"N = $10^{{{dimension:.2f}}}$",
+        fontsize=7.5,
+    )
+    axes[0].set_ylabel("log(size of the coupling set) / log N")
+    legend_below(figure, [*axes[0].get_legend_handles_labels()[0]])
     return figure
+
+
+def _panel(axis: Axes, coupling: Mapping[str, Array], empty: str) -> None:
+    """Curves, on the right the sizes at the end relative to N, and what is too small to be found."""
+    epochs, least = coupling["epoch"], coupling["exponent_min"]
+    top = np.fmax.reduce([1.0, *(np.fmax.reduce(coupling[f"{name}_exponent"]) for name in _CURVES)])
+    axis.fill_between(epochs, 0, least, color="0.93", lw=0, label="too few to be found")
+    ends = []
+    for name, style in _CURVES.items():
+        exponent, size = coupling[f"{name}_exponent"], coupling[f"{name}_relative_size"]
+        found = np.where(size > 0, exponent, np.nan)
+        curve_with_band(
+            axis, epochs, found, coupling[f"{name}_exponent_band"], within=(0, math.inf), **style
+        )
+        measured = np.flatnonzero(np.isfinite(exponent))
+        if len(measured):
+            last = size[measured[-1]]
+            place = exponent[measured[-1]] if last > 0 else 0
+            ends.append((place, f"{last:.2g}" if last > 0 else "none", style["colour"]))
+    mark_empty(axis, epochs, coupling["covariance_exponent"], empty)
+    axis.set_ylim(0, 1.04 * top)
+    lowest = -np.inf
+    for place, note, colour in sorted(ends):
+        if place:
+            axis.axhline(place, color=colour, lw=0.8, alpha=0.35)
+        lowest = max(place, lowest + _SPACING * top)
+        axis.text(
+            1.06, lowest, note, transform=axis.get_yaxis_transform(), va="center",
+            fontsize=SMALL, color=colour,
+        )  # fmt: skip

@@ -2,45 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from annotated_types import Ge
 
 from ssbrepro import domains
-from ssbrepro.contract import Array, Context, Result, Share, Stage
+from ssbrepro.contract import Array, Context, Imitations, Result, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
     import numpy as np
 
     from ssbrepro import seeding
-    from ssbrepro.probes.entries import sampling
+    from ssbrepro.papers.li2022 import entry_copies
+    from ssbrepro.probes.entries import ensembles
+    from ssbrepro.statistics import intervals
 
 
 @dataclass(frozen=True)
 class Parameters:
     """Correlations between ``num_entries`` Hessian entries at the start and at the end.
 
-    One whose absolute value is above ``strong_above`` counts as strong.
+    One whose absolute value is above ``strong_above`` counts as strong. ``num_permutations`` of the
+    examples say what chance gives, ``num_replicates`` bootstrap samples of them how sure a growth is.
     """
 
     num_entries: Annotated[int, Ge(2)]
     strong_above: Share
+    num_permutations: Imitations
+    num_replicates: Imitations
 
 
 NUMBERS = {
     "end_epoch": domains.EPOCHS,
     "num_active_end": domains.COUNT,
+    "num_active_equal": domains.COUNT,
     **{
-        f"{quantity}_{when}": domains.SHARE
-        for quantity in ("strong_share", "mean", "null_mean")
+        name: domains.SHARE
         for when in ("start", "end")
+        for name in (
+            f"strong_share_{when}",
+            f"strong_share_{when}_noise",
+            f"strong_share_{when}_control",
+            f"mean_{when}",
+            f"null_mean_{when}",
+        )
     },
     "mean_growth": domains.SIGNED_SHARE,
+    "mean_growth_noise": domains.NON_POSITIVE,
+    "mean_growth_control": domains.SIGNED_SHARE,
+    "excess_growth": domains.SIGNED_SHARE,
+    "excess_growth_low": domains.REAL,
+    "excess_growth_noise": domains.NON_POSITIVE,
+    "excess_growth_control": domains.REAL,
 }
 
-_PERMUTATIONS = 20  # of the null mean, which averages over thousands of pairs in each
+_BINS = 50  # of magnitudes, for drawing
 
 
 def run(parameters: Parameters, context: Context) -> Result:
@@ -50,65 +69,199 @@ def run(parameters: Parameters, context: Context) -> Result:
     the examples. Examples outside the margin are zero for all entries and correlate them; the null
     permutes the values of each entry among those inside only, and keeps that part.
 
+    Mean magnitudes grow where fewer examples are inside the margin, correlated or not. So their growth
+    is also measured in excess of the null's, with as many random examples at the start and at the end
+    as there are where there are fewer. A second such sample of the start in the place of the end is the
+    control: nothing grows.
+
     Returns:
         Arrays ``start`` and ``end`` (entries, entries), and of both ``epoch`` and ``num_active``, all
-        empty where there is none. Numbers over the pairs of different entries: ``strong_share``,
-        ``mean`` of the absolute value and its ``null_mean``, at both.
+        empty where there is none; for drawing ``edges`` of magnitudes, and the shares between them of
+        all pairs, ``magnitudes``, of ``permuted`` ones and of those of ``broken`` copies, (2, bins), at
+        the start and the end. Numbers over the pairs of different entries: ``strong_share``, ``mean`` of
+        the absolute value and its ``null_mean``, at both.
     """
-    found = [one for one in sampling.ensembles(context.inputs["entries"].arrays) if one is not None]
-    found = [one for one in found if len(one.live) >= 2]
-    names = [
-        f"{n}_{when}" for n in ("strong_share", "mean", "null_mean") for when in ("start", "end")
-    ]
+    found = {
+        index: one
+        for index, one in enumerate(ensembles.recorded(context.inputs["entries"].arrays))
+        if one is not None and len(one.live) >= 2
+    }
     if not found:
-        reason = "no two entries are live at any checkpoint"
-        names += ["end_epoch", "num_active_end", "mean_growth"]
-        matrix, both = np.zeros((0, 0)), np.zeros(0)
-        nothing = {"start": matrix, "end": matrix, "epoch": both, "num_active": both}
-        return Result(nothing, {}, missing=dict.fromkeys(names, reason))
-    start_and_end = found[0], found[-1]
-    arrays: dict[str, Array] = {
-        "epoch": np.array([ensemble.epoch for ensemble in start_and_end]),
-        "num_active": np.array([len(ensemble.examples) for ensemble in start_and_end]),
-    }
+        return _nothing()
+    arrays: dict[str, list[Array]] = {"magnitudes": [], "permuted": [], "broken": []}
     numbers: dict[str, float] = {}
-    for when, ensemble in zip(("start", "end"), start_and_end, strict=True):
-        chosen = ensemble.first(parameters.num_entries)
-        matrix = _correlations(chosen)
-        pairs = _of_pairs(matrix)
-        arrays[when] = matrix
-        numbers |= {
-            f"strong_share_{when}": float((pairs > parameters.strong_above).mean()),
-            f"mean_{when}": float(pairs.mean()),
-            f"null_mean_{when}": _null_mean(chosen, context.seed),
-        }
+    edges = np.linspace(0, 1, _BINS + 1)
+    ends = min(found), max(found)
+    for when, index in zip(("start", "end"), ends, strict=True):
+        context.progress.report(len(arrays["broken"]), 3, "correlations of Hessian entries")
+        magnitudes = _Magnitudes.of(found[index], index, parameters, context)
+        numbers |= magnitudes.numbers(when, parameters)
+        for name, values in arrays.items():
+            values.append(_histogram(getattr(magnitudes, name), edges))
+    context.progress.report(2, 3, "correlations of Hessian entries")
+    start, end = (found[index] for index in ends)
     numbers |= {
-        "end_epoch": float(found[-1].epoch),
-        "num_active_end": float(len(found[-1].examples)),
-        "mean_growth": numbers["mean_end"] - numbers["mean_start"],
+        "end_epoch": float(end.epoch),
+        "num_active_end": float(len(end.examples)),
+        "mean_growth_control": numbers["null_mean_end"] - numbers["null_mean_start"],
+    } | _growths(start, end, parameters, context.seed)
+    missing = {
+        name: "no two entries are live in what it is compared with"
+        for name, value in numbers.items()
+        if np.isnan(value)
     }
-    return Result(arrays, numbers)
+    return Result(
+        arrays={
+            "epoch": np.array([start.epoch, end.epoch]),
+            "num_active": np.array([len(start.examples), len(end.examples)]),
+            "start": start.first(parameters.num_entries).correlations(),
+            "end": end.first(parameters.num_entries).correlations(),
+            "edges": edges,
+            **{name: np.stack(values) for name, values in arrays.items()},
+        },
+        numbers={name: value for name, value in numbers.items() if name not in missing},
+        missing=missing,
+    )
 
 
-def _correlations(ensemble: sampling.Ensemble) -> Array:
-    standardised = ensemble.standardised()
-    matrix: Array = standardised.T @ standardised / len(standardised)
-    return matrix
+def _nothing() -> Result:
+    matrix, both = np.zeros((0, 0)), np.zeros(0)
+    return Result(
+        arrays={"start": matrix, "end": matrix, "epoch": both, "num_active": both},
+        numbers={},
+        missing=dict.fromkeys(NUMBERS, "no two entries are live at any checkpoint"),
+    )
 
 
-def _of_pairs(matrix: Array) -> Array:
+class _Magnitudes(NamedTuple):
+    """Magnitudes of the correlations of all pairs at one checkpoint.
+
+    Attributes:
+        magnitudes: (pairs,).
+        permuted: When each entry's active examples are permuted on their own, (permutations, pairs).
+        broken: Of each broken copy with two live entries, (pairs,) each.
+    """
+
+    magnitudes: Array
+    permuted: Array
+    broken: list[Array]
+
+    @classmethod
+    def of(
+        cls, ensemble: ensembles.Ensemble, index: int, parameters: Parameters, context: Context
+    ) -> _Magnitudes:
+        chosen = ensemble.first(parameters.num_entries)
+        generator = seeding.numpy_generator(context.seed, "permutations", ensemble.epoch)
+        copies = [checkpoints[index] for checkpoints in entry_copies.copies_of(context, "broken")]
+        return cls(
+            _of_pairs(chosen),
+            np.stack(
+                [
+                    _of_pairs(_permuted(chosen, generator))
+                    for _ in range(parameters.num_permutations)
+                ]
+            ),
+            [
+                _of_pairs(one.first(parameters.num_entries))
+                for one in copies
+                if one is not None and len(one.live) >= 2
+            ],
+        )
+
+    def numbers(self, when: str, parameters: Parameters) -> dict[str, float]:
+        def strong(magnitudes: Array) -> Array:
+            return np.asarray((magnitudes > parameters.strong_above).mean(axis=-1))
+
+        return {
+            f"strong_share_{when}": float(strong(self.magnitudes)),
+            f"strong_share_{when}_noise": float(np.quantile(strong(self.permuted), 0.95)),
+            f"strong_share_{when}_control": entry_copies.lowest(
+                np.array([float(strong(one)) for one in self.broken])
+            ),
+            f"mean_{when}": float(self.magnitudes.mean()),
+            f"null_mean_{when}": float(self.permuted.mean()),
+        }
+
+
+def _of_pairs(ensemble: ensembles.Ensemble) -> Array:
     """Magnitudes for the pairs of different entries, (pairs,)."""
-    return np.abs(matrix[np.triu_indices(len(matrix), 1)])
+    return np.abs(ensemble.correlations()[np.triu_indices(len(ensemble.live), 1)])
 
 
-def _null_mean(ensemble: sampling.Ensemble, seed: int) -> float:
-    """Mean magnitude of correlations when each entry's active examples are permuted on their own."""
-    generator = seeding.numpy_generator(seed, "permutations", ensemble.epoch)
-    means = []
-    for _ in range(_PERMUTATIONS):
-        permuted = replace(ensemble, values=generator.permuted(ensemble.values, axis=0))
-        means.append(_of_pairs(_correlations(permuted)).mean())
-    return float(np.mean(means))
+def _permuted(ensemble: ensembles.Ensemble, generator: np.random.Generator) -> ensembles.Ensemble:
+    return replace(ensemble, values=generator.permuted(ensemble.values, axis=0))
 
 
-STAGE = Stage(Parameters, NUMBERS, run, needs=("entries",))
+def _histogram(magnitudes: Array | list[Array], edges: Array) -> Array:
+    """Shares of the magnitudes between the edges, (bins,); zero where there are none."""
+    values = np.concatenate([np.zeros(0), *(np.ravel(one) for one in magnitudes)])
+    counts = np.histogram(np.minimum(values, 1), edges)[0]  # a correlation of 1 is rounded
+    return np.asarray(counts / max(len(values), 1))
+
+
+def _growths(
+    start: ensembles.Ensemble, end: ensembles.Ensemble, parameters: Parameters, seed: int
+) -> dict[str, float]:
+    """Growth of the mean magnitude, and at equal numbers of examples that in excess of the null's."""
+    num_active = min(len(start.examples), len(end.examples))
+    samples = [
+        whole.thinned(num_active, seeding.numpy_generator(seed, "equal", name)).first(
+            parameters.num_entries
+        )
+        for name, whole in (("start", start), ("end", end), ("start again", start))
+    ]
+    values = [
+        _excess(sample, parameters.num_permutations, seeding.numpy_generator(seed, "excess", place))
+        for place, sample in enumerate(samples)
+    ]
+    replicates = [
+        _replicates(sample, lambda one, by: _excess(one, 1, by), parameters, seed)
+        for sample in samples
+    ]
+    excess, nothing = (
+        intervals.growth(values[0], values[other], replicates[0], replicates[other])
+        for other in (1, 2)
+    )
+    means = [one.first(parameters.num_entries) for one in (start, end)]
+    mean = intervals.growth(
+        *(float(_of_pairs(one).mean()) for one in means),
+        *(
+            _replicates(one, lambda again, _: float(_of_pairs(again).mean()), parameters, seed)
+            for one in means
+        ),
+    )
+    return {
+        "num_active_equal": float(num_active),
+        "mean_growth": mean.value,
+        "mean_growth_noise": mean.value_noise,
+        "excess_growth": excess.value,
+        "excess_growth_low": excess.low,
+        "excess_growth_noise": excess.low_noise,
+        "excess_growth_control": nothing.low,
+    }
+
+
+def _excess(
+    ensemble: ensembles.Ensemble, num_permutations: int, generator: np.random.Generator
+) -> float:
+    """Mean magnitude in excess of that after permutations; NaN with fewer than two entries."""
+    if len(ensemble.live) < 2:
+        return np.nan
+    null = [_of_pairs(_permuted(ensemble, generator)).mean() for _ in range(num_permutations)]
+    return float(_of_pairs(ensemble).mean() - np.mean(null))
+
+
+def _replicates(
+    ensemble: ensembles.Ensemble,
+    statistic: Callable[[ensembles.Ensemble, np.random.Generator], float],
+    parameters: Parameters,
+    seed: int,
+) -> Array:
+    """A statistic in bootstrap samples of the examples in which two entries are live."""
+    generator = seeding.numpy_generator(seed, "bootstrap", ensemble.epoch)
+    samples = (ensemble.resampled(generator) for _ in range(parameters.num_replicates))
+    found = [statistic(one, generator) for one in samples if len(one.live) >= 2]
+    return np.array(found) if len(found) > 1 else np.full(2, np.nan)
+
+
+STAGE = Stage(Parameters, NUMBERS, run, needs=("entries", "entry_controls"))

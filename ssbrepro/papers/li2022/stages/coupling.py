@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Gt
 
@@ -15,7 +16,8 @@ with lazily():
     import numpy as np
 
     from ssbrepro import seeding
-    from ssbrepro.probes.entries import coupling, sampling
+    from ssbrepro.papers.li2022 import entry_copies
+    from ssbrepro.probes.entries import coupling, ensembles
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ NUMBERS = {
             "exponent_growth": domains.SIGNED_SHARE,
         }.items()
     },
+    "covariance_relative_size_end_noise": domains.SHARE,
+    "covariance_relative_size_end_control": domains.SHARE,
+    "covariance_exponent_growth_control": domains.SIGNED_SHARE,
 }
 
 
@@ -61,11 +66,15 @@ def run(parameters: Parameters, context: Context) -> Result:
     examples differ from those of single ones by a factor common to all pairs and to their null, so
     which are not zero does not depend on how many a bootstrap draw averages.
 
+    It does depend on how many examples are inside the margin. What that alone makes of the exponent is
+    the control of its growth: the start, with only as many of them as the end has.
+
     Returns:
         Arrays over the checkpoints, NaN where fewer than two entries are live: ``epoch``,
         ``num_live``, and for each of ``CUMULANTS`` ``<name>_relative_size``, ``<name>_exponent``,
         both with their ``_band``, the standard deviation over bootstrap samples of the entries;
-        ``log10_num_entries`` and ``log10_paper_num_entries``.
+        ``exponent_min``, that of the fewest pairs that are sure to be found; ``log10_num_entries`` and
+        ``log10_paper_num_entries``.
     """
     arrays = context.inputs["entries"].arrays
     epochs, weights = arrays["epoch"], float(arrays["layer_sizes"].sum())
@@ -76,43 +85,81 @@ def run(parameters: Parameters, context: Context) -> Result:
         for quantity in (
             "relative_size",
             "relative_size_band",
+            "relative_size_noise",
             "exponent",
             "exponent_band",
         )
     ]
+    kinds.append("exponent_min")
     measured = {name: np.full(len(epochs), np.nan) for name in kinds}
     num_live = np.zeros(len(epochs))
-    for index, (epoch, ensemble) in enumerate(
-        zip(epochs.tolist(), sampling.ensembles(arrays), strict=True)
-    ):
-        if ensemble is None or len(ensemble.live) < 2:
-            continue
-        row = context.progress.restore(f"checkpoint-{epoch}")
+    found = {
+        index: one
+        for index, one in enumerate(ensembles.recorded(arrays))
+        if one is not None and len(one.live) >= 2
+    }
+    for place, (index, ensemble) in enumerate(found.items()):
+        context.progress.report(place, len(found) + 1, "coupling of Hessian entries")
+        row = context.progress.restore(f"checkpoint-{ensemble.epoch}")
         if row is None:
             row = _measure(ensemble, whole, parameters, context.seed)
-            context.progress.save(f"checkpoint-{epoch}", row)
+            context.progress.save(f"checkpoint-{ensemble.epoch}", row)
         num_live[index] = min(len(ensemble.live), parameters.num_entries)
         for name in kinds:
             measured[name][index] = float(row[name])
-        context.progress.report(index + 1, len(epochs), "coupling of Hessian entries")
-    numbers, missing = _numbers(epochs, measured, num_live, whole)
+    controls = _controls(found, whole, parameters, context) if found else {}
+    numbers, missing = _numbers(epochs, measured, num_live, controls, whole)
     return Result(
         arrays={
             "epoch": epochs,
             "num_live": num_live,
-            **measured,
+            **{name: values for name, values in measured.items() if not name.endswith("_noise")},
             "log10_num_entries": np.log10(whole),
             "log10_paper_num_entries": np.log10(parameters.paper_num_entries),
         },
         numbers=numbers,
-        series={name: Series("epoch", name) for name in kinds},
+        series={name: Series("epoch", name) for name in kinds if not name.endswith("_noise")},
         missing=missing,
     )
 
 
 def _measure(
-    ensemble: sampling.Ensemble, whole: float, parameters: Parameters, seed: int
+    ensemble: ensembles.Ensemble, whole: float, parameters: Parameters, seed: int
 ) -> dict[str, Array]:
+    """Of each kind the size and the exponent with their bands, and the size that chance reaches."""
+    shares, noises, least = _shares(ensemble, parameters, seed)
+    generator = seeding.numpy_generator(seed, "bands", ensemble.epoch)
+    size = (parameters.num_replicates, shares.shape[1])
+    replicates = shares[:, generator.integers(shares.shape[1], size=size)].mean(axis=-1)
+    row: dict[str, Array | float] = {"exponent_min": coupling.exponents(np.array(least), whole)}
+    for name, share, noise, replicate in zip(
+        coupling.CUMULANTS, shares.mean(axis=-1), noises, replicates, strict=True
+    ):
+        row |= {
+            f"{name}_relative_size_noise": noise,
+            f"{name}_relative_size": share,
+            f"{name}_relative_size_band": replicate.std(ddof=1),
+            f"{name}_exponent": coupling.exponents(share, whole),
+            f"{name}_exponent_band": coupling.exponents(replicate, whole).std(ddof=1),
+        }
+    return {name: np.asarray(value) for name, value in row.items()}
+
+
+class _Shares(NamedTuple):
+    """How many others entries are coupled with.
+
+    Attributes:
+        found: The share of others, (kinds, entries).
+        noise: What chance alone couples, (kinds,).
+        least: The share from which on pairs are sure to be told from chance.
+    """
+
+    found: Array
+    noise: Array
+    least: float
+
+
+def _shares(ensemble: ensembles.Ensemble, parameters: Parameters, seed: int) -> _Shares:
     values = ensemble.first(parameters.num_entries).standardised().astype(np.float32)
     generator = seeding.numpy_generator(seed, "permutations", ensemble.epoch)
     examples = ensemble.examples if parameters.permuted == "active" else slice(None)
@@ -123,55 +170,76 @@ def _measure(
         entries[:, examples] = generator.permuted(entries[:, examples], axis=1)
         return coupling.joint_cumulants(entries.T.astype(np.float32))
 
+    classes = coupling.tail_classes(values)
     cumulants = coupling.joint_cumulants(values)
-    thresholds = coupling.discovery_thresholds(
-        cumulants,
-        null,
-        coupling.tail_classes(values),
-        parameters.num_permutations,
-        parameters.false_discovery_rate,
+    independent = coupling.PermutationNull(null, classes, parameters.num_permutations)
+    thresholds = independent.thresholds(cumulants, parameters.false_discovery_rate)
+    return _Shares(
+        coupling.coupling_shares(cumulants, thresholds),
+        coupling.chance_shares(null, thresholds),
+        independent.least_share(parameters.false_discovery_rate),
     )
-    shares = coupling.coupling_shares(cumulants, thresholds)
-    generator = seeding.numpy_generator(seed, "bands", ensemble.epoch)
-    size = (parameters.num_replicates, shares.shape[1])
-    replicates = shares[:, generator.integers(shares.shape[1], size=size)].mean(axis=-1)
-    row: dict[str, Array | float] = {}
-    for name, share, replicate in zip(
-        coupling.CUMULANTS, shares.mean(axis=-1), replicates, strict=True
-    ):
-        row |= {
-            f"{name}_relative_size": share,
-            f"{name}_relative_size_band": replicate.std(ddof=1),
-            f"{name}_exponent": coupling.exponents(share, whole),
-            f"{name}_exponent_band": coupling.exponents(replicate, whole).std(ddof=1),
+
+
+def _controls(
+    found: Mapping[int, ensembles.Ensemble], whole: float, parameters: Parameters, context: Context
+) -> Mapping[str, Array]:
+    """Of covariances the size in each broken copy at the end, and the exponent at the thinned start."""
+    saved = context.progress.restore("controls")
+    if saved is None:
+        start, end = found[min(found)], found[max(found)]
+        thinned = start.thinned(len(end.examples), seeding.numpy_generator(context.seed, "thinned"))
+        broken = [one[max(found)] for one in entry_copies.copies_of(context, "broken")]
+        size = _size(thinned, parameters, context.seed)
+        saved = {
+            "exponent": coupling.exponents(np.array(size), whole),
+            "broken": np.array([_size(one, parameters, context.seed) for one in broken]),
         }
-    return {name: np.asarray(value) for name, value in row.items()}
+        context.progress.save("controls", saved)
+    return saved
+
+
+def _size(ensemble: ensembles.Ensemble | None, parameters: Parameters, seed: int) -> float:
+    """Mean share of covariant pairs; NaN with fewer than two entries."""
+    if ensemble is None or len(ensemble.live) < 2:
+        return np.nan
+    return float(_shares(ensemble, parameters, seed).found[0].mean())
 
 
 def _numbers(
-    epochs: Array, measured: dict[str, Array], num_live: Array, whole: float
+    epochs: Array,
+    measured: Mapping[str, Array],
+    num_live: Array,
+    controls: Mapping[str, Array],
+    whole: float,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Sizes and exponents at the first and the last checkpoint with two live entries."""
     live = np.flatnonzero(num_live)
-    names = [
-        f"{cumulant}_{quantity}_{when}"
-        for cumulant in coupling.CUMULANTS
-        for quantity in ("relative_size", "exponent")
-        for when in ("start", "end")
-    ]
-    names_of_growth = [f"{cumulant}_exponent_growth" for cumulant in coupling.CUMULANTS]
     numbers = {"log10_num_entries": float(np.log10(whole))}
     if not len(live):
-        reason = "no two entries are live at any checkpoint"
-        return numbers, dict.fromkeys([*names, *names_of_growth, "end_epoch"], reason)
+        names = {*NUMBERS} - {*numbers}
+        return numbers, dict.fromkeys(names, "no two entries are live at any checkpoint")
     numbers["end_epoch"] = float(epochs[live[-1]])
-    for name in names:
-        quantity, _, when = name.rpartition("_")
-        numbers[name] = float(measured[quantity][live[0 if when == "start" else -1]])
-    for name in names_of_growth:
-        exponent = name.removesuffix("_growth")
-        numbers[name] = numbers[f"{exponent}_end"] - numbers[f"{exponent}_start"]
-    return numbers, {}
+    for cumulant in coupling.CUMULANTS:
+        for when, index in (("start", live[0]), ("end", live[-1])):
+            for quantity in ("relative_size", "exponent"):
+                name = f"{cumulant}_{quantity}"
+                numbers[f"{name}_{when}"] = float(measured[name][index])
+        exponent = f"{cumulant}_exponent"
+        numbers[f"{exponent}_growth"] = numbers[f"{exponent}_end"] - numbers[f"{exponent}_start"]
+    noise = measured["covariance_relative_size_noise"][live[-1]]
+    numbers |= {
+        "covariance_relative_size_end_noise": float(noise),
+        "covariance_relative_size_end_control": entry_copies.lowest(controls["broken"]),
+        "covariance_exponent_growth_control": float(controls["exponent"])
+        - numbers["covariance_exponent_start"],
+    }
+    missing = {
+        name: "no two entries of the control are live"
+        for name, value in numbers.items()
+        if np.isnan(value)
+    }
+    return {name: value for name, value in numbers.items() if name not in missing}, missing
 
 
-STAGE = Stage(Parameters, NUMBERS, run, needs=("entries",))
+STAGE = Stage(Parameters, NUMBERS, run, needs=("entries", "entry_controls"))

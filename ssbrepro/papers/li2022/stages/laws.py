@@ -15,7 +15,8 @@ with lazily():
     import numpy as np
 
     from ssbrepro import seeding
-    from ssbrepro.probes.entries import bootstrap, sampling
+    from ssbrepro.papers.li2022 import entry_copies
+    from ssbrepro.probes.entries import bootstrap, ensembles
     from ssbrepro.statistics import histograms, symmetry
 
 
@@ -27,6 +28,8 @@ class Parameters:
     where the asymmetry of ``num_draws`` draws is at most ``symmetric_below``. ``num_flips`` patterns
     of random signs say what chance alone would give. ``num_shown`` laws are judged and drawn, as
     histograms on an axis that is linear below ``linear_share`` of its end.
+
+    The law over the examples that an entry is not zero for needs ``min_nonzero`` of them.
     """
 
     resample_size: Count
@@ -35,6 +38,7 @@ class Parameters:
     centred_below: Positive
     symmetric_below: Positive
     num_shown: Count
+    min_nonzero: Count
     num_bins: Count
     kernel_width: Share
     linear_share: Share
@@ -44,13 +48,19 @@ NUMBERS = {
     "num_shown": domains.COUNT,
     "shown_symmetric_share": domains.SHARE,
     "shown_symmetric_share_noise": domains.SHARE,
+    "shown_symmetric_share_control": domains.SHARE,
     "shown_centred_share": domains.SHARE,
     "shown_centred_share_noise": domains.SHARE,
+    "shown_centred_share_control": domains.SHARE,
     "symmetric_share": domains.SHARE,
     "centred_share": domains.SHARE,
+    "nonzero_asymmetry_index_max": domains.REAL,
+    "nonzero_asymmetry_index_noise": domains.REAL,
+    "nonzero_asymmetry_index_control": domains.REAL,
 }
 
 _TOGETHER = 500  # entries whose draws are held at once; bounds memory only
+_MARGIN = 1.5  # of the axis beyond the largest draw, so that none is drawn at its end
 
 
 def run(parameters: Parameters, context: Context) -> Result:
@@ -58,30 +68,38 @@ def run(parameters: Parameters, context: Context) -> Result:
 
     The entries shown and judged are the first ones drawn of those live at the most checkpoints. What
     chance alone would give comes from random signs of the examples, the same at all entries and
-    checkpoints, so that cells stay as dependent as they are.
+    checkpoints, so that cells stay as dependent as they are; what broken symmetries would, from as many
+    entries of the broken copies.
+
+    All entries together have one number a checkpoint: the median over entries of the asymmetry of an
+    entry's law over the examples it is not zero for. Its breaking index is judged.
 
     Returns:
         Arrays ``epoch`` (checkpoints,); ``asymmetry`` and ``ratio`` (entries, checkpoints), NaN where
-        an entry is not live; ``shown``, which entries are, (shown,); for drawing ``histogram``
-        (shown, checkpoints, bins) of the draws in units of their standard deviation, zero where not
-        live, on ``edges``, an axis that is linear below ``linear``. Numbers: shares of the cells
-        (entry, checkpoint) that are live.
+        an entry is not live; ``nonzero_asymmetry`` (checkpoints,), ``nonzero_asymmetry_intact`` and
+        ``nonzero_asymmetry_broken`` (copies, checkpoints), NaN where no entry has enough examples;
+        ``shown``, which entries are, (shown,); for drawing ``histogram`` (shown, checkpoints, bins) of
+        the draws in units of their standard deviation, zero where not live, on ``edges``, an axis that
+        is linear below ``linear``. Numbers: shares of the cells (entry, checkpoint) that are live.
     """
     arrays = context.inputs["entries"].arrays
     epochs, num_entries = arrays["epoch"], len(arrays["rows"])
     asymmetry = np.full((num_entries, len(epochs)), np.nan)
     ratio = asymmetry.copy()
-    for index, ensemble in enumerate(sampling.ensembles(arrays)):
-        context.progress.report(index, len(epochs), "bootstrap laws")
+    nonzero = np.full(len(epochs), np.nan)
+    for index, ensemble in enumerate(ensembles.recorded(arrays)):
+        context.progress.report(index, 2 * len(epochs), "bootstrap laws")
         if ensemble is not None:
             asymmetry[ensemble.live, index], ratio[ensemble.live, index] = _law(
                 ensemble, ensemble.values, parameters, context.seed
             )
+            nonzero[index] = _nonzero_asymmetry(ensemble, parameters.min_nonzero)
     most_live = np.argsort(-np.isfinite(ratio).sum(axis=1), kind="stable")
     shown = most_live[: parameters.num_shown]
     flips = np.full((2, len(shown), len(epochs), parameters.num_flips), np.nan)
     draws: dict[tuple[int, int], Array] = {}
-    for index, ensemble in enumerate(sampling.ensembles(arrays)):
+    for index, ensemble in enumerate(ensembles.recorded(arrays)):
+        context.progress.report(len(epochs) + index, 2 * len(epochs), "bootstrap laws")
         for row, entry in enumerate(shown):
             if ensemble is not None and entry in ensemble.live:
                 values = ensemble.values[:, np.searchsorted(ensemble.live, entry)]
@@ -89,21 +107,29 @@ def run(parameters: Parameters, context: Context) -> Result:
                 flipped = _flipped(ensemble, values, parameters, context.seed)
                 flips[:, row, index] = _law(ensemble, flipped, parameters, context.seed)
     numbers, missing = _numbers(asymmetry, ratio, flips, shown, parameters)
+    controls, lacking = _controls(context, parameters)
+    of_copies, indices, weak = entry_copies.breaking(
+        context,
+        "nonzero_asymmetry",
+        nonzero,
+        lambda one: _nonzero_asymmetry(one, parameters.min_nonzero),
+    )
     return Result(
         arrays={
             "epoch": epochs,
             "asymmetry": asymmetry,
             "ratio": ratio,
+            **of_copies,
             "shown": shown,
             **_histograms(draws, len(shown), len(epochs), parameters),
         },
-        numbers=numbers,
-        missing=missing,
+        numbers=numbers | controls | indices,
+        missing=missing | lacking | weak,
     )
 
 
 def _law(
-    ensemble: sampling.Ensemble, values: Array, parameters: Parameters, seed: int
+    ensemble: ensembles.Ensemble, values: Array, parameters: Parameters, seed: int
 ) -> tuple[Array, Array]:
     """Asymmetry of the draws, and exact mean / standard deviation, of each column of values."""
     asymmetries = []
@@ -118,7 +144,19 @@ def _law(
     return np.concatenate(asymmetries), mean / np.sqrt(variance)
 
 
-def _draws(ensemble: sampling.Ensemble, values: Array, parameters: Parameters, seed: int) -> Array:
+def _nonzero_asymmetry(ensemble: ensembles.Ensemble, least: int) -> float:
+    """Median asymmetry of the laws over the examples an entry is not zero for; NaN without any.
+
+    Args:
+        ensemble: The entries.
+        least: How many examples a law needs.
+    """
+    laws = [column[column != 0] for column in ensemble.values.T]
+    found = [symmetry.reflection_asymmetry(law) for law in laws if len(law) >= least]
+    return float(np.median(found)) if found else np.nan
+
+
+def _draws(ensemble: ensembles.Ensemble, values: Array, parameters: Parameters, seed: int) -> Array:
     """Bootstrap draws of columns of values, the same examples for all of them."""
     return bootstrap.bootstrap_means(
         values,
@@ -130,7 +168,7 @@ def _draws(ensemble: sampling.Ensemble, values: Array, parameters: Parameters, s
 
 
 def _flipped(
-    ensemble: sampling.Ensemble, values: Array, parameters: Parameters, seed: int
+    ensemble: ensembles.Ensemble, values: Array, parameters: Parameters, seed: int
 ) -> Array:
     """One entry's values with random signs of the examples, (active, num_flips)."""
     shape = (ensemble.num_examples, parameters.num_flips)
@@ -139,7 +177,7 @@ def _flipped(
 
 
 def _standardised_draws(
-    ensemble: sampling.Ensemble, values: Array, parameters: Parameters, seed: int
+    ensemble: ensembles.Ensemble, values: Array, parameters: Parameters, seed: int
 ) -> Array:
     column = values[:, None]
     variance = bootstrap.bootstrap_cumulants(
@@ -174,11 +212,40 @@ def _numbers(
     return numbers, missing
 
 
+def _controls(context: Context, parameters: Parameters) -> tuple[dict[str, float], dict[str, str]]:
+    """The shares that as many entries as are shown, of a broken copy, pass one time in twenty."""
+    names = ("shown_symmetric_share_control", "shown_centred_share_control")
+    shares: tuple[list[float], list[float]] = ([], [])
+    for checkpoints in entry_copies.copies_of(context, "broken"):
+        laws = [
+            _law(one, one.values, parameters, context.seed)
+            for one in checkpoints
+            if one is not None
+        ]
+        groups = min((len(ratio) // parameters.num_shown for _, ratio in laws), default=0)
+        used = groups * parameters.num_shown
+        for law, bound, found in zip(
+            zip(*laws, strict=True),
+            (parameters.symmetric_below, parameters.centred_below),
+            shares,
+            strict=False,
+        ):
+            passing = np.abs([values[:used] for values in law]) <= bound
+            found += passing.reshape(len(laws), groups, -1).mean(axis=(0, 2)).tolist()
+    if not shares[0]:
+        return {}, dict.fromkeys(names, "no broken copy has as many live entries as are shown")
+    return {
+        name: entry_copies.highest(np.array(found))
+        for name, found in zip(names, shares, strict=True)
+    }, {}
+
+
 def _histograms(
     draws: dict[tuple[int, int], Array], num_shown: int, num_epochs: int, parameters: Parameters
 ) -> dict[str, Array]:
     """The shown laws on one axis."""
     largest = max((float(np.abs(values).max()) for values in draws.values()), default=1.0) or 1.0
+    largest *= _MARGIN
     edges = histograms.symlog_edges(largest, parameters.linear_share * largest, parameters.num_bins)
     histogram = np.zeros((num_shown, num_epochs, parameters.num_bins))
     for place, values in draws.items():
@@ -187,4 +254,4 @@ def _histograms(
     return {"histogram": histogram, "edges": edges, "linear": linear}
 
 
-STAGE = Stage(Parameters, NUMBERS, run, needs=("entries",))
+STAGE = Stage(Parameters, NUMBERS, run, needs=("entries", "entry_controls"))

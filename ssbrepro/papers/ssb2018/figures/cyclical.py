@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
@@ -13,25 +14,25 @@ _COLOURS = {"cyclical": VERMILION, "monotone": BLUE}
 
 
 def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
-    """Draw both losses of every network with the threshold above the two step sizes.
+    """Draw both losses of every network with the thresholds above the two step sizes.
 
     Args:
-        arrays: Of the stage ``cyclical``: ``epoch``, ``time``, ``loss_threshold``, and
-            ``<schedule>_loss``, ``<schedule>_epochs`` and ``<schedule>_step_size`` of both
-            schedules.
+        arrays: Of the stage ``cyclical``: ``epoch``, ``time``, ``threshold``, and ``<schedule>_loss``,
+            ``<schedule>_reached`` and ``<schedule>_step_size`` of both schedules.
     """
     pairs = arrays["cyclical"]
     figure, (losses, step_sizes) = new_figure(rows=2, height=4.0, height_ratios=(2.6, 1))
-    threshold = float(pairs["loss_threshold"])
     for name, colour in _COLOURS.items():
         losses.plot(pairs["epoch"], pairs[f"{name}_loss"].T, color=colour, lw=0.9, alpha=0.7)
-        reached = pairs[f"{name}_epochs"]
-        losses.plot(
-            reached, [threshold] * len(reached), color=colour, marker="o", ls="", ms=4.5,
-            markeredgecolor="white", markeredgewidth=0.6, zorder=3, clip_on=False,
-        )  # fmt: skip
+        for loss, reached in zip(pairs[f"{name}_loss"], pairs[f"{name}_reached"].T, strict=True):
+            first = reached[np.isfinite(reached)].astype(int)
+            losses.plot(
+                first, loss[first], color=colour, marker="o", ls="", ms=3.6,
+                markeredgecolor="white", markeredgewidth=0.5, zorder=3,
+            )  # fmt: skip
         step_sizes.plot(pairs["time"], pairs[f"{name}_step_size"], color=colour, lw=1.1)
-    losses.axhline(threshold, color="black", lw=0.8, ls=":")
+    for threshold in pairs["threshold"]:
+        losses.axhline(threshold, color="0.4", lw=0.6, ls=":")
     losses.set_yscale("log")
     losses.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     losses.yaxis.set_major_formatter("{x:g}")
@@ -48,11 +49,8 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
                 Line2D([], [], color=colour, lw=1.1, label=f"{name} step size")
                 for name, colour in _COLOURS.items()
             ),
-            Line2D([], [], color="black", lw=0.8, ls=":", label="threshold"),
-            Line2D(
-                [], [], color="0.4", marker="o", ls="", ms=4.5,
-                label="first epoch at or below the threshold",
-            ),
+            Line2D([], [], color="0.4", lw=0.6, ls=":", label="thresholds"),
+            Line2D([], [], color="0.4", marker="o", ls="", ms=3.6, label="first epoch below one"),
         ],
     )  # fmt: skip
     return figure

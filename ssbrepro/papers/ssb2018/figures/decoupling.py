@@ -6,13 +6,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import BLUE, legend_below, new_figure
+from ssbrepro.papers.style import BLUE, VERMILION, legend_below, new_figure
 
-_PHASES = (("before training", "0.6", -0.17), ("trained", BLUE, 0.17))
+# In the order of the arrays, with the places beside a unit's.
+_PHASES = (
+    ("untrained", "0.55", 0.0),
+    ("trained", BLUE, 0.24),
+    ("untrained, factor 1", VERMILION, -0.24),
+)
 
 
 def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
-    """Draw for each unit the quantiles of the ratio over examples, before training and at its end.
+    """Draw for each unit the quantiles of the ratio over examples: untrained, trained, unscaled.
 
     Bars are medians over networks of the quantiles, thick between the quartiles; dots are the
     medians of the single networks.
@@ -46,7 +51,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
                 Line2D([], [], color=colour, lw=3, alpha=0.7, label=label)
                 for label, colour, _ in _PHASES
             ),
-            Line2D([], [], color="black", ls="", marker="o", ms=3.2, label="median of one network"),
+            Line2D([], [], color="black", ls="", marker="o", ms=3.2, label="a network's median"),
             Line2D([], [], color="black", ls=":", lw=1, label="branch as large as input"),
         ],
     )

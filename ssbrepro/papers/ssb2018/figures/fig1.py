@@ -36,7 +36,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     axis.plot([a[0]] * 2, [a[1], top], color="0.75", lw=0.7)
     axis.plot(*symmetric.T, color=VERMILION, lw=1.7, ls=(0, (5, 2.2)))
     axis.plot(*broken.T, color=BLUE, lw=2.2)
-    on_the_way = (broken[:, 0] > 0.05 * minima[1, 0]) & (broken[:, 0] < 0.95 * minima[1, 0])
+    on_the_way = (broken[:, 0] > 0.33 * minima[1, 0]) & (broken[:, 0] < 0.95 * minima[1, 0])
     beside = axis.transData + ScaledTranslation(3 * _POINT, 8 * _POINT, figure.dpi_scale_trans)
     style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 9, "color": "0.25", "lw": 1.1}
     axis.add_patch(FancyArrowPatch(path=Path(broken[on_the_way]), transform=beside, **style))

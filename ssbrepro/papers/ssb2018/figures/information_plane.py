@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import VERMILION, legend_below, new_figure
+from ssbrepro.papers.style import SMALL, VERMILION, legend_below, new_figure
 
 _COLUMNS = 3
-_PATH = "0.7"
+_PATH, _GREY = "0.7", "0.35"
+_UNTRAINED: dict[str, Any] = {"color": _GREY, "lw": 0.8, "ls": "-.", "zorder": 0}
 _START: dict[str, Any] = {
     "marker": "D", "ms": 4, "ls": "", "markerfacecolor": "white", "markeredgecolor": "black",
     "clip_on": False,
@@ -30,7 +31,8 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
 
     Args:
         arrays: Of the stage ``information_plane``: ``epoch``, ``layer_units``, ``input_information``,
-            ``label_information``, ``input_median``, ``label_median`` and ``informed_above``.
+            ``label_information``, ``input_median``, ``label_median``, ``informed_above`` and
+            ``without_power``.
     """
     plane = arrays["information_plane"]
     num_layers, last = len(plane["layer_units"]), plane["epoch"][-1]
@@ -43,6 +45,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
             continue
         about_input, about_label = plane["input_median"][layer], plane["label_median"][layer]
         axis.axhline(bound, color="black", lw=0.6, ls=":")
+        axis.axhline(about_label[0], **_UNTRAINED)
         axis.plot(
             plane["input_information"][:, layer, -1], plane["label_information"][:, layer, -1],
             zorder=4, **_END,
@@ -56,6 +59,11 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         units = int(plane["layer_units"][layer])
         title = f"layer {layer + 1}, {units} units" if units > 1 else "output probability"
         axis.set_title(title, fontsize=9)
+        if plane["without_power"][layer]:
+            axis.text(
+                0.5, 0.5, "knows it untrained:\nwithout power", fontsize=SMALL + 0.5, color=_GREY,
+                ha="center", va="center", transform=axis.transAxes,
+            )  # fmt: skip
         axis.set_xlim(0, 12)
         axis.set_xticks(range(0, 13, 3))
         axis.set_ylim(0, 1.05)
@@ -67,7 +75,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     legend_below(
         figure,
         [
-            Line2D([], [], label="before training", **_START),
+            Line2D([], [], label="untrained", **{**_START, **_UNTRAINED, "ls": "-."}),
             Line2D([], [], color=_PATH, lw=0.6, label="median over networks", **_MEDIAN),
             Line2D([], [], label="each network at the end", **_END),
             Line2D([], [], color="black", lw=0.6, ls=":", label=f"bound, {bound:g} bit"),

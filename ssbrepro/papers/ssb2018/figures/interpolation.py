@@ -1,6 +1,7 @@
 """The training loss along lines through the final weights (ssb2018, appendix A and fig. 1)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -8,6 +9,7 @@ from matplotlib.lines import Line2D
 from ssbrepro.contract import Array
 from ssbrepro.papers.style import BLUE, SMALL, VERMILION, legend_below, new_figure
 
+_RANDOM: dict[str, Any] = {"color": "0.5", "lw": 0.8, "ls": (0, (3, 1.5))}
 _TITLES = (
     "from initial to final weights",
     "first principal direction",
@@ -22,13 +24,14 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     above the initial loss is left out.
 
     Args:
-        arrays: Of the stage ``interpolation``: ``position``, ``loss``, ``direction_position``,
-            ``direction_loss`` and ``path_position``.
+        arrays: Of the stage ``interpolation``: ``position``, ``loss``, ``random_loss``,
+            ``direction_position``, ``direction_loss`` and ``path_position``.
     """
     lines = arrays["interpolation"]
     figure, axes = new_figure(columns=3, height=2.8, sharex=False, sharey=True)
     curves = (lines["loss"], lines["direction_loss"][:, 0], lines["direction_loss"][:, 1])
     positions = (lines["position"], lines["direction_position"], lines["direction_position"])
+    axes[0].plot(lines["position"], lines["random_loss"].T, **_RANDOM)
     for axis, title, networks, position in zip(axes, _TITLES, curves, positions, strict=True):
         for losses in networks:
             axis.plot(position, losses, color=BLUE, lw=0.8, alpha=0.8)
@@ -49,6 +52,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         figure,
         [
             Line2D([], [], color=BLUE, label="one network"),
+            Line2D([], [], label="as far in a random direction", **_RANDOM),
             Line2D([], [], color="0.5", ls=":", lw=1, label="initial weights"),
             Line2D([], [], color=VERMILION, ls="--", lw=1, label="final weights"),
         ],

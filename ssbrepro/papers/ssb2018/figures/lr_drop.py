@@ -9,22 +9,33 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import BLUE, SMALL, VERMILION, legend_below, new_figure
+from ssbrepro.papers.style import SMALL, epoch_colours, legend_below, new_figure
+
+_UNCUT: dict[str, Any] = {"lw": 0.8, "ls": (0, (3, 1.5))}
+_RATIO_UNCUT: dict[str, Any] = {"marker": "D", "ls": "", "ms": 3.8, "mfc": "white", "mew": 0.9}
+_RATIO_BEFORE: dict[str, Any] = {"marker": "_", "ls": "", "ms": 7, "alpha": 0.5}
+_RATIO: dict[str, Any] = {"marker": "o", "ls": "", "ms": 4.5}
+_GREY = "0.3"
 
 
 def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
-    """Draw every network's loss beside its change over one epoch, at the cut and before.
+    """Draw every network's loss beside its change over one epoch, at the cut, before and without it.
+
+    A network has its colour in both panels.
 
     Args:
-        arrays: Of the stage ``loss_drop``: ``epoch``, ``loss``, ``ratio``, ``ratio_before``,
-            ``cut_epoch`` and ``drop_to``.
+        arrays: Of the stage ``loss_drop``: ``epoch``, ``loss``, ``uncut_loss``, ``ratio``,
+            ``uncut_ratio``, ``ratio_before``, ``cut_epoch`` and ``drop_to``.
     """
     drop = arrays["loss_drop"]
     cut = int(drop["cut_epoch"])
     figure, (curves, ratios) = new_figure(
         columns=2, height=2.9, sharex=False, width_ratios=(1.6, 1)
     )
-    curves.plot(drop["epoch"], drop["loss"].T, color=BLUE, lw=0.9, alpha=0.7)
+    colours = epoch_colours(range(len(drop["loss"])))
+    for loss, uncut, colour in zip(drop["loss"], drop["uncut_loss"], colours, strict=True):
+        curves.plot(drop["epoch"], loss, color=colour, lw=0.9)
+        curves.plot(drop["epoch"][cut:], uncut[cut:], color=colour, **_UNCUT)
     curves.axvline(cut, color="black", lw=0.8, ls="--")
     curves.text(
         cut, 1.0, "step size cut ", ha="right", va="bottom", fontsize=SMALL,
@@ -39,10 +50,11 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     curves.set_ylabel("mean cross-entropy")
 
     networks = np.arange(1, len(drop["ratio"]) + 1)
-    before: dict[str, Any] = {"color": BLUE, "marker": "_", "ls": "", "ms": 7, "alpha": 0.7}
-    after: dict[str, Any] = {"color": VERMILION, "marker": "o", "ls": "", "ms": 4.5}
-    ratios.plot(networks, drop["ratio_before"], **before)
-    ratios.plot(networks, drop["ratio"], **after)
+    for index, (network, colour) in enumerate(zip(networks, colours, strict=True)):
+        before = drop["ratio_before"][index]
+        ratios.plot([network] * len(before), before, color=colour, **_RATIO_BEFORE)
+        ratios.plot(network, drop["uncut_ratio"][index], color=colour, **_RATIO_UNCUT)
+        ratios.plot(network, drop["ratio"][index], color=colour, **_RATIO)
     ratios.axhline(drop["drop_to"], color="black", lw=0.8, ls=":")
     ratios.set_xticks(networks)
     ratios.set_xlim(0.5, len(networks) + 0.5)
@@ -53,9 +65,10 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     legend_below(
         figure,
         [
-            Line2D([], [], color=BLUE, lw=0.9, label="one network"),
-            Line2D([], [], label=f"each of {num_before} epochs before the cut", **before),
-            Line2D([], [], label="the epoch after it", **after),
+            Line2D([], [], color=_GREY, lw=0.9, label="a network"),
+            Line2D([], [], color=_GREY, label=f"{num_before} epochs before", **_RATIO_BEFORE),
+            Line2D([], [], color=_GREY, label="one after the cut", **_RATIO),
+            Line2D([], [], color=_GREY, label="not cut", **{**_RATIO_UNCUT, **_UNCUT}),
             Line2D(
                 [], [], color="black", lw=0.8, ls=":", label=f"bound, {float(drop['drop_to']):g}"
             ),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from ssbrepro.contract import Array
 from ssbrepro.papers.style import (
@@ -73,6 +74,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
                 for depth, shade in zip(depths, shades, strict=True)
             ),
             Line2D([], [], color="black", ls=":", lw=1, label="white noise"),
+            Patch(color="0.4", alpha=0.25, lw=0, label="quartiles over networks"),
         ],
     )
     return figure

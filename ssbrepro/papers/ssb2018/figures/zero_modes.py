@@ -10,6 +10,7 @@ from ssbrepro.contract import Array
 from ssbrepro.papers.style import BLUE, VERMILION, legend_below, new_figure, signed_decades
 
 _COLOURS = (BLUE, VERMILION)  # before and after
+_UNCUT = "0.35"
 _DECADES = 6  # of density below its peak; further down is the kernel's tail
 
 
@@ -17,10 +18,10 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     """Draw eigenvalue densities of all networks, and each network's share of eigenvalues near zero.
 
     Args:
-        arrays: Of the stage ``zero_modes``: ``epoch``, ``grid``, ``linear``, ``density``, ``share``
-            and ``share_error``.
+        arrays: Of the stage ``zero_modes``: ``grid``, ``linear``, ``density``, ``share`` and
+            ``share_error``; of ``uncut_zero_modes`` the last two.
     """
-    modes = arrays["zero_modes"]
+    modes, uncut = arrays["zero_modes"], arrays["uncut_zero_modes"]
     figure, (left, right) = new_figure(
         columns=2, height=3.2, sharex=False, gridspec_kw={"width_ratios": [2, 1]}
     )
@@ -37,20 +38,22 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     left.set_ylim(peak * 10.0**-_DECADES, 3 * peak)
     left.set_xlabel("eigenvalue / largest before the cut")
     left.set_ylabel("density of eigenvalues")
-    for share, error in zip(modes["share"], modes["share_error"], strict=True):
-        right.plot((0, 1), share, color="0.6", lw=0.8, zorder=1)
-        for phase, colour in enumerate(_COLOURS):
-            right.errorbar(
-                phase, share[phase], 1.96 * error[phase], color=colour, marker="o", ms=4, lw=0.9
-            )
-    right.set_xlim(-0.4, 1.4)
-    right.set_xticks((0, 1), [f"epoch {epoch}" for epoch in modes["epoch"]])
+    for stage, places, colours in ((uncut, (0, -1), (BLUE, _UNCUT)), (modes, (0, 1), _COLOURS)):
+        for share, error in zip(stage["share"], 1.96 * stage["share_error"], strict=True):
+            right.plot(places, share, color="0.6", lw=0.8, zorder=1)
+            for place, value, width, colour in zip(places, share, error, colours, strict=True):
+                right.errorbar(place, value, width, color=colour, marker="o", ms=4, lw=0.9)
+    right.set_xlim(-1.4, 1.4)
+    right.set_xticks((-1, 0, 1), ["end,\nno cut", "before\nthe cut", "end,\ncut"])
     right.set_ylabel("share of eigenvalues near zero")
     legend_below(
         figure,
         [
             Line2D([], [], color=BLUE, marker="o", ms=4, label="before the cut"),
-            Line2D([], [], color=VERMILION, marker="o", ms=4, label="at the end of training"),
+            Line2D([], [], color=VERMILION, marker="o", ms=4, label="at the end"),
+            Line2D(
+                [], [], color=_UNCUT, marker="o", ms=4, ls="", label="at the end, without a cut"
+            ),
             Patch(color="0.9", label="near zero"),
         ],
     )

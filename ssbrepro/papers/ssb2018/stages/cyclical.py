@@ -1,43 +1,40 @@
-"""A cyclical against a monotone step size at an equal number of epochs."""
+"""Which of two step-size schedules, a cyclical and a monotone one, comes down to a loss first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge
 
 from ssbrepro import domains
-from ssbrepro.contract import Array, Context, Count, Positive, Result, Share, Stage
+from ssbrepro.contract import Array, Context, Positive, Result, Stage
 from ssbrepro.lazy import lazily
-from ssbrepro.papers.ssb2018.parameters import ResidualNetworks
 
 with lazily():
     import numpy as np
 
-    from ssbrepro.papers.ssb2018 import residual_networks
-    from ssbrepro.training import descent
-
 
 @dataclass(frozen=True)
-class Parameters(ResidualNetworks):
-    """Residual networks trained twice from the same weights: cyclical and monotone step size.
+class Parameters:
+    """Epochs of both schedules until the loss is at most a threshold.
 
-    The monotone one starts at ``step_size`` and is multiplied by ``cut_factor`` after each of
-    ``cut_epochs``. The cyclical one goes up and down between ``low_step_size`` and
-    ``high_step_size`` along a triangle of ``cycle_length`` epochs.
+    One is ``loss_threshold``; besides there are ``num_thresholds``, in equal ratios from one end of
+    ``threshold_range`` to the other.
     """
 
-    cut_epochs: Annotated[tuple[Count, ...], MinLen(1)]
-    cut_factor: Share
-    low_step_size: Positive
-    high_step_size: Positive
-    cycle_length: Annotated[int, Ge(2)]
     loss_threshold: Positive
+    threshold_range: tuple[Positive, Positive]
+    num_thresholds: Annotated[int, Ge(2)]
 
 
 NUMBERS = {
     "first_share": domains.SHARE,
+    "alike_first_share": domains.SHARE,
+    "won_share": domains.SHARE,
+    "alike_won_share": domains.SHARE,
+    "undecided_share": domains.SHARE,
+    "alike_undecided_share": domains.SHARE,
     "cyclical_epochs_median": domains.EPOCHS,
     "monotone_epochs_median": domains.EPOCHS,
     "num_cyclical_unreached": domains.COUNT,
@@ -46,84 +43,45 @@ NUMBERS = {
     "monotone_loss_median": domains.NON_NEGATIVE,
 }
 
-_POINTS_AN_EPOCH = 10  # of the drawn step sizes
-
-
-@dataclass(frozen=True)
-class Triangle:
-    """A step size that goes up and down between ``low`` and ``high`` every ``length`` epochs.
-
-    The triangular policy of Smith (2017, arXiv:1506.01186), low at the start.
-    """
-
-    low: float
-    high: float
-    length: int
-
-    def at(self, time: float) -> float:
-        """Step size when ``time`` epochs are finished."""
-        phase = time % self.length / self.length
-        return self.low + (self.high - self.low) * (1 - abs(2 * phase - 1))
+_SCHEDULES = ("cyclical", "monotone")
 
 
 def run(parameters: Parameters, context: Context) -> Result:
-    """Train each network twice, with the same initial weights and the same order of the images.
+    """Compare both trainings of each network of ``cyclical_training``.
 
     The winner of a pair is the one whose loss over all examples, taken after each epoch, first comes
-    down to ``loss_threshold`` (ssb2018, section 2.5 and appendix A; Smith & Topin 2017,
-    arXiv:1708.07120).
+    down to the threshold (ssb2018, section 2.5 and appendix A; Smith & Topin 2017, arXiv:1708.07120).
+    A tie is won by neither, and a threshold that neither reaches decides nothing. In pairs of two
+    networks with the same schedule, each taken both ways round, the schedule makes no difference: half
+    of what is decided and no tie is won.
 
     Returns:
         Arrays: ``epoch`` (epochs+1,); for each schedule, ``cyclical`` and ``monotone``,
-        ``<schedule>_loss`` (networks, epochs+1), ``<schedule>_epochs`` (networks,) until the
-        threshold, NaN where it was not reached, and ``<schedule>_step_size`` at each ``time``
-        (times,) in epochs; ``loss_threshold`` (). Numbers: the share of pairs in which the cyclical
-        one was first; a tie, or a pair in which neither reached the threshold, is none of them. For
-        each schedule the median epochs of the networks that reached it, missing where none did; the
-        number that did not; and the median loss at the end.
-
-    Raises:
-        ValueError: If the low step size is not below the high one, or the cuts are not ascending and
-            before the end.
-        ArithmeticError: If a loss stops being finite.
+        ``<schedule>_loss`` (networks, epochs+1), ``<schedule>_epochs`` (networks,) until
+        ``loss_threshold`` (), NaN where it was not reached, ``<schedule>_reached`` (thresholds,
+        networks) until each ``threshold`` (thresholds,) of the range, likewise, and
+        ``<schedule>_step_size`` at each ``time`` (times,) in epochs. Numbers: the share of pairs in
+        which the cyclical one was first at ``loss_threshold``, all pairs counted; of pairs and
+        thresholds of the range the share that it won of those decided, missing where none was, and the
+        share undecided; with the prefix ``alike_`` the same three of all pairs with the same schedule.
+        For each schedule the median epochs of the networks that reached ``loss_threshold``, missing
+        where none did; the number that did not; and the median loss at the end.
     """
-    if parameters.low_step_size >= parameters.high_step_size:
-        raise ValueError(
-            f"low_step_size {parameters.low_step_size} must be below high_step_size "
-            f"{parameters.high_step_size}"
-        )
-    cuts = parameters.cut_epochs
-    if sorted({*cuts}) != [*cuts] or cuts[-1] >= parameters.num_epochs:
-        raise ValueError(
-            f"cut_epochs {[*cuts]} must be ascending and below num_epochs {parameters.num_epochs}"
-        )
-    schedules: dict[str, descent.StepSize] = {
-        "cyclical": Triangle(
-            parameters.low_step_size, parameters.high_step_size, parameters.cycle_length
-        ).at,
-        "monotone": descent.Schedule(parameters.step_size, cuts, parameters.cut_factor).at,
+    training = context.inputs["cyclical_training"].arrays
+    thresholds = np.geomspace(*parameters.threshold_range, parameters.num_thresholds)
+    arrays = {
+        **training,
+        "loss_threshold": np.array(parameters.loss_threshold),
+        "threshold": thresholds,
     }
-    inputs, labels = residual_networks.images(parameters, context)
-
-    def learn_one(network: int) -> dict[str, Array]:
-        return {
-            f"{name}_loss": residual_networks.learn(
-                parameters, inputs, labels, network, context.seed, step_size,
-                progress=context.progress,
-            )["loss"]
-            for name, step_size in schedules.items()
-        }  # fmt: skip
-
-    arrays = residual_networks.learn_all(parameters.num_networks, context.progress, learn_one)
-    time = np.linspace(
-        0, parameters.num_epochs, parameters.num_epochs * _POINTS_AN_EPOCH, endpoint=False
-    )
     numbers, missing = {}, {}
-    for name, step_size in schedules.items():
-        loss = arrays[f"{name}_loss"]
+    reached = {}  # epochs until loss_threshold and each of the others, infinite where never
+    for name in _SCHEDULES:
+        loss = training[f"{name}_loss"]
         epochs = epochs_until(loss, parameters.loss_threshold)
         arrays[f"{name}_epochs"] = epochs
-        arrays[f"{name}_step_size"] = np.array([step_size(moment) for moment in time.tolist()])
+        arrays[f"{name}_reached"] = np.stack([epochs_until(loss, value) for value in thresholds])
+        reached[name] = np.nan_to_num(np.vstack([epochs, arrays[f"{name}_reached"]]), nan=np.inf)
         numbers[f"num_{name}_unreached"] = float(np.isnan(epochs).sum())
         numbers[f"{name}_loss_median"] = float(np.median(loss[:, -1]))
         if np.isnan(epochs).all():
@@ -132,20 +90,27 @@ def run(parameters: Parameters, context: Context) -> Result:
             )
         else:
             numbers[f"{name}_epochs_median"] = float(np.nanmedian(epochs))
-    cyclical, monotone = (
-        np.nan_to_num(arrays[f"{name}_epochs"], nan=np.inf) for name in ("cyclical", "monotone")
-    )
-    numbers["first_share"] = float(np.mean(cyclical < monotone))
-    return Result(
-        arrays={
-            **arrays,
-            "epoch": np.arange(parameters.num_epochs + 1),
-            "time": time,
-            "loss_threshold": np.array(parameters.loss_threshold),
-        },
-        numbers=numbers,
-        missing=missing,
-    )
+    races = {
+        "": np.stack([reached[name] for name in _SCHEDULES]),
+        "alike_": np.concatenate([_ordered_pairs(reached[name]) for name in _SCHEDULES], axis=2),
+    }
+    for prefix, (one, other) in races.items():
+        wins, decided = one < other, np.isfinite(np.minimum(one, other))
+        numbers[f"{prefix}first_share"] = float(wins[0].mean())
+        if decided[1:].any():
+            numbers[f"{prefix}won_share"] = float(wins[1:][decided[1:]].mean())
+        else:
+            missing[f"{prefix}won_share"] = (
+                f"no network came down to a loss of {thresholds.max():g}"
+            )
+        numbers[f"{prefix}undecided_share"] = float(1 - decided[1:].mean())
+    return Result(arrays=arrays, numbers=numbers, missing=missing)
+
+
+def _ordered_pairs(reached: Array) -> Array:
+    """All pairs of columns of (thresholds, networks), both ways round: (2, thresholds, pairs)."""
+    one, other = np.nonzero(~np.eye(reached.shape[1], dtype=bool))
+    return np.stack([reached[:, one], reached[:, other]])
 
 
 def epochs_until(loss: Array, threshold: float) -> Array:
@@ -162,4 +127,4 @@ def epochs_until(loss: Array, threshold: float) -> Array:
     return np.where(below.any(axis=1), below.argmax(axis=1), np.nan)
 
 
-STAGE = Stage(Parameters, NUMBERS, run, data="cifar10")
+STAGE = Stage(Parameters, NUMBERS, run, needs=("cyclical_training",))

@@ -5,6 +5,8 @@ The decoupling limit of ssb2018 (footnote 1) is that F(x) is much smaller than x
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import warnings
 from dataclasses import dataclass
 
@@ -35,6 +37,8 @@ NUMBERS = {
     "ratio_median_max": domains.NON_NEGATIVE,
     "unit_median_max": domains.NON_NEGATIVE,
     "below_one_share": domains.SHARE,
+    "untrained_ratio_median_max": domains.NON_NEGATIVE,
+    "unscaled_ratio_median_max": domains.NON_NEGATIVE,
 }
 
 _LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles over examples, for the drawing
@@ -86,26 +90,38 @@ def _norms(activations: torch.Tensor) -> torch.Tensor:
 def run(parameters: Parameters, context: Context) -> Result:
     """Measure each network of ``residual_training`` before training and at its end.
 
-    Examples at which a unit's input is zero have no ratio and are left out.
+    Examples at which a unit's input is zero have no ratio and are left out. What branches owe to
+    training shows against the untrained networks, and what these owe to the factor ``branch_scale``
+    against the same weights without it: He's initial weights keep the mean square, so a branch is then
+    about as large as its input.
 
     Returns:
-        Arrays: ``unit`` (units,), counted from 1; ``level`` (levels,); ``quantile`` (networks, 2,
-        units, levels) of the ratio over examples and ``quantile_median`` (2, units, levels) over
-        networks, NaN where no example has a ratio; ``median`` (networks, 2) over units and examples.
-        Numbers: the median over all networks, units and examples before training and at the end; at
-        the end the smallest and largest median of a network, the largest median of one unit of a
-        network, and the share of ratios below 1. All are missing if a network has no ratio.
+        Arrays: ``unit`` (units,), counted from 1; ``level`` (levels,); for untrained, trained and
+        untrained networks without the factor ``quantile`` (networks, 3, units, levels) of the ratio
+        over examples and ``quantile_median`` (3, units, levels) over networks, NaN where no example has
+        a ratio; ``median`` (networks, 3) over units and examples. Numbers: the median over all
+        networks, units and examples before training and at the end; at the end the smallest and
+        largest median of a network, the largest median of one unit of a network, and the share of
+        ratios below 1; and the largest median of a network before training, with the factor and
+        without it. All are missing if a network has no ratio.
     """
     training = context.inputs["residual_training"]
     inputs, _ = residual_networks.images(training.parameters, context, parameters.num_examples)
-    model = residual_networks.untrained(training.parameters, context.seed, 0).to(inputs.device)
-    weights = training.arrays["checkpoint_weights"][:, [0, -1]]
+    scaled, unscaled = (
+        residual_networks.untrained(family, context.seed, 0).to(inputs.device)
+        for family in (
+            training.parameters,
+            dataclasses.replace(training.parameters, branch_scale=1.0),
+        )
+    )
+    weights = training.arrays["checkpoint_weights"]
+    phases = ((scaled, 0), (scaled, -1), (unscaled, 0))
     measured = []
-    for run, flat in enumerate(weights.reshape(-1, weights.shape[-1])):
-        flattening.load_weights(model, flat)
+    for path, (model, checkpoint) in itertools.product(weights, phases):
+        flattening.load_weights(model, path[checkpoint])
         measured.append(branch_ratios(model, inputs))
-        context.progress.report(run + 1, 2 * len(weights), "sizes of branches")
-    ratios = np.array(measured).reshape(len(weights), 2, *measured[0].shape)
+        context.progress.report(len(measured), len(phases) * len(weights), "sizes of branches")
+    ratios = np.array(measured).reshape(len(weights), len(phases), *measured[0].shape)
     start, end = ratios[:, 0], ratios[:, 1]
     with warnings.catch_warnings():
         # A unit or a network without any ratio has NaN for its quantiles, as documented.
@@ -120,6 +136,8 @@ def run(parameters: Parameters, context: Context) -> Result:
             "ratio_median_max": float(median[:, 1].max()),
             "unit_median_max": float(np.nanmax(quantile[:, 1, :, _LEVELS.index(0.5)])),
             "below_one_share": float((end < 1).sum() / max(np.isfinite(end).sum(), 1)),
+            "untrained_ratio_median_max": float(median[:, 0].max()),
+            "unscaled_ratio_median_max": float(median[:, 2].max()),
         }
     arrays = {
         "unit": np.arange(1, ratios.shape[2] + 1),

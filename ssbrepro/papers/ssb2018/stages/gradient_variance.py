@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -14,13 +15,16 @@ from ssbrepro.lazy import lazily
 with lazily():
     import numpy as np
 
+    from ssbrepro import seeding
+
 
 @dataclass(frozen=True)
 class Parameters:
     """Each layer's gradients over the batches of an epoch: standard deviation over size of the mean.
 
     Medians over windows of ``window_share`` of the epochs. A layer's ratio grew where it ends at
-    ``growth_above`` times its minimum.
+    ``growth_above`` times its minimum, and the variance that is in it where the ratio ends at the root
+    of that.
     """
 
     window_share: Share
@@ -32,6 +36,9 @@ NUMBERS = {
     for network in ("tishby", "residual")
     for quantity, domain in {
         "growing_share": domains.SHARE,
+        "variance_growing_share": domains.SHARE,
+        "shuffled_growing_share": domains.SHARE,
+        "shuffled_variance_growing_share": domains.SHARE,
         "growth_median": domains.NON_NEGATIVE,
         "growth_min": domains.NON_NEGATIVE,
         "growth_max": domains.NON_NEGATIVE,
@@ -40,6 +47,7 @@ NUMBERS = {
 
 _FAMILIES = ("tishby", "residual")
 _QUARTILES = (0.25, 0.5, 0.75)
+_NUM_SHUFFLES = 99  # for a 95 % quantile
 
 
 class Growth(NamedTuple):
@@ -90,12 +98,15 @@ def run(parameters: Parameters, context: Context) -> Result:
 
     Returns:
         Arrays, each with the prefix ``tishby`` or ``residual``: ``_epoch`` (epochs,), from 1;
-        ``_ratio`` (layers, epochs), the median over networks, NaN where a gradient vanished; and
-        unless the numbers are missing ``_window_epoch`` (windows,), ``_window_ratio`` (3, layers,
-        windows), the quartiles over networks with the median in the middle, and ``_growth`` (layers,),
-        from :func:`growth_of_ratio`. Numbers, with the same prefix: the share of layers that grew by
-        ``growth_above`` or more, and of their growths the median and both ends. They are missing for
-        networks some of whose gradients vanish.
+        ``_ratio`` (layers, epochs), the median over networks, NaN where a gradient vanished; and unless
+        the numbers are missing ``_window_epoch`` (windows,), ``_window_ratio`` (3, layers, windows),
+        the quartiles over networks with the median in the middle, ``_growth`` (layers,) from
+        :func:`growth_of_ratio`, and ``_shuffled_growth`` (layers,), which it stays below in 95 of 100
+        cases where the same epochs follow each other at random, so that nothing grows towards the end.
+        Without prefix ``growth_above``. Numbers, with the same prefix: the share of layers that grew by
+        ``growth_above`` or more, and of those whose variance did, that is whose ratio grew by its root;
+        what both shares stay below in 95 of 100 cases with shuffled epochs; and of the growths the
+        median and both ends. They are missing for networks some of whose gradients vanish.
 
     Raises:
         ValueError: If there are fewer than two windows.
@@ -103,6 +114,7 @@ def run(parameters: Parameters, context: Context) -> Result:
     arrays: dict[str, Array] = {}
     numbers: dict[str, float] = {}
     missing: dict[str, str] = {}
+    factors = {"": parameters.growth_above, "variance_": math.sqrt(parameters.growth_above)}
     for family in _FAMILIES:
         training = context.inputs[f"{family}_training"].arrays
         mean, deviation = (training[f"gradient_{name}"][..., 1:] for name in ("mean", "deviation"))
@@ -116,21 +128,45 @@ def run(parameters: Parameters, context: Context) -> Result:
                 f"gradients of layer {layer + 1} of network {network} in epoch {epoch + 1} have mean "
                 f"{mean[at]:g} and deviation {deviation[at]:g}: they vanish, or there is one batch"
             )
-            names = ("growing_share", "growth_median", "growth_min", "growth_max")
-            missing |= {f"{family}_{name}": reason for name in names}
+            missing |= {name: reason for name in NUMBERS if name.startswith(f"{family}_")}
             continue
         measured = growth_of_ratio(ratio, parameters.window_share)
         arrays[f"{family}_window_epoch"] = measured.epoch
         arrays[f"{family}_window_ratio"] = np.quantile(measured.ratio, _QUARTILES, axis=0)
         arrays[f"{family}_growth"] = measured.growth
-        grew = measured.growth >= parameters.growth_above
+        generator = seeding.numpy_generator(context.seed, "gradient variance", family)
+        shuffled = np.stack(
+            [
+                growth_of_ratio(
+                    ratio[..., generator.permutation(ratio.shape[-1])], parameters.window_share
+                ).growth
+                for _ in range(_NUM_SHUFFLES)
+            ]
+        )
+        arrays[f"{family}_shuffled_growth"] = np.quantile(shuffled, 0.95, axis=0)
         numbers |= {
-            f"{family}_growing_share": float(grew.mean()),
+            f"{family}_{prefix}growing_share": _growing_share(measured.growth, factor)
+            for prefix, factor in factors.items()
+        }
+        numbers |= {
+            f"{family}_shuffled_{prefix}growing_share": float(
+                np.quantile([_growing_share(growth, factor) for growth in shuffled], 0.95)
+            )
+            for prefix, factor in factors.items()
+        }
+        numbers |= {
             f"{family}_growth_median": float(np.median(measured.growth)),
             f"{family}_growth_min": float(measured.growth.min()),
             f"{family}_growth_max": float(measured.growth.max()),
         }
-    return Result(arrays, numbers, missing=missing)
+    return Result(
+        {**arrays, "growth_above": np.array(parameters.growth_above)}, numbers, missing=missing
+    )
+
+
+def _growing_share(growth: Array, factor: float) -> float:
+    """The share of layers, (layers,), that grew by a factor or more."""
+    return float((growth >= factor).mean())
 
 
 STAGE = Stage(Parameters, NUMBERS, run, needs=("tishby_training", "residual_training"))

@@ -42,6 +42,8 @@ NUMBERS = {
     "input_information_first": domains.BITS,
     "input_information_last": domains.BITS,
     "input_information_fall_max": domains.Domain(unit="bits"),
+    "untrained_label_information_min": domains.BIT,
+    "num_layers_without_power": domains.COUNT,
 }
 
 
@@ -96,12 +98,14 @@ def run(parameters: Parameters, context: Context) -> Result:
 
     Returns:
         Arrays: ``epoch`` (checkpoints,); ``layer_units`` (layers,), 1 for the last; in bits
-        ``input_information`` I(X;T) and ``label_information`` I(T;Y), (networks, layers,
-        checkpoints), and ``input_median`` and ``label_median`` over networks, (layers, checkpoints);
-        ``informed_above``. Numbers: of I(T;Y) at the end the smallest layer's median, the smallest of
-        all, and the share of layers, over all networks, that reach ``informed_above``; of the medians
-        the first and last layer, at the end and before training; the largest fall of a layer's median
-        I(X;T) from its maximum to the end.
+        ``input_information`` I(X;T) and ``label_information`` I(T;Y), (networks, layers, checkpoints),
+        and ``input_median`` and ``label_median`` over networks, (layers, checkpoints);
+        ``informed_above``; and ``without_power`` (layers,), true for a layer that reaches it before any
+        training, in the median, and whose label information so tells nothing. Numbers: of I(T;Y) at the
+        end the smallest layer's median, the smallest of all, and the share of layers, over all
+        networks, that reach ``informed_above``; of the medians the first and last layer, at the end and
+        before training; the largest fall of a layer's median I(X;T) from its maximum to the end; the
+        smallest layer's median I(T;Y) before training, and the number of layers without power.
 
     Raises:
         ValueError: If an activity is not finite.
@@ -126,6 +130,7 @@ def run(parameters: Parameters, context: Context) -> Result:
         context.progress.report(checkpoint + 1, num_checkpoints, "information of all layers")
     about_input, about_label = np.array(rows).transpose(3, 2, 1, 0)
     input_median, label_median = np.median(about_input, axis=0), np.median(about_label, axis=0)
+    without_power = label_median[:, 0] >= parameters.informed_above
     return Result(
         arrays={
             "epoch": arrays["checkpoint_epoch"],
@@ -135,6 +140,7 @@ def run(parameters: Parameters, context: Context) -> Result:
             "input_median": input_median,
             "label_median": label_median,
             "informed_above": np.array(parameters.informed_above),
+            "without_power": without_power,
         },
         numbers={
             "label_information_min": float(label_median[:, -1].min()),
@@ -149,6 +155,8 @@ def run(parameters: Parameters, context: Context) -> Result:
             "input_information_fall_max": float(
                 (input_median.max(axis=1) - input_median[:, -1]).max()
             ),
+            "untrained_label_information_min": float(label_median[:, 0].min()),
+            "num_layers_without_power": float(without_power.sum()),
         },
     )
 

@@ -7,6 +7,7 @@ arXiv:1712.09913, section 7).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from ssbrepro.lazy import lazily
 with lazily():
     import numpy as np
 
+    from ssbrepro import seeding
     from ssbrepro.networks import flattening
     from ssbrepro.papers.ssb2018 import residual_networks
 
@@ -38,6 +40,7 @@ class Parameters:
 NUMBERS = {
     "rise_max": domains.REAL,
     "rise_median": domains.REAL,
+    "random_rise_max": domains.REAL,
     "monotone_share": domains.SHARE,
     "final_loss_residual_max": domains.NON_NEGATIVE,
     "path_share_first": domains.SHARE,
@@ -84,22 +87,46 @@ def principal_directions(path: Array, num_directions: int) -> tuple[Array, Array
     return signs * directions, signs * coordinates, shares
 
 
+def random_displacement(
+    displacement: Array, sizes: Sequence[int], generator: np.random.Generator
+) -> Array:
+    """One in a random direction, of the same length in each layer as ``displacement``.
+
+    Args:
+        displacement: (dim,).
+        sizes: Number of weights of each layer, in their order.
+        generator: Source of the directions, uniform over the sphere of each layer.
+
+    Returns:
+        (dim,).
+    """
+    ends = np.cumsum(sizes)
+    drawn: Array = generator.standard_normal(ends[-1])
+    for layer, random in zip(
+        np.split(displacement, ends[:-1]), np.split(drawn, ends[:-1]), strict=True
+    ):
+        random *= np.linalg.norm(layer) / np.linalg.norm(random)
+    return drawn
+
+
 def run(parameters: Parameters, context: Context) -> Result:
     """Measure the mean loss of all training examples along lines, for each network.
 
     Positions on the line from the initial weights are s in (1 - s) θ_0 + s θ_1, from 0 to 1 +
-    ``beyond``. On a principal direction the final weights are at 0 and the farthest ones of the path
+    ``beyond``; on a line from there in a random direction, as long in each layer, likewise. On a
+    principal direction the final weights are at 0 and the farthest ones of the path
     at -1; positions go as far as 1 + ``beyond`` to both sides.
 
     Returns:
         Arrays: ``position`` (points,) and ``loss`` (networks, points) on the line from the initial
-        weights; ``direction_position`` (points,) and ``direction_loss`` (networks, 2, points) on the
-        principal directions; ``path_position`` (networks, 2, checkpoints), of the kept weights on
-        them; ``path_share`` (networks, 2). Numbers: over networks the largest and the median of the
-        largest rise of the loss between successive points from s = 0 to 1, relative to the loss at
-        0, negative where it only falls; the share of networks without a rise beyond rounding; the
-        largest relative difference between the loss at s = 1 and the one recorded at the end of
-        training; medians of the path's shares.
+        weights, and ``random_loss`` on the random one; ``direction_position`` (points,) and
+        ``direction_loss`` (networks, 2, points) on the principal directions; ``path_position``
+        (networks, 2, checkpoints), of the kept weights on them; ``path_share`` (networks, 2). Numbers:
+        over networks the largest and the median of the largest rise of the loss between successive
+        points from s = 0 to 1, relative to the loss at 0, negative where it only falls; the largest
+        along the random lines; the share of networks without a rise beyond rounding; the largest
+        relative difference between the loss at s = 1 and the one recorded at the end of training;
+        medians of the path's shares.
     """
     training = context.inputs["residual_training"]
     inputs, labels = residual_networks.images(training.parameters, context)
@@ -123,13 +150,17 @@ def run(parameters: Parameters, context: Context) -> Result:
         if measured is None:
             directions, coordinates, shares = principal_directions(path, _NUM_DIRECTIONS)
             extents = np.abs(coordinates).max(axis=1, keepdims=True)
+            displacement = path[-1].astype(np.float64) - path[0]
+            aside = random_displacement(
+                displacement,
+                [weight.numel() for weight in model.parameters()],
+                seeding.numpy_generator(context.seed, "interpolation", "random line", number),
+            )
             measured = {
-                "loss": losses(path[0], path[-1].astype(np.float64) - path[0], position),
+                "loss": losses(path[0], displacement, position),
+                "random_loss": losses(path[0], aside, position),
                 "direction_loss": np.stack(
-                    [
-                        losses(path[-1], displacement, direction_position)
-                        for displacement in extents * directions
-                    ]
+                    [losses(path[-1], along, direction_position) for along in extents * directions]
                 ),
                 "path_position": coordinates / extents,
                 "path_share": shares,
@@ -138,8 +169,10 @@ def run(parameters: Parameters, context: Context) -> Result:
         networks.append(measured)
         context.progress.report(number + 1, training.parameters.num_networks, "losses along lines")
     arrays = {name: np.stack([row[name] for row in networks]) for name in networks[0]}
-    between = arrays["loss"][:, : parameters.num_points]
-    rises = np.diff(between, axis=1).max(axis=1) / between[:, 0]
+    between, random_between = (
+        arrays[name][:, : parameters.num_points] for name in ("loss", "random_loss")
+    )
+    rises = _largest_rises(between)
     recorded = training.arrays["loss"][:, -1]
     share_first, share_second = np.median(arrays["path_share"], axis=0)
     return Result(
@@ -147,12 +180,19 @@ def run(parameters: Parameters, context: Context) -> Result:
         numbers={
             "rise_max": float(rises.max()),
             "rise_median": float(np.median(rises)),
+            "random_rise_max": float(_largest_rises(random_between).max()),
             "monotone_share": float((rises <= _ROUNDING).mean()),
             "final_loss_residual_max": float((np.abs(between[:, -1] - recorded) / recorded).max()),
             "path_share_first": float(share_first),
             "path_share_second": float(share_second),
         },
     )
+
+
+def _largest_rises(loss: Array) -> Array:
+    """Of the loss (networks, points) between successive points, over the first; (networks,)."""
+    rises: Array = np.diff(loss, axis=1).max(axis=1) / loss[:, 0]
+    return rises
 
 
 STAGE = Stage(Parameters, NUMBERS, run, needs=("residual_training",), data="cifar10")

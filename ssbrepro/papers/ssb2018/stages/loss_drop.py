@@ -8,7 +8,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from ssbrepro import domains
-from ssbrepro.contract import Context, Result, Share, Stage
+from ssbrepro.contract import Array, Context, Result, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -32,6 +32,8 @@ NUMBERS = {
     "ratio_min": domains.NON_NEGATIVE,
     "ratio_max": domains.NON_NEGATIVE,
     "ratio_before_median": domains.NON_NEGATIVE,
+    "uncut_drop_share": domains.SHARE,
+    "uncut_ratio_median": domains.NON_NEGATIVE,
 }
 
 
@@ -40,15 +42,16 @@ def run(parameters: Parameters, context: Context) -> Result:
 
     One epoch before the cut ends the last epoch with the larger step size, one epoch after it ends
     the first with the smaller one: the two losses are one epoch apart, both over all examples at
-    fixed weights (ssb2018, section 2.5 and appendix A).
+    fixed weights (ssb2018, section 2.5 and appendix A). The networks of ``uncut_training`` go through
+    the same epoch, on the same batches, without a cut.
 
     Returns:
-        Arrays: ``epoch`` (epochs+1,); ``loss`` (networks, epochs+1); ``ratio`` (networks,) of the
-        two losses; ``ratio_before`` (networks, epochs before), of successive epochs before the cut,
-        NaN after a loss of 0; ``cut_epoch`` and ``drop_to`` (). Numbers: the share of networks whose
-        ratio is at most ``drop_to``; median, smallest and largest ratio; median of ``ratio_before``,
-        how far a loss falls in an epoch without a cut. All are missing where a loss of 0 leaves a
-        ratio undefined.
+        Arrays: ``epoch`` (epochs+1,); ``loss`` and ``uncut_loss`` (networks, epochs+1); ``ratio`` and
+        ``uncut_ratio`` (networks,) of the two losses; ``ratio_before`` (networks, epochs before), of
+        successive epochs before the cut, NaN after a loss of 0; ``cut_epoch`` and ``drop_to`` ().
+        Numbers: the share of networks whose ratio is at most ``drop_to``; median, smallest and largest
+        ratio; median of ``ratio_before``, how far a loss falls in an epoch without a cut; and share and
+        median ratio of the uncut networks. All are missing where a loss of 0 leaves a ratio undefined.
 
     Raises:
         ValueError: If fewer epochs than ``num_epochs_before`` precede the cut.
@@ -61,30 +64,42 @@ def run(parameters: Parameters, context: Context) -> Result:
             f"num_epochs_before is {parameters.num_epochs_before}, but the step size is cut after "
             f"{cut} epochs"
         )
-    loss = training.arrays["loss"]
-    earlier, later = loss[:, first : cut + 1], loss[:, first + 1 : cut + 2]
-    ratios = np.divide(later, earlier, out=np.full(earlier.shape, np.nan), where=earlier > 0)
+    loss, uncut_loss = training.arrays["loss"], context.inputs["uncut_training"].arrays["loss"]
+    ratios = _ratios(loss[:, first : cut + 2])
     ratio_before, ratio = ratios[:, :-1], ratios[:, -1]
+    uncut_ratio = _ratios(uncut_loss[:, cut : cut + 2])[:, 0]
     arrays = {
         "epoch": training.arrays["epoch"],
         "loss": loss,
+        "uncut_loss": uncut_loss,
         "ratio": ratio,
+        "uncut_ratio": uncut_ratio,
         "ratio_before": ratio_before,
         "cut_epoch": np.array(cut),
         "drop_to": np.array(parameters.drop_to),
     }
-    names = ("drop_share", "ratio_median", "ratio_min", "ratio_max", "ratio_before_median")
-    if np.isnan(ratios).any():
+    if np.isnan(ratios).any() or np.isnan(uncut_ratio).any():
         reason = "a network's loss is 0 before the cut, so that no ratio to it exists"
-        return Result(arrays=arrays, numbers={}, missing=dict.fromkeys(names, reason))
-    values = (
-        np.mean(ratio <= parameters.drop_to),
-        np.median(ratio),
-        ratio.min(),
-        ratio.max(),
-        np.median(ratio_before),
+        return Result(arrays=arrays, numbers={}, missing=dict.fromkeys(NUMBERS, reason))
+    return Result(
+        arrays=arrays,
+        numbers={
+            "drop_share": float(np.mean(ratio <= parameters.drop_to)),
+            "ratio_median": float(np.median(ratio)),
+            "ratio_min": float(ratio.min()),
+            "ratio_max": float(ratio.max()),
+            "ratio_before_median": float(np.median(ratio_before)),
+            "uncut_drop_share": float(np.mean(uncut_ratio <= parameters.drop_to)),
+            "uncut_ratio_median": float(np.median(uncut_ratio)),
+        },
     )
-    return Result(arrays=arrays, numbers=dict(zip(names, map(float, values), strict=True)))
 
 
-STAGE = Stage(Parameters, NUMBERS, run, needs=("residual_training",))
+def _ratios(loss: Array) -> Array:
+    """Each loss (networks, epochs) over the one an epoch earlier, (networks, epochs-1); NaN after 0."""
+    earlier, later = loss[:, :-1], loss[:, 1:]
+    ratios: Array = np.divide(later, earlier, out=np.full(earlier.shape, np.nan), where=earlier > 0)
+    return ratios
+
+
+STAGE = Stage(Parameters, NUMBERS, run, needs=("residual_training", "uncut_training"))

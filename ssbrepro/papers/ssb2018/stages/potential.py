@@ -44,6 +44,7 @@ NUMBERS = {
     "minimum_residual": domains.NON_NEGATIVE,
     "curvature_c": domains.REAL,
     "height_c": domains.REAL,
+    "height_c_symmetric": domains.REAL,
     "height_c_residual": domains.NON_NEGATIVE,
 }
 
@@ -66,8 +67,8 @@ def run(parameters: Parameters, context: Context) -> Result:
         ``c`` (2, 2), the marked points of the broken phase. Numbers: relative difference of the
         critical step size found as a root of the curvature at A from 2μ/√λ; curvature at A in both
         phases and the smaller one at C, in units of μ²; largest relative difference of C from
-        ±√(-m²/λ); the larger height of C over A, in units of μ⁴/λ, and the largest relative
-        difference of these heights from -m⁴/(4λ).
+        ±√(-m²/λ); the larger height of C over A, in units of μ⁴/λ, the same weights' height in the
+        symmetric phase, and the largest relative difference of the former from -m⁴/(4λ).
     """
     potential = potentials.Potential(parameters.mu, parameters.coupling)
     critical, unit = potential.critical_step_size, potential.weight_unit
@@ -102,6 +103,7 @@ def run(parameters: Parameters, context: Context) -> Result:
         "minimum_residual": float((c / (radius * sides) - 1).abs().max()),
         "curvature_c": min(_curvature(potential, point, below) for point in c),
         "height_c": float(heights.max()) / potential.height_unit,
+        "height_c_symmetric": float(potential.value(c, above).max()) / potential.height_unit,
         "height_c_residual": float((heights / -depth - 1).abs().max()),
     }
     return Result(arrays={name: array.numpy() for name, array in arrays.items()}, numbers=numbers)

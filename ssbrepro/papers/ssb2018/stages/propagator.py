@@ -41,7 +41,9 @@ NUMBERS = {
     "transform_residual_max": domains.NON_NEGATIVE,
     "pi_slope": domains.REAL,
     "pi_slope_residual": domains.NON_NEGATIVE,
+    "warm_pi_slope_residual": domains.NON_NEGATIVE,
     "sigma_excess": domains.REAL,
+    "pi_excess": domains.REAL,
     "warm_pi_slope": domains.REAL,
 }
 
@@ -56,8 +58,9 @@ def run(parameters: Parameters, context: Context) -> Result:
         Arrays in units of powers of μ: ``mass_squared`` (3,) of pi at η = 0, pi and sigma; ``momentum``
         (momenta,), ``time`` (times,), ``transform`` and ``closed_form`` (3, times, momenta), complex.
         Numbers: largest relative difference of these two; of the massless pi, the log-log slope of
-        abs(P) over abs(k) that is farthest from -1 among all times, and by how much; the largest
-        abs(P) 2m - 1 of sigma; and the slope of the massive pi between the two smallest momenta,
+        abs(P) over abs(k) that is farthest from -1 among all times, and by how much; the latter of the
+        massive pi; the largest abs(P) 2m - 1 of sigma, and of the massless pi with the same m; and the
+        slope of the massive pi between the two smallest momenta,
         averaged over times.
 
     Raises:
@@ -90,6 +93,8 @@ def run(parameters: Parameters, context: Context) -> Result:
         "pi_slope": float(farthest),
         "pi_slope_residual": float(abs(farthest + 1)),
         "sigma_excess": float(2 * math.sqrt(masses[2]) * sigma.max() - 1),
+        "warm_pi_slope_residual": float(np.abs(_slopes(momenta, massive) + 1).max()),
+        "pi_excess": float(2 * math.sqrt(masses[2]) * massless.max() - 1),
         "warm_pi_slope": float(_slopes(momenta[:2], massive[:, :2]).mean()),
     }
     arrays = {

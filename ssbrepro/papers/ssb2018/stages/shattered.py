@@ -45,6 +45,7 @@ class Parameters:
 NUMBERS = {
     "difference_min": domains.REAL,
     "difference_noise": domains.REAL,
+    "plain_difference_min": domains.REAL,
     "plain_closer_share": domains.SHARE,
     "plain_deepest": domains.NON_NEGATIVE,
     "residual_deepest": domains.NON_NEGATIVE,
@@ -157,15 +158,15 @@ def run(parameters: Parameters, context: Context) -> Result:
     magnitude of the autocorrelations at lags 1 to ``num_lags``.
 
     Returns:
-        Arrays, plain networks first on the first axis: ``gradient`` (2, networks, depths, points)
-        per unit of ``position`` (points,) from 0 to 1; ``autocorrelation_median`` over networks
-        (2, depths, lags) at ``lag`` (lags,); ``distance`` (2, networks, depths) at ``depth`` (depths,)
-        and ``distance_quartiles`` (3, 2, depths), the median in the middle; ``white_noise`` (), the
-        mean distance of white noise of as many points. Numbers: the smallest difference over the
-        depths, of medians over networks of the residual one's distance less its plain partner's, and
-        what it would fall to in one of twenty cases were the two kinds alike at that depth; the share
-        of pairs in which the plain network's is smaller; the medians at the largest depth, and the
-        white noise's.
+        Arrays, plain networks first on the first axis: ``gradient`` (2, networks, depths, points) per
+        unit of ``position`` (points,) from 0 to 1; ``autocorrelation_median`` over networks (2, depths,
+        lags) at ``lag`` (lags,); ``distance`` (2, networks, depths) at ``depth`` (depths,) and
+        ``distance_quartiles`` (3, 2, depths), the median in the middle; ``white_noise`` (), the mean
+        distance of white noise of as many points. Numbers: the smallest difference over the depths, of
+        medians over networks of the residual one's distance less its plain partner's, and what it would
+        fall to in one of twenty cases were the two kinds alike at that depth; the same difference with
+        other plain networks in the place of the residual ones; the share of pairs in which the plain
+        network's is smaller; the medians at the largest depth, and the white noise's.
 
     Raises:
         ValueError: If a depth is odd, or there are not more points than lags.
@@ -206,6 +207,7 @@ def run(parameters: Parameters, context: Context) -> Result:
         numbers={
             "difference_min": float(difference[smallest]),
             "difference_noise": _chance_difference((residual - plain)[:, smallest], flips),
+            "plain_difference_min": _difference_among(plain),
             "plain_closer_share": float((plain < residual).mean()),
             "plain_deepest": float(np.median(plain[:, deepest])),
             "residual_deepest": float(np.median(residual[:, deepest])),
@@ -218,6 +220,19 @@ def _chance_difference(differences: Array, generator: np.random.Generator) -> fl
     """5 % quantile of the median of paired differences, (pairs,), under random signs."""
     signs = generator.choice((-1.0, 1.0), (_NUM_FLIPS, len(differences)))
     return float(np.quantile(np.median(signs * differences, axis=1), 0.05))
+
+
+def _difference_among(distance: Array) -> float:
+    """The smallest difference over the depths where partners are networks of one kind.
+
+    ``distance`` (networks, depths) is compared with itself, each network with the one a shift away: all
+    are alike, so a median difference is zero but for chance. The median over all shifts.
+    """
+    smallest = [
+        np.median(np.roll(distance, shift, axis=0) - distance, axis=0).min()
+        for shift in range(1, len(distance))
+    ]
+    return float(np.median(smallest))
 
 
 def _lines(data_root: Path, num_networks: int, seed: int) -> list[torch.Tensor]:

@@ -33,6 +33,7 @@ NUMBERS = {
     "affine_defect_max": domains.NON_NEGATIVE,
     "composition_defect_max": domains.NON_NEGATIVE,
     "relu_defect_min": domains.NON_NEGATIVE,
+    "relu_composition_defect_min": domains.NON_NEGATIVE,
 }
 
 
@@ -45,21 +46,22 @@ def run(parameters: Parameters, context: Context) -> Result:
         Arrays: ``dimension`` (dimensions,), and for each stack (dimensions, stacks)
         ``affine_defect``, of the stack without ReLU from its best affine fit (see ``affine_defect``
         of the layers), ``composition_defect``, the relative difference of its outputs from those of
-        the product of all its layers, and ``relu_defect``, of the stack with ReLU from its best
-        affine fit. Numbers: the largest of the first two and the smallest of the last.
+        the product of all its layers, and ``relu_defect`` and ``relu_composition_defect``, both
+        likewise of the stack with ReLU. Numbers: the largest of the first two and the smallest of the
+        last two.
     """
 
     def measure(dimension: int, stack: int) -> dict[str, float]:
         generator = seeding.numpy_generator(context.seed, "theorem1", dimension, stack)
         layers = maps.random_layers(generator, parameters.num_layers, dimension)
         inputs = generator.standard_normal((parameters.inputs_per_dimension * dimension, dimension))
-        outputs = maps.stacked(layers, inputs)
+        product = maps.affine(maps.composition(layers), inputs)
+        affine, relu = (maps.stacked(layers, inputs, after) for after in (None, maps.relu))
         return {
-            "affine_defect": maps.affine_defect(inputs, outputs),
-            "composition_defect": maps.relative_difference(
-                maps.affine(maps.composition(layers), inputs), outputs
-            ),
-            "relu_defect": maps.affine_defect(inputs, maps.stacked(layers, inputs, maps.relu)),
+            "affine_defect": maps.affine_defect(inputs, affine),
+            "composition_defect": maps.relative_difference(product, affine),
+            "relu_defect": maps.affine_defect(inputs, relu),
+            "relu_composition_defect": maps.relative_difference(product, relu),
         }
 
     arrays = maps.for_all_stacks(parameters.dimensions, parameters.num_stacks, measure)
@@ -67,6 +69,7 @@ def run(parameters: Parameters, context: Context) -> Result:
         "affine_defect_max": float(arrays["affine_defect"].max()),
         "composition_defect_max": float(arrays["composition_defect"].max()),
         "relu_defect_min": float(arrays["relu_defect"].min()),
+        "relu_composition_defect_min": float(arrays["relu_composition_defect"].min()),
     }
     return Result(arrays=arrays, numbers=numbers)
 

@@ -9,11 +9,13 @@ from scipy.stats import binom, kurtosis, skew
 from ssbrepro.probes.entries import coupling
 from ssbrepro.probes.entries.coupling import (
     CUMULANTS,
+    PermutationNull,
+    chance_shares,
     coupling_shares,
-    discovery_thresholds,
     exponents,
     joint_cumulants,
     tail_classes,
+    unbiased_squares,
 )
 
 COVARIANCE, COSKEWNESS, COKURTOSIS = range(3)
@@ -70,6 +72,59 @@ def test_cumulants_of_a_law_that_is_known():
     np.testing.assert_allclose(received[COKURTOSIS], [[-1, 0], [0, -2]], atol=1e-14)
 
 
+# Their squares, without bias.
+
+
+def correlated(rho, examples, pairs, generator):
+    """Pairs of columns with this correlation, (examples, 2 pairs): 0 with 1, 2 with 3 and so on."""
+    values = generator.normal(size=(examples, 2 * pairs))
+    values[:, 1::2] *= (1 - rho**2) ** 0.5
+    values[:, 1::2] += rho * values[:, ::2]
+    return values
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.3, 0.8])
+def test_planted_correlations_are_recovered_without_bias(rho):
+    values = correlated(rho, 40, 2000, np.random.default_rng(0))
+    together = joint_cumulants(standardised(values))[COVARIANCE]
+    apart = unbiased_squares(values[:20], values[20:])[COVARIANCE]
+    planted = np.arange(0, 4000, 2), np.arange(1, 4000, 2)
+    squares = apart[planted]
+    # A correlation of 20 examples is some (1 - rho^2) / 40 too small.
+    error = squares.std() / 2000**0.5 + rho**2 * (1 - rho**2) / 20
+    assert abs(squares.mean() - rho**2) < 4 * error
+    if rho == 0:
+        # A plain square has a mean of 1 / 39 instead, as far from zero as it is itself.
+        assert (together[planted] ** 2).mean() == pytest.approx(1 / 39, rel=0.1)
+        assert abs((squares > 0).mean() - 0.5) < 4 * 0.5 / 2000**0.5
+
+
+@pytest.mark.parametrize("kind", range(3), ids=CUMULANTS)
+def test_squares_of_independent_entries_are_zero_on_average(kind):
+    generator = np.random.default_rng(1)
+    values = generator.exponential(size=(60, 300))
+    squares = unbiased_squares(values[:30], values[30:])[kind]
+    off = squares[~np.eye(300, dtype=bool)]
+    plain = joint_cumulants(standardised(values))[kind]
+    # Each row has one entry in all its pairs; 300 of them are as good as independent. An excess
+    # cokurtosis is 2 / 29 below zero in a half, on average.
+    error = squares.mean(axis=1).std() / 300**0.5 + (kind == COKURTOSIS) * (2 / 29) ** 2 / 3
+    assert abs(off.mean()) < 3 * error
+    assert (plain[~np.eye(300, dtype=bool)] ** 2).mean() > 20 * abs(off.mean())
+
+
+def test_nothing_is_seen_of_an_entry_that_is_constant_in_a_half():
+    values = np.random.default_rng(2).normal(size=(40, 5))
+    values[:20, 1] = 0.3
+    squares = unbiased_squares(values[:20], values[20:])
+    assert not squares[:, 1].any()
+    assert not squares[:, :, 1].any()
+    others = [0, 2, 3, 4]
+    alone = unbiased_squares(values[:20, others], values[20:, others])
+    # Of fewer columns products may be summed in another order.
+    np.testing.assert_allclose(squares[:, others][:, :, others], alone, rtol=0, atol=1e-14)
+
+
 # What counts as not zero.
 
 
@@ -77,13 +132,12 @@ def discoveries(values, generator, num_permutations, rate, classify=tail_classes
     """Which pairs are found, (kinds, entries, entries)."""
     values = standardised(values)
     cumulants = joint_cumulants(values)
-    thresholds = discovery_thresholds(
-        cumulants,
+    null = PermutationNull(
         lambda: joint_cumulants(generator.permuted(values, axis=0)),
         classify(values),
         num_permutations,
-        rate,
     )
+    thresholds = null.thresholds(cumulants, rate)
     return np.abs(cumulants) >= thresholds
 
 
@@ -178,6 +232,44 @@ def test_what_is_planted_is_found_and_nothing_else(kind):
     assert not found[:kind].any()
 
 
+def test_what_chance_couples_is_the_share_of_permuted_pairs_beyond():
+    generator = np.random.default_rng(5)
+    values = generator.normal(size=(50, 40))
+
+    def null():
+        return joint_cumulants(standardised(generator.permuted(values, axis=0)))
+
+    thresholds = np.full((3, 40, 40), 1.96 / 50**0.5)
+    thresholds[:, np.arange(40), np.arange(40)] = np.inf
+    shares = chance_shares(null, thresholds)
+    # One in twenty correlations of independent entries is beyond 1.96 / root n, and of 780 pairs'
+    # shares 95 % are below 0.05 + 1.64 root(0.05 0.95 / 780) = 0.063; 20 permutations find that
+    # to a standard deviation or so of 0.008.
+    assert 0.045 < shares[COVARIANCE] < 0.08
+
+
+@pytest.mark.usefixtures("coarse")
+def test_the_least_share_is_found_and_a_smaller_one_need_not_be():
+    generator = np.random.default_rng(6)
+    classes = np.arange(20) % 5
+    null = PermutationNull(lambda: generator.uniform(size=(3, 20, 20)), classes, 50)
+    pairs = [*itertools.permutations(range(20), 2)]
+    least = null.least_share(0.2)
+    smallest = min(
+        sum((classes[i], classes[j]) == (a, b) for i, j in pairs)
+        for a, b in itertools.product(range(5), repeat=2)
+    )
+    assert least == pytest.approx(2 / (50 * smallest) / 0.2, rel=1e-14)
+    needed = int(np.ceil(least * len(pairs)))
+    alike = [(i, j) for i, j in pairs if (classes[i], classes[j]) == (1, 1)]
+    for number, expected in ((needed, needed), (needed - 1, 0)):
+        observed = np.zeros((3, 20, 20))
+        for pair in alike[:number]:
+            observed[(COVARIANCE, *pair)] = 1e3
+        found = observed[COVARIANCE] >= null.thresholds(observed, 0.2)[COVARIANCE]
+        assert found.sum() == expected
+
+
 def plainly_found(observed, nulls, classes, rate):
     """Benjamini & Hochberg's procedure pair by pair, on p-values from pairs of the same classes."""
     pairs = [*itertools.permutations(range(len(classes)), 2)]
@@ -212,7 +304,7 @@ def test_the_procedure_is_benjamini_and_hochbergs(seed):
         return kept[-1]
 
     classes = np.arange(11) % 3
-    thresholds = discovery_thresholds(observed, null, classes, 8, 0.3)
+    thresholds = PermutationNull(null, classes, 8).thresholds(observed, 0.3)
     found = np.abs(observed) >= thresholds
     assert np.isinf(np.diagonal(thresholds, axis1=1, axis2=2)).all()
     for kind in range(3):
@@ -242,13 +334,10 @@ def test_an_entry_is_not_one_of_the_others_it_is_coupled_with():
     values = standardised(np.random.default_rng(4).normal(size=(500, 1)).repeat(4, axis=1))
     generator = np.random.default_rng(4)
     cumulants = joint_cumulants(values)
-    thresholds = discovery_thresholds(
-        cumulants,
-        lambda: joint_cumulants(generator.permuted(values, axis=0)),
-        one_class(values),
-        20,
-        0.1,
+    null = PermutationNull(
+        lambda: joint_cumulants(generator.permuted(values, axis=0)), one_class(values), 20
     )
+    thresholds = null.thresholds(cumulants, 0.1)
     assert coupling_shares(cumulants, thresholds)[COVARIANCE].tolist() == [1, 1, 1, 1]
     thresholds[COVARIANCE, 0, 1:3] = np.inf
     shares = coupling_shares(cumulants, thresholds)[COVARIANCE]
@@ -262,5 +351,8 @@ def test_exponents_are_logarithms_of_sizes(number):
     # Sums and powers of numbers up to 1e13, and back.
     np.testing.assert_allclose(exponents(shares, number), powers, rtol=0, atol=1e-12)
     assert exponents(np.zeros(1), number) == 0
+    # Of another N it is another power.
+    other = exponents((number**powers - 1) / (number - 1), number, 50.0)
+    np.testing.assert_allclose(other, powers * np.log(number) / np.log(50.0), rtol=0, atol=1e-12)
     # The paper's own: 3.39e-4 of 8.68e12 entries.
     assert exponents(np.array([3.39e-4]), 8.68e12)[0] == pytest.approx(0.7318, abs=1e-4)

@@ -1,4 +1,4 @@
-"""Uniform pairs of weights, and what counts as a live entry."""
+"""Uniform pairs of weights, and the search for live ones."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from ssbrepro.probes.entries.sampling import draw_pairs, ensembles, same_layer_share
+from ssbrepro.probes.entries.sampling import draw_pairs, live_pairs, same_layer_share
 
 
 def layers_of(places, sizes):
@@ -67,59 +67,62 @@ def test_the_share_of_pairs_of_one_layer_is_exact(sizes):
     assert same_layer_share(sizes) == pytest.approx(1 - len(different(sizes)) / total, abs=1e-15)
 
 
-def recorded(values, examples, num_examples):
-    """One checkpoint as the stage ``entries`` records it."""
-    return {
-        "epoch": np.array([7]),
-        "num_examples": np.array(num_examples),
-        "examples_0": np.asarray(examples),
-        "values_0": np.asarray(values, dtype=np.float32),
-    }
+SIZES = (40, 60, 50)
 
 
-def test_an_entry_is_live_where_it_differs_between_examples():
-    values = [[0, 2, 1, 0], [0, 2, 1, 3]]
-    (some,) = ensembles(recorded(values, [1, 4], 5))
-    assert some.epoch == 7
-    assert some.live.tolist() == [1, 2, 3]  # a constant differs from the zeros of the others
-    (every,) = ensembles(recorded(values, [0, 1], 2))
-    assert every.live.tolist() == [3]
-    assert every.values.tolist() == [[0], [3]]
-
-
-def test_standardised_values_have_mean_zero_and_variance_one_over_all_examples():
-    values = np.random.default_rng(0).normal(1, 3, size=(4, 3))
-    (ensemble,) = ensembles(recorded(values, [0, 2, 3, 8], 10))
-    every = np.zeros((10, 3))
-    every[[0, 2, 3, 8]] = values.astype(np.float32)
-    expected = (every - every.mean(axis=0)) / every.std(axis=0)
-    standardised = ensemble.standardised()
-    # Sums of ten terms of order one.
-    np.testing.assert_allclose(standardised, expected, rtol=0, atol=1e-14)
-    np.testing.assert_allclose((standardised**2).mean(axis=0), 1, rtol=1e-14)
-
-
-def test_the_first_entries_are_those_alone():
-    values = np.random.default_rng(1).normal(size=(4, 6))
-    values[:, 1] = 0  # not live
-    (ensemble,) = ensembles(recorded(values, [0, 2, 3, 8], 10))
-    first = ensemble.first(3)
-    assert first.live.tolist() == [0, 2, 3]
-    # Sums of ten terms of order one; of fewer columns they may be taken in another order.
-    np.testing.assert_allclose(
-        first.standardised(), ensemble.standardised()[:, :3], rtol=0, atol=1e-14
+def every_third(rows, columns):
+    """Two ensembles: pairs with a row that three divides are live in the first, with one that five
+    divides in the second."""
+    return (
+        np.broadcast_to(rows % 3 == 0, (4, len(rows))).astype(np.float32),
+        np.broadcast_to(rows % 5 == 0, (2, len(rows))).astype(np.float32),
     )
-    assert np.array_equal(ensemble.first(9).values, ensemble.values)
 
 
-@pytest.mark.parametrize(
-    ("values", "examples", "num_examples"),
-    [
-        (np.zeros((0, 3)), [], 6),  # nothing is active
-        (np.zeros((2, 3)), [1, 2], 6),  # a dead network
-        (np.ones((2, 3)), [0, 1], 2),  # all alike
-        (np.zeros((2, 0)), [0, 1], 2),  # no entries were found
-    ],
-)
-def test_a_checkpoint_without_live_entries_is_none(values, examples, num_examples):
-    assert list(ensembles(recorded(values, examples, num_examples))) == [None]
+def test_pairs_are_live_that_are_so_in_any_ensemble():
+    found = live_pairs(SIZES, every_third, 30, 1000, np.random.default_rng(0))
+    assert len(found.rows) == len(found.columns) == 30
+    assert ((found.rows % 3 == 0) | (found.rows % 5 == 0)).all()
+    assert [values.shape for values in found.values] == [(4, 30), (2, 30)]
+    assert (found.values[0][0] == (found.rows % 3 == 0)).all()
+    assert (found.values[1][0] == (found.rows % 5 == 0)).all()
+
+
+@pytest.mark.parametrize("wanted", [1, 7, 200])
+def test_live_pairs_are_those_of_one_long_draw(wanted):
+    asked = []
+
+    def measure(rows, columns):
+        asked.extend(zip(rows.tolist(), columns.tolist(), strict=True))
+        return every_third(rows, columns)
+
+    found = live_pairs(SIZES, measure, wanted, 5000, np.random.default_rng(1))
+    live = [place for place, (row, _) in enumerate(asked) if row % 3 == 0 or row % 5 == 0]
+    assert [*zip(found.rows.tolist(), found.columns.tolist(), strict=True)] == [
+        asked[place] for place in live[:wanted]
+    ]
+    # Those after the last one needed do not count, and they are few.
+    assert found.tried == live[wanted - 1] + 1
+    assert len(asked) <= 1.3 * found.tried + 10
+
+
+def test_the_search_ends_where_hardly_any_pair_is_live():
+    tries = []
+
+    def measure(rows, columns):
+        tries.append(len(rows))
+        return [(rows == 7)[None].astype(np.float32)]
+
+    found = live_pairs(SIZES, measure, 20, 90, np.random.default_rng(2))
+    assert sum(tries) == found.tried == 90
+    assert max(tries) <= 20
+    assert (found.rows == 7).all()
+    nothing = live_pairs(SIZES, lambda rows, columns: [np.zeros((3, len(rows)))], 20, 90,
+                         np.random.default_rng(2))  # fmt: skip
+    assert (nothing.tried, len(nothing.rows), nothing.values[0].shape) == (90, 0, (3, 0))
+
+
+@pytest.mark.parametrize(("wanted", "most"), [(0, 5), (5, 0)])
+def test_a_search_for_nothing_is_a_mistake(wanted, most):
+    with pytest.raises(ValueError, match=f"{wanted} live entries among at most {most} pairs"):
+        live_pairs(SIZES, every_third, wanted, most, np.random.default_rng(0))

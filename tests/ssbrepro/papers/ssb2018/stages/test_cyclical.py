@@ -1,50 +1,27 @@
-"""Cyclical against monotone: the triangle, who was first, and equal conditions."""
+"""Cyclical against monotone: who was first."""
 
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ssbrepro.contract import Context
+from ssbrepro.contract import Context, Input
 from ssbrepro.papers import stage
-from ssbrepro.papers.ssb2018 import residual_networks
-from ssbrepro.papers.ssb2018 import residual_networks as networks
-from ssbrepro.papers.ssb2018.residual_networks import learn
-from ssbrepro.papers.ssb2018.stages.cyclical import Parameters as CyclicalParameters
-from ssbrepro.papers.ssb2018.stages.cyclical import Triangle, epochs_until
-from tests.oracles.images import random_images
+from ssbrepro.papers.ssb2018.stages.cyclical import Parameters, epochs_until
 
-PARAMETERS = CyclicalParameters(
-    num_networks=2,
-    num_examples=6,
-    channels=1,
-    num_units=1,
-    branch_scale=0.5,
-    step_size=0.5,
-    momentum=0.9,
-    batch_size=3,
-    num_epochs=4,
-    cut_epochs=(2, 3),
-    cut_factor=0.5,
-    low_step_size=0.25,
-    high_step_size=1.0,
-    cycle_length=4,
-    loss_threshold=0.5,
-)
+FAST, SLOW, NEVER = [2.0, 0.4, 1.0, 1.0, 0.3], [2.0, 1.0, 1.0, 0.5, 0.2], [2.0, 1.0, 1.0, 1.0, 1.0]
 
 
-@pytest.fixture
-def context(monkeypatch, tmp_path):
-    monkeypatch.setattr(networks, "load_classes", random_images)
-    return Context(seed=0, device="cpu", data_root=tmp_path)
-
-
-def test_the_triangle_goes_up_and_down():
-    triangle = Triangle(0.25, 1.25, 4)
-    # Quarters: exact in binary.
-    assert [triangle.at(time) for time in (0, 1, 1.5, 2, 3, 4, 6, 7.5)] == [
-        0.25, 0.75, 1.0, 1.25, 0.75, 0.25, 1.25, 0.5,
-    ]  # fmt: skip
+def run(cyclical_losses, monotone_losses, thresholds=(0.5, 0.25)):
+    """Measure trainings made by hand."""
+    arrays = {
+        "cyclical_loss": np.array(cyclical_losses),
+        "monotone_loss": np.array(monotone_losses),
+    }
+    inputs = {"cyclical_training": Input(None, arrays)}
+    context = Context(seed=0, device="cpu", data_root=Path("unused"), inputs=inputs)
+    parameters = Parameters(loss_threshold=0.5, threshold_range=thresholds, num_thresholds=2)
+    return stage("ssb2018/cyclical").run(parameters, context)
 
 
 def test_the_first_epoch_at_the_threshold_counts():
@@ -55,87 +32,67 @@ def test_the_first_epoch_at_the_threshold_counts():
     assert received[3] == 0
 
 
-def run(monkeypatch, context, cyclical_losses, monotone_losses):
-    """Trainings made by hand in the place of real ones, told apart by the step size at the start."""
-
-    def learn(parameters, inputs, labels, network, seed, step_size, progress):
-        if step_size(0) == 0.25:
-            assert [step_size(time) for time in (1, 2, 3)] == [0.625, 1, 0.625]
-            return {"loss": np.array(cyclical_losses[network])}
-        assert [step_size(time) for time in (0, 1.9, 2, 3)] == [0.5, 0.5, 0.25, 0.125]
-        return {"loss": np.array(monotone_losses[network])}
-
-    monkeypatch.setattr(residual_networks, "learn", learn)
-    number = len(cyclical_losses)
-    return stage("ssb2018/cyclical").run(replace(PARAMETERS, num_networks=number), context)
-
-
-FAST, SLOW, NEVER = [2.0, 0.4, 1.0, 1.0, 0.3], [2.0, 1.0, 1.0, 0.5, 0.2], [2.0, 1.0, 1.0, 1.0, 1.0]
-
-
-def test_a_tie_and_a_pair_that_never_arrives_are_not_first(monkeypatch, context):
+def test_a_tie_and_a_pair_that_never_arrives_are_not_first():
     result = run(
-        monkeypatch,
-        context,
         [FAST, SLOW, NEVER, FAST, NEVER, FAST],
         [SLOW, FAST, FAST, NEVER, NEVER, FAST],
     )
-    assert result.numbers == {
+    # Either schedule at 0.5: each of three FAST beats three of the other five, SLOW two that never come,
+    # which decide nothing among each other. At 0.25 SLOW alone arrives, in each schedule once.
+    assert result.numbers == pytest.approx({
         "first_share": 2 / 6,
+        "alike_first_share": (3 * 3 + 2) / 30,
+        "won_share": (2 + 1) / (5 + 2),
+        "alike_won_share": (11 + 5) / (28 + 10),
+        "undecided_share": (1 + 4) / 12,
+        "alike_undecided_share": (2 + 20) / 60,
         "cyclical_epochs_median": 1,
         "monotone_epochs_median": 1,
         "num_cyclical_unreached": 2,
         "num_monotone_unreached": 2,
         "cyclical_loss_median": 0.3,
         "monotone_loss_median": 0.3,
-    }
+    }, rel=1e-12)  # fmt: skip
     assert not result.missing
     np.testing.assert_array_equal(result.arrays["cyclical_epochs"], [1, 3, np.nan, 1, np.nan, 1])
     np.testing.assert_array_equal(result.arrays["monotone_epochs"], [3, 1, 1, np.nan, np.nan, 1])
 
 
-def test_a_schedule_that_never_arrives_has_no_median(monkeypatch, context):
-    result = run(monkeypatch, context, [FAST, SLOW], [NEVER, NEVER])
+def test_a_schedule_that_never_arrives_has_no_median():
+    result = run([FAST, SLOW], [NEVER, NEVER])
     assert set(result.missing) == {"monotone_epochs_median"}
     assert result.numbers["first_share"] == 1
+    assert result.numbers["alike_won_share"] == 0.5
     assert result.numbers["cyclical_epochs_median"] == 2
     assert result.numbers["num_monotone_unreached"] == 2
-    result = run(monkeypatch, context, [NEVER, NEVER], [NEVER, NEVER])
-    assert set(result.missing) == {"cyclical_epochs_median", "monotone_epochs_median"}
+    result = run([NEVER, NEVER], [NEVER, NEVER])
+    assert set(result.missing) == {
+        "cyclical_epochs_median",
+        "monotone_epochs_median",
+        "won_share",
+        "alike_won_share",
+    }
+    assert result.missing["won_share"] == "no network came down to a loss of 0.5"
     assert result.numbers["first_share"] == 0
+    assert result.numbers["undecided_share"] == 1
 
 
-def test_both_networks_of_a_pair_are_trained_alike_but_for_the_step_size(context):
-    same = replace(
-        PARAMETERS, step_size=0.05, cut_factor=0.5, low_step_size=0.01, high_step_size=0.09
-    )
-    result = stage("ssb2018/cyclical").run(same, context)
-    inputs, labels = networks.images(same, context)
-    arrays = result.arrays
-    for network in range(2):
-        for name, step_size in (
-            ("cyclical", Triangle(0.01, 0.09, 4).at),
-            ("monotone", lambda time: 0.05 * 0.5 ** ((time >= 2) + (time >= 3))),
-        ):
-            expected = learn(same, inputs, labels, network, 0, step_size)["loss"]
-            assert np.array_equal(arrays[f"{name}_loss"][network], expected)
-    assert arrays["cyclical_loss"].shape == arrays["monotone_loss"].shape == (2, 5)
-    assert not np.array_equal(arrays["cyclical_loss"], arrays["monotone_loss"])
-    # The drawn step sizes are those used, ten an epoch.
-    assert arrays["time"][::10].tolist() == [0, 1, 2, 3]
-    assert arrays["cyclical_step_size"][::10] == pytest.approx([0.01, 0.05, 0.09, 0.05], rel=1e-12)
-    assert arrays["monotone_step_size"][::10].tolist() == [0.05, 0.05, 0.025, 0.0125]
+def test_thresholds_lie_in_equal_ratios_and_each_is_decided_on_its_own():
+    result = run([FAST, SLOW], [SLOW, FAST], thresholds=(1.0, 0.25))
+    assert result.arrays["threshold"].tolist() == [1, 0.25]
+    np.testing.assert_array_equal(result.arrays["cyclical_reached"], [[1, 1], [np.nan, 4]])
+    # A tie twice at 1; at 0.25 the slow ones alone arrive, one in each schedule.
+    assert result.numbers["won_share"] == 0.25
+    assert result.numbers["undecided_share"] == 0
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"low_step_size": 1.0}, "low_step_size 1.0 must be below high_step_size 1.0"),
-        ({"cut_epochs": (3, 2)}, "must be ascending"),
-        ({"cut_epochs": (2, 2)}, "must be ascending"),
-        ({"cut_epochs": (2, 4)}, "below num_epochs 4"),
-    ],
-)
-def test_an_impossible_schedule_is_an_error(context, changes, message):
-    with pytest.raises(ValueError, match=message):
-        stage("ssb2018/cyclical").run(replace(PARAMETERS, **changes), context)
+def test_between_trainings_of_one_schedule_half_of_what_is_no_tie_is_won():
+    generator = np.random.default_rng(0)
+    losses = np.exp(-generator.uniform(0.5, 1.5, (6, 1)) * np.arange(40.0) / 3)
+    numbers = run(losses, losses, thresholds=(0.5, 0.01)).numbers
+    epochs = np.stack([epochs_until(losses, value) for value in (0.5, 0.01)])
+    pairs = ~np.eye(6, dtype=bool)
+    ties = [(row[:, None] == row)[pairs].mean() for row in epochs]
+    assert 0 < np.mean(ties) < 1
+    assert numbers["alike_won_share"] == pytest.approx((1 - np.mean(ties)) / 2, rel=1e-12)
+    assert numbers["won_share"] == 0

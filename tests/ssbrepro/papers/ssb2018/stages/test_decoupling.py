@@ -115,7 +115,7 @@ def test_numbers_are_those_of_the_first_and_the_last_kept_weights():
         for checkpoint in (0, 3):
             load_weights(model, paths[network, checkpoint])
             ratios[network, checkpoint] = branch_ratios(model, tiny_images(num_examples=5).inputs)
-    assert result.arrays["quantile"].shape == (2, 2, 3, 5)
+    assert result.arrays["quantile"].shape == (2, 3, 3, 5)
     np.testing.assert_array_equal(
         result.arrays["quantile"][1, 0, :, 2], np.median(ratios[1, 0], axis=1)
     )
@@ -128,7 +128,17 @@ def test_numbers_are_those_of_the_first_and_the_last_kept_weights():
         "ratio_median_max": max(medians),
         "unit_median_max": np.median(end, axis=2).max(),
         "below_one_share": (end < 1).mean(),
+        "untrained_ratio_median_max": max(np.median(ratios[network, 0]) for network in range(2)),
+        "unscaled_ratio_median_max": result.arrays["median"][:, 2].max(),
     }
+
+
+def test_without_the_factor_the_first_branch_is_larger_by_it():
+    quantile = run(random_paths()).arrays["quantile"]
+    assert TINY.branch_scale == 0.5  # a power of two, so exactly
+    np.testing.assert_array_equal(quantile[:, 2, 0], 2 * quantile[:, 0, 0])
+    # The units behind it see other inputs, and their branches are of the size of those all the same.
+    assert (quantile[:, 2, 1:, 2] > quantile[:, 0, 1:, 2]).all()
 
 
 def test_a_unit_without_a_branch_has_ratio_zero():
@@ -155,7 +165,7 @@ def test_a_dead_network_leaves_every_number_missing():
     paths[1, -1] = 0
     result = run(paths)
     assert not result.numbers
-    assert len(result.missing) == 6
+    assert set(result.missing) == set(stage("ssb2018/decoupling").numbers)
     assert set(result.missing.values()) == {
         "the inputs of all residual units of a network are zero"
     }

@@ -87,12 +87,15 @@ def test_one_window_cannot_grow():
 
 def test_layers_are_counted_in_both_kinds_of_networks():
     result = measure(curves(RISE, FALL, BUMP, RISE), curves(FALL, BUMP), growth_above=16.0)
-    assert result.numbers == {
+    numbers = {name: result.numbers[name] for name in result.numbers if "shuffled" not in name}
+    assert numbers == {
         "tishby_growing_share": 0.5,
+        "tishby_variance_growing_share": 0.5,
         "tishby_growth_median": 9,
         "tishby_growth_min": 1,
         "tishby_growth_max": 16,
         "residual_growing_share": 0,
+        "residual_variance_growing_share": 0,
         "residual_growth_median": 1.5,
         "residual_growth_min": 1,
         "residual_growth_max": 2,
@@ -106,14 +109,44 @@ def test_layers_are_counted_in_both_kinds_of_networks():
     assert (arrays["tishby_window_ratio"][:, 0] == medians).all()
 
 
+def test_the_variance_grows_by_the_square_of_the_ratio():
+    numbers = measure(curves(RISE, FALL, BUMP), curves(BUMP, FALL), growth_above=4.0).numbers
+    assert numbers["tishby_growing_share"] == 1 / 3
+    assert numbers["tishby_variance_growing_share"] == 2 / 3  # by 2, so the variance by 4
+    assert numbers["residual_growing_share"] == 0
+    assert numbers["residual_variance_growing_share"] == 0.5
+
+
+LATE = np.repeat([1.0, 16.0], [90, 10])  # by 16, in the last tenth
+
+
+def test_epochs_in_another_order_do_not_grow_towards_the_end():
+    # That five of a window's ten epochs are of the late ten has a probability of 1e-4.
+    result = measure(curves(LATE, np.ones(100)), curves(LATE, LATE))
+    assert result.numbers["tishby_growing_share"] == 0.5
+    assert result.numbers["residual_growing_share"] == 1
+    for family in ("tishby", "residual"):
+        assert result.arrays[f"{family}_shuffled_growth"].tolist() == [1, 1]
+        for name in ("growing_share", "variance_growing_share"):
+            assert result.numbers[f"{family}_shuffled_{name}"] == 0
+
+
+def test_single_epochs_end_anywhere():
+    # The last of twenty different epochs in random order is any of them: 95 in 100 are below 2^19.
+    result = measure(curves(2.0 ** np.arange(20)), curves(FALL), window_share=0.05, growth_above=4)
+    assert result.arrays["tishby_growth"].tolist() == [2.0**19]
+    # The rank of a 95 % quantile of 99 draws scatters by 0.05.
+    assert 2.0**17 <= result.arrays["tishby_shuffled_growth"][0] <= 2.0**19
+    assert result.numbers["tishby_shuffled_growing_share"] == 1  # 18 of 20 are at 4 and above
+
+
 @pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
 def test_a_vanished_gradient_has_no_growth(bad):
     ratio = curves(RISE, FALL)
     ratio[1, 0, 6] = bad
     result = measure(curves(RISE, FALL), ratio)
     assert set(result.missing) == {
-        f"residual_{name}"
-        for name in ("growing_share", "growth_median", "growth_min", "growth_max")
+        name for name in stage("ssb2018/gradient_variance").numbers if name.startswith("residual")
     }
     assert "layer 1 of network 1 in epoch 7" in result.missing["residual_growth_min"]
     assert result.numbers["tishby_growing_share"] == 0.5

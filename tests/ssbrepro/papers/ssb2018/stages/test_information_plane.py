@@ -220,6 +220,10 @@ def test_the_numbers_are_those_of_networks_made_by_hand():
     assert numbers["label_information_first_start"] == pytest.approx(about_bit, abs=ROUNDING)
     assert numbers["label_information_last_start"] == pytest.approx(about_bit, abs=ROUNDING)
     assert numbers["label_information_worst"] == pytest.approx(about_bit, abs=ROUNDING)
+    assert numbers["untrained_label_information_min"] == pytest.approx(about_bit, abs=ROUNDING)
+    assert numbers["num_layers_without_power"] == 0
+    low, _ = plane(weights, informed_above=about_bit / 2)
+    assert low.numbers["num_layers_without_power"] == low.arrays["without_power"].sum() == 3
     ends = result.arrays["label_information"][:, :, -1]
     assert numbers["label_information_first"] == pytest.approx(ends[:, 0].mean(), abs=ROUNDING)
     assert numbers["label_information_min"] == pytest.approx(

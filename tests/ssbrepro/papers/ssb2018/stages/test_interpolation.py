@@ -9,7 +9,10 @@ from torch.nn.utils import parameters_to_vector
 from ssbrepro.papers import stage
 from ssbrepro.papers.ssb2018 import residual_networks
 from ssbrepro.papers.ssb2018.stages.interpolation import Parameters as InterpolationParameters
-from ssbrepro.papers.ssb2018.stages.interpolation import principal_directions
+from ssbrepro.papers.ssb2018.stages.interpolation import (
+    principal_directions,
+    random_displacement,
+)
 from tests.oracles.matrices import orthogonal
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.residual_family import context_of, losses_at, random_paths, tiny_images
@@ -165,6 +168,38 @@ def test_rises_of_known_landscapes(monkeypatch, height, rise, monotone):
     assert numbers["rise_median"] == pytest.approx(rise, abs=1e-5)
     assert numbers["monotone_share"] == monotone
     assert numbers["final_loss_residual_max"] < 1e-5
+
+
+def test_a_random_displacement_is_as_long_in_each_layer():
+    displacement = np.array([3.0, 4.0, 0.0, 0.0, 5.0, 12.0, 0.0])
+    drawn = np.stack(
+        [
+            random_displacement(displacement, (2, 2, 3), np.random.default_rng(seed))
+            for seed in range(2000)
+        ]
+    )
+    lengths = [np.linalg.norm(part, axis=1) for part in np.split(drawn, (2, 4), axis=1)]
+    np.testing.assert_allclose(lengths, np.full((3, 2000), [[5], [0], [13]]), rtol=1e-12)
+    # Uniform over spheres: means zero, variances 25/2 and 169/3, to five of their standard errors.
+    spread = np.sqrt([12.5, 12.5, 0, 0, *[169 / 3] * 3])
+    assert (np.abs(drawn.mean(axis=0)) <= 5 * spread / np.sqrt(2000)).all()
+    np.testing.assert_allclose(drawn.std(axis=0), spread, rtol=0.1)
+
+
+def test_in_a_bowl_around_the_start_the_loss_rises_alike_in_all_directions(monkeypatch):
+    def bowl(model, inputs, labels):
+        flat = parameters_to_vector(model.parameters()).detach().double().numpy()
+        squares = [
+            ((flat - path[0]) ** 2).sum() / ((path[-1] - path[0]) ** 2).sum()
+            for path in PATHS.astype(float)
+        ]
+        return 1 + min(squares), 0.0
+
+    monkeypatch.setattr(residual_networks, "loss_and_accuracy", bowl)
+    numbers = run(losses=lambda paths: np.full(paths.shape[:2], 2.0)).numbers
+    # 1 + s² in steps of a quarter: the last step is 1 - 9/16. Float32 weights.
+    assert numbers["rise_max"] == pytest.approx(7 / 16, rel=1e-4)
+    assert numbers["random_rise_max"] == pytest.approx(7 / 16, rel=1e-4)
 
 
 def test_another_final_loss_than_the_recorded_one_is_told():

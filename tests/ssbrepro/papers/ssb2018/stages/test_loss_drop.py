@@ -19,9 +19,11 @@ LOSS = np.array(
         [16.0, 8.0, 4.0, 2.0, 2.0, 0.5],
     ]
 )
+# What the second epoch does without a cut: nothing, or a fall to 3/4 or 1/2.
+UNCUT = np.array([[4.0, 4.0], [27.0, 20.25], [2.0, 1.0]])
 
 
-def measure(loss=LOSS, drop_to=0.5, num_epochs_before=2):
+def measure(loss=LOSS, drop_to=0.5, num_epochs_before=2, uncut=UNCUT):
     training = Input(
         parameters=SimpleNamespace(cut_epoch=CUT),
         arrays={
@@ -29,7 +31,13 @@ def measure(loss=LOSS, drop_to=0.5, num_epochs_before=2):
             "epoch": np.arange(np.shape(loss)[1]),
         },
     )
-    context = Context(0, "cpu", Path("unused"), inputs={"residual_training": training})
+    uncut_loss = np.array(loss)
+    uncut_loss[:, CUT : CUT + 2] = uncut
+    inputs = {
+        "residual_training": training,
+        "uncut_training": Input(parameters=None, arrays={"loss": uncut_loss}),
+    }
+    context = Context(0, "cpu", Path("unused"), inputs)
     parameters = LossDropParameters(drop_to=drop_to, num_epochs_before=num_epochs_before)
     return stage("ssb2018/loss_drop").run(parameters, context)
 
@@ -38,6 +46,7 @@ def test_the_losses_on_both_sides_of_the_first_epoch_after_the_cut_are_compared(
     result = measure()
     # Quotients of small powers of two and three: exact.
     assert result.arrays["ratio"].tolist() == [0.5, 0.25, 1]
+    assert result.arrays["uncut_ratio"].tolist() == [1, 0.75, 0.5]
     assert result.arrays["ratio_before"].tolist() == [[0.5, 1], [0.75, 0.75], [0.5, 0.5]]
     assert result.numbers == {
         "drop_share": 2 / 3,  # a ratio equal to the bound is a drop
@@ -45,6 +54,8 @@ def test_the_losses_on_both_sides_of_the_first_epoch_after_the_cut_are_compared(
         "ratio_min": 0.25,
         "ratio_max": 1,
         "ratio_before_median": 0.625,
+        "uncut_drop_share": 1 / 3,
+        "uncut_ratio_median": 0.75,
     }
     assert not result.missing
     assert result.arrays["cut_epoch"] == CUT
@@ -81,6 +92,8 @@ def test_a_loss_of_zero_leaves_no_ratio():
     assert set(result.missing) == set(stage("ssb2018/loss_drop").numbers)
     assert all("a network's loss is 0 before the cut" in text for text in result.missing.values())
     assert np.isnan(result.arrays["ratio"]).tolist() == [False, True, False]
+    gone = measure(uncut=np.zeros_like(UNCUT))
+    assert set(gone.missing) == set(result.missing)
     # A loss of zero after the cut is the largest drop there is.
     zero = LOSS.copy()
     zero[1, 4] = 0

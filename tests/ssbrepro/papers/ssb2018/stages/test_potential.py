@@ -170,6 +170,9 @@ def test_the_marked_points_are_where_the_formulas_have_them(mu, coupling, above,
     assert numbers["curvature_a_broken"] == pytest.approx(-left, rel=1e-11)
     assert numbers["curvature_c"] == pytest.approx(2 * left, rel=1e-11)
     assert numbers["height_c"] == pytest.approx(-(left**2) / 4, rel=1e-9)
+    # The same weights above the critical one, where m² = (η/η_c)² - 1 is positive.
+    expected = (above**2 - 1) * left / 2 + left**2 / 4
+    assert numbers["height_c_symmetric"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_curves_and_points_in_natural_units():

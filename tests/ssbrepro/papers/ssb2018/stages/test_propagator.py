@@ -125,10 +125,16 @@ def test_the_stage_measures_three_fields():
     low, high = 1e-6, 1e-5
     expected = -math.log((high + 0.0625) / (low + 0.0625)) / math.log(high / low)
     assert numbers["warm_pi_slope"] == pytest.approx(expected, rel=1e-6)
+    # Where pi has a mass it stays finite and does not follow the power; where sigma had none, it would
+    # be as large as pi: m/k at the smallest momentum.
+    assert 0.1 < numbers["warm_pi_slope_residual"] < 1
+    assert numbers["pi_excess"] == pytest.approx(math.sqrt(2.0625) / 1e-3 - 1, rel=1e-9)
 
 
 def test_without_temperature_both_pi_are_massless():
-    assert measure(step_size=0.0).numbers["warm_pi_slope"] == pytest.approx(-1, abs=1e-12)
+    numbers = measure(step_size=0.0).numbers
+    assert numbers["warm_pi_slope"] == pytest.approx(-1, abs=1e-12)
+    assert numbers["warm_pi_slope_residual"] == numbers["pi_slope_residual"]
 
 
 def with_transform(monkeypatch, change):

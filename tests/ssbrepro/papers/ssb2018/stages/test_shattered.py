@@ -180,6 +180,7 @@ def test_numbers_are_those_of_the_gradients():
     np.testing.assert_array_equal(result.arrays["distance_quartiles"][1], np.median(distance, 1))
     difference = distance[1] - distance[0]
     assert result.numbers["difference_min"] == np.median(difference, axis=0).min()
+    assert result.numbers["plain_difference_min"] == shattered._difference_among(distance[0])
     assert result.numbers["plain_closer_share"] == (difference > 0).mean()
     # The largest depth is the first one here.
     assert result.numbers["plain_deepest"] == np.median(distance[0, :, 0])
@@ -211,6 +212,18 @@ def test_chance_undercuts_the_noise_in_one_of_twenty_cases():
     )
     # Exact under symmetry but for the 999 patterns; 0.05 to 0.011 of 400 draws, three of them.
     assert 0.05 - 0.033 < undercut < 0.05 + 0.033
+
+
+def test_among_networks_of_one_kind_no_difference_is_left():
+    generator = np.random.default_rng(0)
+    assert shattered._difference_among(np.tile([0.2, 0.7], (5, 1))) == 0
+    # A depth makes a difference, and which network is compared with which makes none.
+    distance = generator.permuted(np.tile([[0.2, 0.7], [0.4, 0.1]], (10, 1)), axis=0)
+    assert abs(shattered._difference_among(distance)) <= 0.5
+    for _ in range(20):
+        alike = generator.standard_normal((20, 4)) + np.arange(4)
+        # The smallest of four medians with a deviation of 0.4 each, in the middle of 19: below zero.
+        assert -1.5 < shattered._difference_among(alike) < 0
 
 
 def test_odd_depths_leave_half_a_unit():

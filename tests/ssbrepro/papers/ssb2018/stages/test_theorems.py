@@ -183,11 +183,14 @@ def test_affine_stacks_are_affine_and_relu_stacks_are_not():
     assert result.numbers["affine_defect_max"] <= 1e-12
     assert result.numbers["composition_defect_max"] <= 1e-12
     assert result.numbers["relu_defect_min"] >= BROKEN
+    assert result.numbers["relu_composition_defect_min"] >= BROKEN
 
 
 def test_a_nonlinearity_that_does_nothing_is_told(monkeypatch):
     monkeypatch.setattr(layers_module, "relu", lambda values: values)
-    assert theorem1().numbers["relu_defect_min"] <= 1e-12
+    numbers = theorem1().numbers
+    assert numbers["relu_defect_min"] <= 1e-12
+    assert numbers["relu_composition_defect_min"] <= 1e-12
 
 
 def test_layers_that_are_slightly_bent_are_told(monkeypatch):
