@@ -125,8 +125,10 @@ def test_a_stages_digest_covers_its_own_code_and_not_another_stages(stage: Stage
     assert stage.module in covered
     assert ("ssbrepro.data.cifar10" in covered) == (stage.data is not None)
     assert ("ssbrepro.probes.spectra.measurement" in covered) == (stage.name == "spectrum")
-    assert ("ssbrepro.probes.circuits.sampling" in covered) == (stage.name in ("graph", "circuits"))
-    assert ("ssbrepro.probes.entries.per_example" in covered) == (stage.name == "entries")
+    samplers = ("graph", "circuits", "dose_response")
+    assert ("ssbrepro.probes.circuits.sampling" in covered) == (stage.name in samplers)
+    differentiators = ("entries", "entry_controls", "dose_response")
+    assert ("ssbrepro.probes.entries.per_example" in covered) == (stage.name in differentiators)
     assert not any(".figures." in name for name in covered)
 
 

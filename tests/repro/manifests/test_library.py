@@ -90,7 +90,7 @@ def test_figures_nothing_computes_are_listed_with_the_paper() -> None:
     (figure,) = library.not_computable().values()
     assert "honey bee" in figure.title
     assert figure.why
-    assert library.ids()[0] == "li2022/fig1"
+    assert "li2022/fig1" in library.ids()
     assert library.resolve("li2022/fig1") == "li2022/fig1"
 
 
