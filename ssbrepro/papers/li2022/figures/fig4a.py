@@ -2,10 +2,20 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import beside_rows, epoch_colours, new_figure, ridgeline, signed_decades
+from ssbrepro.papers.style import (
+    SMALL,
+    beside_rows,
+    epoch_colours,
+    new_figure,
+    ridgeline,
+    signed_decades,
+)
+
+_PLACE = (0.09, 0.1, 0.56, 0.88)  # of the axis; the columns of numbers are on its right
 
 
 def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
@@ -13,11 +23,13 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
 
     Args:
         arrays: Of the stage ``gradients``: ``epoch``, ``num_active``, ``asymmetry``, ``noise_95``,
-            ``zero_share``, ``edges``, ``linear`` and ``histogram``.
+            ``intact``, ``broken``, ``zero_share``, ``edges``, ``linear`` and ``histogram``.
     """
     gradients = arrays["gradients"]
     epochs = gradients["epoch"].tolist()
     figure, axis = new_figure(height=4.6)
+    figure.set_layout_engine("none")  # which would not see how the numbers move with the axis
+    axis.set_position(_PLACE)
     axis.set_xscale("asinh", linear_width=float(gradients["linear"]))
     ridgeline(
         axis,
@@ -28,13 +40,29 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         empty="empty: the gradient is exactly zero",
     )
     axis.set_xticks(signed_decades(float(gradients["linear"]), gradients["edges"][-1]))
-    axis.set_xlabel("entry of the gradient, zeros left out (logarithmic on both sides of zero)")
+    axis.set_xlabel("entry of the gradient, zeros left out")
     axis.set_ylabel("epoch")
     columns = {
-        "A": [f"{value:.2f}" for value in gradients["asymmetry"]],
-        "A by\nchance": [f"{value:.2f}" for value in gradients["noise_95"]],
-        "zero\nentries": [f"{value:.0%}" for value in gradients["zero_share"]],
-        "active\nexamples": [f"{value:,.0f}" for value in gradients["num_active"]],
+        "A": _texts(gradients["asymmetry"]),
+        "flips": _texts(gradients["noise_95"]),
+        "intact": _texts(_median(gradients["intact"])),
+        "broken": _texts(_median(gradients["broken"])),
+        "zeros": [f"{value:.0%}" for value in gradients["zero_share"]],
+        "active": [f"{value:,.0f}" for value in gradients["num_active"]],
     }
     beside_rows(axis, columns)
+    note = (
+        "A also of random signs of the examples (95 %)\nand of intact and of broken copies (median)"
+    )
+    axis.text(1.01, -0.06, note, transform=axis.transAxes, va="top", fontsize=SMALL)
     return figure
+
+
+def _texts(values: Array) -> list[str]:
+    return [f"{value:.2f}" for value in values]
+
+
+def _median(copies: Array) -> Array:
+    """Of the copies that have a gradient, (checkpoints,); NaN where none has."""
+    alive = [row[np.isfinite(row)] for row in copies]
+    return np.array([np.median(row) if len(row) else np.nan for row in alive])

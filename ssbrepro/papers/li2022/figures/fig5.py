@@ -11,7 +11,10 @@ from matplotlib.lines import Line2D
 from ssbrepro.contract import Array
 from ssbrepro.papers.style import legend_below, new_figure
 
-_TITLES = ("a saddle", "every local minimum is global")
+_TITLES = (
+    "a saddle: $z = x^2 - y^2$",
+    "every local minimum is global:\n$z = (1 - xy)^2 + b\\,(x^2 - y^2)^2$",
+)
 _VIEWS = ((42, -66), (34, -118))  # elevation and azimuth in degrees, such that no dot is hidden
 _FLATNESS = (0.45, 0.7)
 _NORMS = (Normalize(), PowerNorm(0.4))  # the second one shows how the valley's floor rises
@@ -47,7 +50,8 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         axis.set_title(_TITLES[index], fontsize=9, y=1.0)
         axis.set_xlabel("x", labelpad=-9)
         axis.set_ylabel("y", labelpad=-9)
-        axis.tick_params(labelsize=6, pad=-3)
+        axis.set_zlabel("z", labelpad=-12)
+        axis.tick_params(labelsize=6.5, pad=-3)
         axis.locator_params(nbins=4)
     legend_below(
         figure,

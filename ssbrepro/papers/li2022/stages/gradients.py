@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from functools import partial
 
 from ssbrepro import domains
-from ssbrepro.contract import Array, Context, Count, Result, Series, Share, Stage
+from ssbrepro.contract import Array, Context, Count, Imitations, Result, Series, Share, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
     import numpy as np
+    import torch
 
     from ssbrepro import seeding
-    from ssbrepro.papers.li2022 import checkpoints
+    from ssbrepro.data import cifar10
+    from ssbrepro.papers.li2022 import checkpoints, copies
+    from ssbrepro.probes import controls
+    from ssbrepro.probes import gradients as probe
     from ssbrepro.probes import risk as risks
     from ssbrepro.statistics import histograms, symmetry
 
@@ -22,11 +26,15 @@ with lazily():
 class Parameters:
     """All entries of the gradient of the mean hinge loss at each checkpoint.
 
-    ``num_flips`` sign patterns give the null distribution of the asymmetry. The rest shapes the
-    drawn histograms only: the axis is linear below ``linear_share`` of its end.
+    ``num_flips`` patterns of signs, one sign an example, say what chance alone makes of the asymmetry,
+    and ``num_intact`` and ``num_broken`` copies of the network what intact and broken symmetries do. The
+    rest shapes the drawn histograms only: at no checkpoint is more than a share ``linear_share`` of the
+    entries that are not zero on the linear part of the axis.
     """
 
-    num_flips: Count
+    num_flips: Imitations
+    num_intact: Imitations
+    num_broken: Count
     num_bins: Count
     kernel_width: Share
     linear_share: Share
@@ -36,12 +44,19 @@ NUMBERS = {
     "num_empty": domains.COUNT,
     "asymmetry_max": domains.ASYMMETRY,
     "asymmetry_noise": domains.ASYMMETRY,
+    "asymmetry_control": domains.ASYMMETRY,
+    "asymmetry_index_max": domains.REAL,
+    "asymmetry_index_noise": domains.REAL,
+    "asymmetry_index_control": domains.REAL,
     "median_start": domains.NON_NEGATIVE,
     "median_final_share": domains.NON_NEGATIVE,
+    "median_final_share_control": domains.NON_NEGATIVE,
     "zero_share_max": domains.SHARE,
 }
 
 _SERIES = ("num_active", "asymmetry", "noise_95", "p_value", "median", "zero_share")
+_ROUNDING = 1e-5  # of float32 sums; it must not part patterns that tie, as those of one example do
+_NUM_UNTRAINED = 5  # they tell orders of magnitude, not per cents
 
 
 def run(parameters: Parameters, context: Context) -> Result:
@@ -50,16 +65,32 @@ def run(parameters: Parameters, context: Context) -> Result:
     Where the gradient vanishes exactly, because no example is left inside the margin or the network
     is dead, the checkpoint is *empty*: its law has no symmetry to speak of.
 
+    Entries are sums over the same examples, so they are not independent, and what is flipped at random
+    is the whole gradient of an example, as random labels would do; an example keeps its sign at all
+    checkpoints. Copies are judged on as many examples inside their margin as the network. Whether the
+    gradient converges is compared with untrained networks of the trained one's magnitudes, which are
+    intact copies of the last checkpoint, judged on all examples and in the same units.
+
     Returns:
         Arrays over the checkpoints: ``epoch``; ``num_active``, examples inside the margin;
-        ``asymmetry``, ``noise_95`` (its 95 % quantile under random flips of signs) and the sign-flip
-        ``p_value``, NaN where empty; ``median`` of the magnitudes; ``zero_share``, of the entries
-        that are exactly zero; ``histogram`` (checkpoints, bins), the smoothed share of the entries
-        that are not zero per length of an axis with ``edges`` (bins+1,), linear below ``linear``,
-        all zero where empty.
+        ``asymmetry``; the same under random signs of the examples, ``flips`` (checkpoints, num_flips),
+        with their 95 % quantile ``noise_95`` and the ``p_value``; of the copies, ``intact``
+        (checkpoints, num_intact) and ``broken`` (checkpoints, num_broken), NaN for one without a
+        gradient; all of these NaN where empty. ``median`` of the magnitudes; ``zero_share``, of the
+        entries that are exactly zero; ``histogram`` (checkpoints, bins), the smoothed share of the
+        entries that are not zero per length of an axis with ``edges`` (bins+1,), linear below
+        ``linear``, all zero where empty. Besides, ``untrained_median`` (copies,), of the magnitudes of
+        untrained networks' gradients.
     """
-    arrays = checkpoints.measure_checkpoints(context, partial(_measure, parameters, context))
+    measure = partial(_measure, parameters, context)
+    arrays = checkpoints.measure_checkpoints(context, measure)
     gradients = arrays.pop("gradient")
+    arrays["untrained_median"] = arrays["untrained_median"][-1]
+    flips, observed = arrays["flips"], arrays["asymmetry"]
+    arrays["noise_95"] = np.quantile(flips, 0.95, axis=1)
+    as_extreme = (flips >= observed[:, None] - _ROUNDING).sum(axis=1)
+    p_values = (1 + as_extreme) / (1 + parameters.num_flips)
+    arrays["p_value"] = np.where(np.isnan(observed), np.nan, p_values)
     numbers, missing = _numbers(arrays)
     return Result(
         arrays=arrays | _histograms(parameters, gradients),
@@ -73,37 +104,73 @@ def _measure(
     parameters: Parameters, context: Context, risk: risks.HingeRisk, index: int, total: int
 ) -> dict[str, Array]:
     """The gradient at the checkpoint of that index, and what is said of it."""
-    gradient = np.zeros(len(risk.weights), dtype=np.float32)
-    if risk.num_active:
-        gradient = risk.hessian("autograd").gradient().cpu().numpy()
-    asymmetry = noise_95 = p_value = float("nan")
-    if gradient.any():
-        flips = seeding.numpy_generator(context.seed, "gradients", "flips", index)
-        asymmetry = symmetry.reflection_asymmetry(gradient)
-        p_value, noise_95 = symmetry.sign_flip_test(gradient, flips, parameters.num_flips)
-    numbers = {
-        "num_active": float(risk.num_active),
-        "asymmetry": asymmetry,
-        "noise_95": noise_95,
-        "p_value": p_value,
-        "median": float(np.median(np.abs(gradient))),
-        "zero_share": float((gradient == 0).mean()),
+    shape = parameters.num_flips, len(risk.targets)
+    generator = seeding.torch_generator(context.seed, "gradients", "flips")
+    flips = torch.randint(2, shape, generator=generator) * 2 - 1
+    signs = torch.cat([torch.ones(1, len(risk.targets)), flips]).to(risk.inputs)
+    rows = probe.signed_gradients(risk.model, risk.inputs, risk.targets, signs).cpu().numpy()
+    gradient, flipped = rows[0], rows[1:]
+    untrained = np.full(_NUM_UNTRAINED, np.nan)
+    if index == total - 1:
+        untrained = _untrained_medians(risk, context.seed)
+    measured = {
+        "gradient": gradient,
+        "num_active": np.array(float(risk.num_active)),
+        "median": np.median(np.abs(gradient)),
+        "zero_share": (gradient == 0).mean(),
+        "untrained_median": untrained,
+        **_asymmetries(parameters, context.seed, risk, gradient, flipped),
     }
     context.progress.report(index + 1, total, "gradients")
-    return {"gradient": gradient} | {name: np.array(number) for name, number in numbers.items()}
+    return measured
+
+
+def _asymmetries(
+    parameters: Parameters, seed: int, risk: risks.HingeRisk, gradient: Array, flipped: Array
+) -> dict[str, Array]:
+    """A of the gradient, under random signs of its examples, and of the copies' gradients."""
+    found = {
+        "asymmetry": symmetry.reflection_asymmetries(gradient),
+        "flips": symmetry.reflection_asymmetries(flipped),
+        "intact": np.full(parameters.num_intact, np.nan),
+        "broken": np.full(parameters.num_broken, np.nan),
+    }
+    if not gradient.any():
+        return found
+    images = cifar10.BinaryImages(risk.inputs, risk.targets)
+    counts = parameters.num_intact, parameters.num_broken
+    for copy in copies.copies(risk.model, images, risk.num_active, *counts, seed):
+        if len(copy.inputs):
+            own = probe.mean_gradient(copy.model, copy.inputs, copy.targets)
+            found[copy.kind][copy.number] = symmetry.reflection_asymmetries(own.cpu().numpy())
+    return found
+
+
+def _untrained_medians(risk: risks.HingeRisk, seed: int) -> Array:
+    """The median magnitude of the gradient of intact copies, (copies,)."""
+    images = cifar10.BinaryImages(risk.inputs, risk.targets)
+    total = len(images.targets)
+    medians = np.zeros(_NUM_UNTRAINED)
+    for copy in copies.copies(risk.model, images, total, _NUM_UNTRAINED, 0, seed):
+        if len(copy.inputs):
+            gradient = probe.mean_gradient(copy.model, copy.inputs, copy.targets)
+            # All others of the examples add nothing to the mean.
+            medians[copy.number] = len(copy.inputs) / total * gradient.abs().median().item()
+    return medians
 
 
 def _histograms(parameters: Parameters, gradients: Array) -> dict[str, Array]:
     """The smoothed histograms on one axis that holds every checkpoint."""
-    largest = float(np.abs(gradients).max()) or 1.0  # any axis will do where all is empty
-    linear = parameters.linear_share * largest
+    filled = {
+        index: gradient[gradient != 0] for index, gradient in enumerate(gradients) if gradient.any()
+    }
+    magnitudes = [np.abs(entries) for entries in filled.values()] or [np.ones(1)]
+    largest = float(max(entries.max() for entries in magnitudes))
+    linear = float(min(np.quantile(entries, parameters.linear_share) for entries in magnitudes))
     edges = histograms.symlog_edges(largest, linear, parameters.num_bins)
     rows = np.zeros((len(gradients), parameters.num_bins))
-    for row, gradient in zip(rows, gradients, strict=True):
-        if gradient.any():
-            row[:] = histograms.smoothed_histogram(
-                gradient[gradient != 0], edges, parameters.kernel_width
-            )
+    for index, entries in filled.items():
+        rows[index] = histograms.smoothed_histogram(entries, edges, parameters.kernel_width)
     return {"edges": edges, "linear": np.array(linear), "histogram": rows}
 
 
@@ -113,17 +180,30 @@ def _numbers(arrays: dict[str, Array]) -> tuple[dict[str, float], dict[str, str]
     numbers = {"num_empty": float((~filled).sum()), "median_start": float(median[0])}
     missing: dict[str, str] = {}
     if filled.any():
-        worst = int(np.nanargmax(arrays["asymmetry"]))
-        numbers["asymmetry_max"] = float(arrays["asymmetry"][worst])
-        numbers["asymmetry_noise"] = float(arrays["noise_95"][worst])
+        broken = arrays["broken"][filled]
+        alive = np.isfinite(broken).any(axis=0)
+        numbers["asymmetry_max"] = float(arrays["asymmetry"][filled].max())
+        numbers["asymmetry_noise"] = float(np.quantile(arrays["flips"][filled].max(axis=0), 0.95))
         numbers["zero_share_max"] = float(arrays["zero_share"][filled].max())
+        if alive.any():
+            worst = np.nanmax(broken[:, alive], axis=0)
+            numbers["asymmetry_control"] = float(np.quantile(worst, 0.05))
+        else:
+            missing["asymmetry_control"] = "no copy with every symmetry broken has a gradient"
     else:
-        names = ("asymmetry_max", "asymmetry_noise", "zero_share_max")
+        names = ("asymmetry_max", "asymmetry_noise", "asymmetry_control", "zero_share_max")
         missing |= dict.fromkeys(names, "the gradient is exactly zero at every checkpoint")
+    indices = controls.breaking_indices(arrays["asymmetry"], arrays["intact"].T, arrays["broken"].T)
+    placed, without = copies.worst_index("asymmetry", arrays["epoch"], indices)
+    numbers, missing = numbers | placed, missing | without
+    shares = ("median_final_share", "median_final_share_control")
     if median[0] > 0:
-        numbers["median_final_share"] = float(median[-1] / median[0])
+        ends = float(median[-1]), float(np.median(arrays["untrained_median"]))
+        numbers |= {
+            name: end / numbers["median_start"] for name, end in zip(shares, ends, strict=True)
+        }
     else:
-        missing["median_final_share"] = "most of the gradient is exactly zero at the start"
+        missing |= dict.fromkeys(shares, "most of the gradient is exactly zero at the start")
     return numbers, missing
 
 

@@ -36,6 +36,7 @@ NUMBERS = {
     "num_circuits": domains.COUNT,
     "num_active": domains.COUNT,
     "value_residual": domains.NON_NEGATIVE,
+    "value_residual_control": domains.NON_NEGATIVE,
     "output_residual": domains.NON_NEGATIVE,
 }
 
@@ -53,8 +54,9 @@ def run(parameters: Parameters, context: Context) -> Result:
         left out in its first-order perturbation and both in its second-order one; ``values`` (3,) of
         orders 0, 1 and 2, without the loss's derivative; ``output``. Numbers: ``num_circuits``,
         ``num_active``; ``value_residual``, the largest relative difference of ``values`` from the
-        products of their parts; ``output_residual``, that of the output from the sum over all circuits
-        in units of the sum of their magnitudes.
+        products of their parts, and ``value_residual_control``, the smallest one from products with
+        every weight exchanged for that of the next input; ``output_residual``, that of the output from
+        the sum over all circuits in units of the sum of their magnitudes.
 
     Raises:
         ValueError: If the network has too many circuits to write out, or none that is active could be
@@ -74,7 +76,14 @@ def run(parameters: Parameters, context: Context) -> Result:
     weights = [layer.weight[:, :, 0] for layer in network.layers]
     gates = _gates(weights, example)
     units, layers_removed = circuit.units[0].tolist(), circuit.layers_removed[0].tolist()
-    products = [_product(weights, gates, example, units, layers_removed[:k]) for k in range(3)]
+    exchanged = [weight.roll(1, dims=1) for weight in weights]
+    residuals, wrong_residuals = (
+        [
+            abs(value / _product(used, gates, example, units, layers_removed[:order]) - 1)
+            for order, value in enumerate(values)
+        ]
+        for used in (weights, exchanged)
+    )
     terms = _all_circuits(weights, gates, example)
     output = model(example[None]).item()
     counts = counting.count_circuits(model, example[None])
@@ -92,9 +101,8 @@ def run(parameters: Parameters, context: Context) -> Result:
         numbers={
             "num_circuits": float(round(counts.log_all.exp().item())),
             "num_active": float(round(counts.log_active.exp().item())),
-            "value_residual": max(
-                abs(value / product - 1) for value, product in zip(values, products, strict=True)
-            ),
+            "value_residual": max(residuals),
+            "value_residual_control": min(wrong_residuals),
             "output_residual": (abs(terms.sum() - output) / terms.abs().sum()).item(),
         },
     )

@@ -28,6 +28,7 @@ class Parameters:
 
 NUMBERS = {
     "num_wrong_signatures": domains.COUNT,
+    "num_wrong_signatures_control": domains.COUNT,
     "gradient_max": domains.NON_NEGATIVE,
     "minimum_excess": domains.NON_NEGATIVE,
 }
@@ -82,39 +83,55 @@ def run(parameters: Parameters, context: Context) -> Result:
         the rows and x along the columns; of the marked points ``surface`` (4,), ``position`` (4, 2),
         ``height`` (4,), ``gradient`` (4, 2), ``eigenvalues`` of the Hessian (4, 2) ascending, and
         ``num_descents`` (4,), the negative ones it is captioned to have. Numbers: points with other
-        signs than captioned, the largest entry of a gradient, and the highest marked minimum.
+        signs than captioned, and how many without the balancing term, where the minima are no points but
+        curves; the largest entry of a gradient, and the highest marked minimum.
     """
-    surfaces: tuple[Surface, Surface] = (
-        saddle,
-        lambda point: landscape(point, parameters.balance),
-    )
+    surfaces = _surfaces(parameters.balance)
     axis = torch.linspace(
         -parameters.extent, parameters.extent, parameters.num_points, dtype=torch.float64
     )
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)
     heights = torch.stack([torch.func.vmap(torch.func.vmap(surface))(grid) for surface in surfaces])
-    derived = [_derivatives(surfaces[point.surface], point.position) for point in _POINTS]
+    num_descents = np.array([point.num_descents for point in _POINTS])
+    derived = _derivatives(surfaces)
     arrays = {
         "axis": axis.numpy(),
         "heights": heights.numpy(),
         "surface": np.array([point.surface for point in _POINTS]),
         "position": np.array([point.position for point in _POINTS]),
-        "num_descents": np.array([point.num_descents for point in _POINTS]),
-        **{name: np.stack([row[name] for row in derived]) for name in derived[0]},
+        "num_descents": num_descents,
+        **derived,
     }
-    eigenvalues, num_descents = arrays["eigenvalues"], arrays["num_descents"]
-    sizes = np.abs(eigenvalues)
-    curved = (sizes > _ROUNDING * sizes.max(axis=1, keepdims=True)).all(axis=1)
-    captioned = ((eigenvalues < 0).sum(axis=1) == num_descents) & curved
+    unbalanced = _derivatives(_surfaces(balance=0))
     numbers = {
-        "num_wrong_signatures": float((~captioned).sum()),
-        "gradient_max": float(np.abs(arrays["gradient"]).max()),
-        "minimum_excess": float(arrays["height"][num_descents == 0].max()),
+        "num_wrong_signatures": _num_wrong(derived["eigenvalues"], num_descents),
+        "num_wrong_signatures_control": _num_wrong(unbalanced["eigenvalues"], num_descents),
+        "gradient_max": float(np.abs(derived["gradient"]).max()),
+        "minimum_excess": float(derived["height"][num_descents == 0].max()),
     }
     return Result(arrays=arrays, numbers=numbers)
 
 
-def _derivatives(surface: Surface, position: tuple[float, float]) -> dict[str, Array]:
+def _surfaces(balance: float) -> tuple[Surface, Surface]:
+    """Both surfaces, each a function of a point."""
+    return saddle, lambda point: landscape(point, balance)
+
+
+def _num_wrong(eigenvalues: Array, num_descents: Array) -> float:
+    """How many points have other signs than captioned, a flat direction included."""
+    sizes = np.abs(eigenvalues)
+    curved = (sizes > _ROUNDING * sizes.max(axis=1, keepdims=True)).all(axis=1)
+    captioned = ((eigenvalues < 0).sum(axis=1) == num_descents) & curved
+    return float((~captioned).sum())
+
+
+def _derivatives(surfaces: tuple[Surface, Surface]) -> dict[str, Array]:
+    """Height, gradient and eigenvalues of the Hessian at each marked point."""
+    rows = [_at(surfaces[point.surface], point.position) for point in _POINTS]
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _at(surface: Surface, position: tuple[float, float]) -> dict[str, Array]:
     """Height, gradient and eigenvalues of the Hessian at one point, by automatic differentiation."""
     point = torch.tensor(position, dtype=torch.float64)
     return {

@@ -12,7 +12,8 @@ with lazily():
     import numpy as np
 
     from ssbrepro import seeding
-    from ssbrepro.papers.li2022 import experiment
+    from ssbrepro.papers.li2022 import copies, experiment
+    from ssbrepro.probes import controls
     from ssbrepro.statistics import histograms, symmetry
 
 
@@ -34,11 +35,18 @@ class Parameters:
 NUMBERS = {
     "symmetric_share": domains.SHARE,
     "symmetric_share_noise": domains.SHARE,
+    "symmetric_share_control": domains.SHARE,
     "asymmetry_max": domains.ASYMMETRY,
     "asymmetry_start": domains.ASYMMETRY,
     "asymmetry_end": domains.ASYMMETRY,
     "asymmetry_growth": domains.REAL,
     "asymmetry_growth_noise": domains.REAL,
+    "asymmetry_growth_control": domains.REAL,
+    "asymmetry_index_max": domains.REAL,
+    "asymmetry_index_noise": domains.REAL,
+    "asymmetry_index_control": domains.REAL,
+    "growth_excess": domains.REAL,
+    "growth_excess_control": domains.REAL,
 }
 
 
@@ -47,12 +55,16 @@ def run(parameters: Parameters, context: Context) -> Result:
 
     Chance alone is judged by flipping each weight's whole course at random: a weight symmetric at all
     checkpoints is as likely to have taken the mirrored course, and asymmetry by chance wanders as
-    slowly in this null as it would in truth.
+    slowly in this null as it would in truth. These are intact copies of the weights; in the broken one
+    every weight is positive. "The majority of the weights" is the mean over the layers, each as often as
+    it has weights.
 
     Returns:
         Arrays: ``epoch`` (checkpoints,); ``layer_sizes`` (layers,); ``asymmetry``, ``noise_95`` (the
-        95 % quantile of the asymmetry under random flips), ``skewness`` and ``positive_share``, each
-        (layers, checkpoints), NaN for weights that are all zero; ``edges`` (layers, bins+1) of
+        95 % quantile of the asymmetry under random flips), ``broken`` (that of the magnitudes),
+        ``skewness`` and ``positive_share``, each (layers, checkpoints), NaN for weights that are all
+        zero; the means over all weights, ``mean_asymmetry`` (checkpoints,) and under random flips
+        ``mean_flips`` (draws, checkpoints); ``edges`` (layers, bins+1) of
         one axis for each layer; ``histogram`` (layers, checkpoints, bins), the smoothed share of the
         weights per length of that axis. Numbers: all missing if some layer's weights are all zero.
     """
@@ -72,6 +84,8 @@ def run(parameters: Parameters, context: Context) -> Result:
         "epoch": epochs,
         "layer_sizes": np.array(sizes),
         "noise_95": np.quantile(null, 0.95, axis=0),
+        "mean_asymmetry": np.average(arrays["asymmetry"], axis=0, weights=sizes),
+        "mean_flips": np.average(null, axis=1, weights=sizes),
     }
     numbers, missing = _numbers(parameters, arrays, null)
     return Result(arrays=arrays, numbers=numbers, missing=missing)
@@ -85,9 +99,12 @@ def _layer_sizes(training: experiment.Setting, seed: int) -> list[int]:
 
 def _measure(parameters: Parameters, layer: Array) -> dict[str, Array]:
     """One layer's laws, (checkpoints, weights), and their histograms on an axis for all of them."""
-    edges = histograms.symmetric_edges(float(np.abs(layer).max()) or 1.0, parameters.num_bins)
+    largest = float(np.abs(layer).max()) or 1.0
+    room = 1 + 6 * parameters.kernel_width  # the axis is two wide: three widths beyond the largest
+    edges = histograms.symmetric_edges(room * largest, parameters.num_bins)
     return {
         "asymmetry": symmetry.reflection_asymmetries(layer),
+        "broken": symmetry.reflection_asymmetries(np.abs(layer)),
         "skewness": _skewness(layer),
         "positive_share": np.where(layer.any(axis=1), (layer > 0).mean(axis=1), np.nan),
         "edges": edges,
@@ -122,16 +139,26 @@ def _numbers(
     symmetric_share = (null <= parameters.symmetric_below).mean(axis=(1, 2))
     start, end = asymmetry[:, 0].mean(), asymmetry[:, -1].mean()
     growth = (null[:, :, -1] - null[:, :, 0]).mean(axis=1)
+    mean, flips = arrays["mean_asymmetry"], arrays["mean_flips"]
+    mean_growth = flips[:, -1] - flips[:, 0]
+    by_chance = np.quantile(mean_growth, 0.95)
     numbers = {
         "symmetric_share": (asymmetry <= parameters.symmetric_below).mean(),
         "symmetric_share_noise": np.quantile(symmetric_share, 0.05),
+        "symmetric_share_control": (arrays["broken"] <= parameters.symmetric_below).mean(),
         "asymmetry_max": asymmetry.max(),
         "asymmetry_start": start,
         "asymmetry_end": end,
         "asymmetry_growth": end - start,
         "asymmetry_growth_noise": np.quantile(growth, 0.05),
+        "asymmetry_growth_control": np.quantile(growth, 0.95),
+        "growth_excess": mean[-1] - mean[0] - by_chance,
+        "growth_excess_control": np.median(mean_growth) - by_chance,
     }
-    return {name: float(number) for name, number in numbers.items()}, {}
+    broken = np.average(arrays["broken"], axis=0, weights=arrays["layer_sizes"])
+    indices = controls.breaking_indices(mean, flips, broken[None])
+    placed, missing = copies.worst_index("asymmetry", arrays["epoch"], indices)
+    return {name: float(number) for name, number in numbers.items()} | placed, missing
 
 
 STAGE = Stage(Parameters, NUMBERS, run, needs=("training",))

@@ -71,6 +71,12 @@ def test_residuals_are_rounding_for_every_seed(seed):
     # The manifest's own bounds.
     assert numbers["value_residual"] <= 1e-12
     assert numbers["output_residual"] <= 1e-12
+    assert numbers["value_residual_control"] > 1e-3  # weights of other edges, nowhere near
+
+
+def test_a_network_of_one_unit_a_layer_has_no_other_weights():
+    numbers = run(GraphParameters(layer_sizes=(1, 1, 1))).numbers
+    assert numbers["value_residual_control"] <= 1e-12
 
 
 def test_a_wrong_value_and_a_missing_circuit_show_in_the_residuals(monkeypatch):

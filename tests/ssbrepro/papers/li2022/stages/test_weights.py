@@ -67,6 +67,39 @@ def test_mirrored_weights_are_symmetric_and_one_signed_ones_are_not():
         assert result.numbers[name] == pytest.approx(2, rel=1e-12)
 
 
+def test_positive_weights_are_the_control_and_random_signs_the_noise():
+    numbers = measure(random()).numbers
+    assert numbers["symmetric_share_control"] == 0
+    assert numbers["asymmetry_index_control"] == pytest.approx(1, rel=1e-12)
+    assert 0 < numbers["asymmetry_index_noise"] < 0.05
+    # Shifted by a tenth of the standard deviation, as many weights hold far better than by chance.
+    assert numbers["asymmetry_index_noise"] < numbers["asymmetry_index_max"] < 0.25
+    broken = measure(np.abs(random())).numbers
+    assert broken["asymmetry_index_max"] == pytest.approx(1, rel=1e-12)
+
+
+def test_the_index_counts_a_layer_as_often_as_it_has_weights():
+    for broken in (11, 8):  # 16 weights of some ten thousand; a quarter of all
+        weights = np.stack([mirrored()] * 3)
+        layer(weights, broken)[:] = np.abs(layer(weights, broken))
+        result = measure(weights)
+        assert result.numbers["asymmetry_max"] == pytest.approx(2, rel=1e-12)
+        mean = 2 * SIZES[broken] / sum(SIZES)  # all other layers have exactly 0
+        intact = np.median(result.arrays["mean_flips"], axis=0)[0]
+        expected = (mean - intact) / (2 - intact)
+        # The sign patterns are the same at all three checkpoints, which are alike.
+        assert result.numbers["asymmetry_index_max"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_growth_is_told_from_what_symmetric_weights_do_by_chance():
+    start = mirrored()
+    shifted = measure([start, start + 0.2, start + 0.5]).numbers
+    assert shifted["growth_excess"] > 0.1
+    assert shifted["growth_excess_control"] < 0
+    still = measure(random()).numbers
+    assert still["asymmetry_growth_control"] > 1e-12  # the claim's bound, met by chance alone
+
+
 def test_every_layer_and_checkpoint_has_its_own_law(measured):
     weights = random().astype(np.float32)
     for index in range(12):
@@ -83,7 +116,8 @@ def test_each_layer_has_one_axis_that_holds_all_its_checkpoints(measured):
     assert measured.arrays["histogram"].shape == (12, 3, 41)
     for index in range(12):
         edges = measured.arrays["edges"][index]
-        assert edges[-1] == np.abs(layer(weights, index)).max()
+        # Three kernel widths beyond the largest weight: 6 * 0.05 of it, as the axis has two sides.
+        assert edges[-1] == pytest.approx(1.3 * np.abs(layer(weights, index)).max(), rel=1e-6)
     # Sums over 41 bins.
     np.testing.assert_allclose(measured.arrays["histogram"].mean(axis=-1), 1, rtol=1e-12)
 
