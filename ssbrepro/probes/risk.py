@@ -16,6 +16,9 @@ class HingeRisk:
     """R(θ), the mean hinge loss over all examples, and which examples it still depends on.
 
     Attributes:
+        model: The network, with weights of its own.
+        inputs: All examples, (examples, ...).
+        targets: Their labels, (examples,).
         weights: θ, (dim,).
         layer_sizes: Number of weights of each layer, in the order of θ.
         num_active: Examples with margin y T below 1; only they enter derivatives of R.
@@ -24,15 +27,15 @@ class HingeRisk:
     def __init__(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, dtype: torch.dtype = torch.float32
     ) -> None:
-        self._model = copy.deepcopy(model).to(dtype)
-        self._inputs = inputs.to(dtype)
-        self._targets = targets.to(dtype)
+        self.model = copy.deepcopy(model).to(dtype)
+        self.inputs = inputs.to(dtype)
+        self.targets = targets.to(dtype)
         self._dtype = dtype
-        self.weights = parameters_to_vector(self._model.parameters()).detach()
-        self.layer_sizes = [weight.numel() for weight in self._model.parameters()]
+        self.weights = parameters_to_vector(self.model.parameters()).detach()
+        self.layer_sizes = [weight.numel() for weight in self.model.parameters()]
         with torch.no_grad():
-            outputs = torch.cat([self._model(part) for part in self._inputs.split(_CHUNK)])
-        self._active = within_margin(outputs, self._targets)
+            outputs = torch.cat([self.model(part) for part in self.inputs.split(_CHUNK)])
+        self._active = within_margin(outputs, self.targets)
         self.num_active = int(self._active.sum())
 
     def hessian(self, backend: str, active_only: bool = True) -> HessianOperator:
@@ -46,10 +49,10 @@ class HingeRisk:
         kept = self._active if active_only else torch.ones_like(self._active)
         share = int(kept.sum()) / len(kept)
         return hessian_operator(
-            self._model,
+            self.model,
             lambda outputs, targets: share * hinge(outputs, targets),
-            self._inputs[kept],
-            self._targets[kept],
+            self.inputs[kept],
+            self.targets[kept],
             backend,
             self._dtype,
         )
