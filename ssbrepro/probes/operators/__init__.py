@@ -14,16 +14,22 @@ from ssbrepro.probes.operators.cached import CachedOperator
 from ssbrepro.probes.operators.pyhessian import PyHessianOperator
 from ssbrepro.training.losses import Loss
 
-__all__ = ["HessianOperator", "hessian_operator"]
+__all__ = ["HessianOperator", "Operator", "hessian_operator"]
 
 
-class HessianOperator(Protocol):
-    """The Hessian of a scalar function of ``dim`` parameters at one fixed point."""
+class Operator(Protocol):
+    """A symmetric matrix H of ``dim`` rows, known by its products alone."""
 
     dim: int
+    dtype: torch.dtype  # of the products
+    device: torch.device  # that they are on
 
     def matvec(self, vector: Tensor) -> Tensor:
         """H v: (dim,) to (dim,)."""
+
+
+class HessianOperator(Operator, Protocol):
+    """The Hessian of a scalar function of ``dim`` parameters at one fixed point."""
 
     def gradient(self) -> Tensor:
         """The gradient at the same point, (dim,)."""

@@ -34,6 +34,7 @@ class AutogradOperator:
         self._kept: dict[int, Tensor] = {}
         self._too_large: set[int] = set()
         self.dim = sum(weight.numel() for weight in self._weights)
+        self.dtype, self.device = self._weights[0].dtype, self._weights[0].device
 
     def gradient(self) -> Tensor:
         """Gradient of the mean loss, (dim,)."""

@@ -77,6 +77,7 @@ class CachedOperator:
         with torch.no_grad():
             self._output_shape = model(chunks[0][0][:1]).shape[1:]
         self.dim = sum(weight.numel() for weight in self._weights)
+        self.dtype, self.device = self._weights[0].dtype, self._weights[0].device
         self._kept: list[_Record] = []
         for inputs, targets in chunks:
             record = self._record(inputs, targets)

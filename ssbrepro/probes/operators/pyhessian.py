@@ -30,6 +30,7 @@ class PyHessianOperator:
         self._weights = list(model.parameters())
         self._pyhessian = hessian(model, loss, dataloader=chunks, cuda=device.type == "cuda")
         self.dim = sum(weight.numel() for weight in self._weights)
+        self.dtype, self.device = self._weights[0].dtype, self._weights[0].device
 
     def gradient(self) -> Tensor:
         """Gradient of the mean loss, (dim,); PyHessian offers none in loader mode."""

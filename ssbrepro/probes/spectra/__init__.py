@@ -1,5 +1,7 @@
-"""Eigenvalue distributions of large symmetric operators."""
+"""Eigenvalue distributions, outermost eigenvalues and moments of large symmetric operators."""
 
+from ssbrepro.probes.spectra.extremes import Eigenpairs, top_eigenpairs
 from ssbrepro.probes.spectra.lanczos import Quadrature, lanczos
+from ssbrepro.probes.spectra.traces import moments
 
-__all__ = ["Quadrature", "lanczos"]
+__all__ = ["Eigenpairs", "Quadrature", "lanczos", "moments", "top_eigenpairs"]

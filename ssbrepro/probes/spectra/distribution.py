@@ -22,8 +22,8 @@ _ROUNDING = 1e-14  # keeps prescribed points apart from nodes they coincide with
 _SINGLES, _GROUPS = 200, 200  # how finely the null model imitates a spectrum, on each side
 
 
-def distribution(nodes: Array, weights: Array, residuals: Array, points: Array) -> Array:
-    """F(x) of the spectral measure: the middle of the Chebyshev-Markov-Stieltjes bounds.
+def bounds(nodes: Array, weights: Array, residuals: Array, points: Array) -> tuple[Array, Array]:
+    """The Chebyshev-Markov-Stieltjes bounds of F(x), the distribution function of the spectral measure.
 
     All measures with the quadrature's moments have F(x) between the weight left of x and that up to
     and including x of the Gauss-Radau rule with a node prescribed at x. In the eigenbasis of the
@@ -38,7 +38,7 @@ def distribution(nodes: Array, weights: Array, residuals: Array, points: Array) 
         points: Where to evaluate, (points,).
 
     Returns:
-        F at the points, in [0, 1].
+        The least and the largest F at the points, in [0, 1].
     """
     used = weights > 0
     nodes, weights, residuals = nodes[used], weights[used], residuals[used]
@@ -56,15 +56,31 @@ def distribution(nodes: Array, weights: Array, residuals: Array, points: Array) 
     masses = np.einsum("k,pkj->pj", np.sqrt(weights), vectors[:, :steps, :]) ** 2
     here = np.abs(values - points[:, None]).argmin(axis=1)
     below = np.where(np.arange(steps + 1) < here[:, None], masses, 0.0).sum(axis=1)
-    middle: Array = below + masses[np.arange(len(points)), here] / 2
+    return below, below + masses[np.arange(len(points)), here]
+
+
+def distribution(nodes: Array, weights: Array, residuals: Array, points: Array) -> Array:
+    """The middle of the :func:`bounds` of F, (points,)."""
+    middle: Array = np.mean(bounds(nodes, weights, residuals, points), axis=0)
     return middle
 
 
-def mean_distribution(spectrum: Mapping[str, Array], points: Array) -> Array:
-    """F averaged over start vectors, from ``nodes``, ``weights``, ``residuals`` of (rows, steps)."""
+def mean_bounds(spectrum: Mapping[str, Array], points: Array) -> tuple[Array, Array]:
+    """Both bounds, each averaged over start vectors.
+
+    Args:
+        spectrum: ``nodes``, ``weights`` and ``residuals``, (rows, steps) each.
+        points: Where to evaluate, (points,).
+    """
     rows = zip(spectrum["nodes"], spectrum["weights"], spectrum["residuals"], strict=True)
-    mean: Array = np.mean([distribution(*row, points) for row in rows], axis=0)
-    return mean
+    least, largest = np.mean([bounds(*row, points) for row in rows], axis=0)
+    return least, largest
+
+
+def mean_distribution(spectrum: Mapping[str, Array], points: Array) -> Array:
+    """The middle of the :func:`mean_bounds` of F, (points,)."""
+    middle: Array = np.mean(mean_bounds(spectrum, points), axis=0)
+    return middle
 
 
 def mirror_asymmetry(spectrum: Mapping[str, Array]) -> float:
@@ -77,8 +93,35 @@ def mirror_asymmetry(spectrum: Mapping[str, Array]) -> float:
     Args:
         spectrum: ``nodes``, ``weights`` and ``residuals``, (rows, steps) each, not all nodes zero.
     """
-    x, upper, lower = _tails(spectrum)
+    x = _radii(spectrum)
+    upper, lower = (tail.mean(axis=0) for tail in _tails(spectrum, x))
     return float(2 * np.trapezoid(np.abs(upper - lower), x) / np.trapezoid(upper + lower, x))
+
+
+def largest_asymmetry(spectrum: Mapping[str, Array]) -> float:
+    """The largest A of all that keep both tails within their bounds, at each x on its own.
+
+    It says how much of a small :func:`mirror_asymmetry` is the choice of the bounds' middle. For a ratio
+    r, 2 |U - L| - r (U + L) is convex in both tails U and L, so the worst ones are corners of the
+    bounds; Dinkelbach's iteration raises r until no choice of corners exceeds it.
+
+    Args:
+        spectrum: As of :func:`mirror_asymmetry`.
+    """
+    x = _radii(spectrum)
+    upper, lower = _tails(spectrum, x)
+    # A distance between tails and their sum, at the two corners where they are furthest apart.
+    far = np.stack([np.abs(upper[1] - lower[0]), np.abs(lower[1] - upper[0])])
+    sums = np.stack([upper[1] + lower[0], lower[1] + upper[0]])
+    ratio, raised = -1.0, 0.0
+    while raised > ratio:
+        ratio = raised
+        worse = (2 * far - ratio * sums).argmax(axis=0)[None]
+        chosen_far, chosen_sums = (
+            np.take_along_axis(values, worse, axis=0)[0] for values in (far, sums)
+        )
+        raised = float(2 * np.trapezoid(chosen_far, x) / np.trapezoid(chosen_sums, x))
+    return ratio
 
 
 def symmetric_null(
@@ -143,8 +186,8 @@ def padded(values: Array, length: int) -> Array:
     return np.pad(values, (0, length - len(values)))
 
 
-def _tails(spectrum: Mapping[str, Array]) -> tuple[Array, Array, Array]:
-    """X >= 0, and the shares of the measure beyond +x and beyond -x."""
+def _radii(spectrum: Mapping[str, Array]) -> Array:
+    """Points x >= 0 that resolve the distribution on both sides, from 0 to beyond all nodes."""
     nodes = spectrum["nodes"][spectrum["weights"] > 0]
     converged = spectrum["residuals"][spectrum["weights"] > 0] < 1e-6 * np.abs(nodes).max()
     largest = 1.05 * np.abs(nodes).max()
@@ -152,15 +195,22 @@ def _tails(spectrum: Mapping[str, Array]) -> tuple[Array, Array, Array]:
     # On both sides of each converged node, where F jumps; and never at 0, where nodes may coincide.
     steps = np.abs(nodes[converged])
     x = np.unique(np.concatenate([even, steps * (1 - 1e-9), steps * (1 + 1e-9)]))
-    x = x[x > 1e-9 * largest]
-    below, above = np.split(mean_distribution(spectrum, np.concatenate([-x[::-1], x])), 2)
-    lower, upper = below[::-1], 1 - above
-    return np.append(0.0, x), np.append(upper[0], upper), np.append(lower[0], lower)
+    return np.append(0.0, x[x > 1e-9 * largest])
+
+
+def _tails(spectrum: Mapping[str, Array], radii: Array) -> tuple[Array, Array]:
+    """Bounds of the shares of the measure beyond +x and beyond -x, (2, radii) each, the least first."""
+    x = radii[1:]
+    inside = np.stack(mean_bounds(spectrum, np.concatenate([-x[::-1], x])))
+    below, above = np.split(inside, 2, axis=1)
+    upper, lower = 1 - above[::-1], below[:, ::-1]
+    return np.insert(upper, 0, upper[:, 0], axis=1), np.insert(lower, 0, lower[:, 0], axis=1)
 
 
 def _symmetric_model(spectrum: Mapping[str, Array], dim: int) -> tuple[Array, Array]:
     """Magnitudes of a symmetric spectrum, and how many eigenvalues each stands for on a side."""
-    x, upper, lower = _tails(spectrum)
+    x = _radii(spectrum)
+    upper, lower = (tail.mean(axis=0) for tail in _tails(spectrum, x))
     share = np.minimum.accumulate(upper + lower)  # of the spectrum beyond x on either side
     singles = min(_SINGLES, dim // 4)
     edges = np.geomspace(singles, dim / 2, _GROUPS + 1)  # in eigenvalues of one side, largest first

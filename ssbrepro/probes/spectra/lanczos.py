@@ -1,4 +1,4 @@
-"""Lanczos quadrature of the spectral measure of a symmetric operator."""
+"""The Lanczos recurrence of a symmetric operator, and the quadrature of its spectral measure."""
 
 import math
 from collections.abc import Callable
@@ -42,6 +42,13 @@ class Tridiagonal(NamedTuple):
         )
 
 
+class Krylov(NamedTuple):
+    """A Krylov space: its orthonormal ``basis``, (steps, dim) float64, and the operator in it."""
+
+    basis: Tensor
+    tridiagonal: Tridiagonal
+
+
 def lanczos(matvec: Callable[[Tensor], Tensor], start: Tensor, num_steps: int) -> Quadrature:
     """Gauss quadrature of ``matvec``'s spectral measure at ``start``.
 
@@ -57,6 +64,17 @@ def lanczos(matvec: Callable[[Tensor], Tensor], start: Tensor, num_steps: int) -
 def tridiagonalise(
     matvec: Callable[[Tensor], Tensor], start: Tensor, num_steps: int
 ) -> Tridiagonal:
+    """The operator in the Krylov space of :func:`krylov`, until it ends."""
+    return krylov(matvec, start, num_steps).tridiagonal
+
+
+def krylov(
+    matvec: Callable[[Tensor], Tensor],
+    start: Tensor,
+    num_steps: int,
+    enough: Callable[[Tridiagonal], bool] | None = None,
+    another: Callable[[], Tensor] | None = None,
+) -> Krylov:
     """The Lanczos recurrence with full re-orthogonalisation.
 
     Recurrences and re-orthogonalisation (classical Gram-Schmidt, twice) are in float64, whatever
@@ -67,6 +85,9 @@ def tridiagonalise(
         matvec: Symmetric operator, (dim,) to (dim,), called with vectors of ``start``'s dtype.
         start: Any non-zero finite vector, (dim,).
         num_steps: Dimension of the Krylov space asked for, at least 1.
+        enough: Asked after each step whether to stop.
+        another: Draws a vector to go on with, orthogonalised, where the Krylov space ends early; the
+            tridiagonal matrix then falls into blocks. Without it the space ends there.
 
     Raises:
         ValueError: If ``num_steps`` is below 1, or ``start`` is zero or not finite.
@@ -95,13 +116,29 @@ def tridiagonalise(
         scale = max(scale, size)
         known = basis[: step + 1]
         diagonal.append((basis[step] @ product).item())
-        for _ in range(2):
-            product -= known.T @ (known @ product)
-        off_diagonal.append(product.norm().item())
-        if off_diagonal[-1] <= rounding * scale:
+        off_diagonal.append(_orthogonalise(product, known))
+        if enough and enough(_tridiagonal(diagonal, off_diagonal)):
             break
+        if off_diagonal[-1] <= rounding * scale:
+            if another is None:
+                break
+            product, off_diagonal[-1] = another().to(torch.float64, copy=True), 0.0
+            norm = _orthogonalise(product, known)
+        else:
+            norm = off_diagonal[-1]
         if step + 1 < num_steps:
-            basis[step + 1] = product / off_diagonal[-1]
+            basis[step + 1] = product / norm
+    return Krylov(basis[: len(diagonal)], _tridiagonal(diagonal, off_diagonal))
+
+
+def _orthogonalise(vector: Tensor, known: Tensor) -> float:
+    """Take out of a vector, in place, what lies along orthonormal rows; the norm that is left."""
+    for _ in range(2):
+        vector -= known.T @ (known @ vector)
+    return float(vector.norm())
+
+
+def _tridiagonal(diagonal: list[float], off_diagonal: list[float]) -> Tridiagonal:
     return Tridiagonal(
         torch.tensor(diagonal, dtype=torch.float64), torch.tensor(off_diagonal, dtype=torch.float64)
     )

@@ -63,6 +63,7 @@ def test_float64_products_and_gradients_are_those_of_the_dense_hessian(name, los
     vector = random_vector(operator.dim)
     # Sums of 17 examples through at most five layers of some tens of terms: far below 1e-13.
     assert operator.dim == len(gradient)
+    assert (operator.dtype, operator.device) == (torch.float64, inputs.device)
     assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
     assert relative(operator.gradient(), gradient) < 1e-13
 

@@ -7,6 +7,8 @@ import torch
 from ssbrepro.probes.spectra import lanczos
 from ssbrepro.probes.spectra.distribution import (
     distribution,
+    largest_asymmetry,
+    mean_bounds,
     mean_distribution,
     mirror_asymmetry,
     spectral_density,
@@ -165,3 +167,54 @@ def test_an_empty_measure_has_a_peak_at_zero():
     assert np.isfinite(density).all()
     assert abs(grid[np.argmax(density)]) < 1e-2
     assert np.trapezoid(density, grid) == pytest.approx(1, rel=5e-3)
+
+
+@pytest.mark.parametrize("num_steps", [3, 8, 20])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_bounds_hold_the_distribution_at_the_start_vector(num_steps, seed):
+    eigenvalues = heavy_tailed(100, 1.5)
+    generator = torch.Generator().manual_seed(seed)  # the start vector that `measured` draws
+    start = torch.randn(len(eigenvalues), generator=generator, dtype=torch.float64).numpy()
+    masses = start**2 / (start**2).sum()
+    # Halfway between eigenvalues, where the true staircase is flat.
+    ordered = np.sort(eigenvalues)
+    points = (ordered[1:] + ordered[:-1]) / 2
+    exact = np.array([masses[eigenvalues < point].sum() for point in points])
+    least, largest = mean_bounds(measured(eigenvalues, num_steps, 1, seed), points)
+    assert (least <= exact + 1e-9).all()
+    assert (exact <= largest + 1e-9).all()
+    assert (largest - least).max() > 0.01  # they leave something open
+    truth = reflection_asymmetry(eigenvalues, masses)
+    # Trapezoids over eighty points a side: 3 %, as for the middle.
+    assert truth < 1.03 * largest_asymmetry(measured(eigenvalues, num_steps, 1, seed))
+
+
+def test_the_largest_asymmetry_closes_in_on_the_exact_one():
+    eigenvalues = heavy_tailed(40, 1.5)
+    spectra = [measured(eigenvalues, num_steps, 1) for num_steps in (4, 12, 40)]
+    worst = [largest_asymmetry(spectrum) for spectrum in spectra]
+    assert 2 >= worst[0] > worst[1] > worst[2]
+    assert worst[2] == pytest.approx(mirror_asymmetry(spectra[2]), rel=0.03)
+    assert all(
+        one >= mirror_asymmetry(spectrum) for one, spectrum in zip(worst, spectra, strict=True)
+    )
+
+
+def test_the_largest_asymmetry_is_that_of_the_worst_corners():
+    spectrum = measured(heavy_tailed(60, 1.2), 5, 2)
+    x = np.linspace(0, 1.05 * np.abs(spectrum["nodes"]).max(), 4001)
+    least, largest = mean_bounds(spectrum, np.concatenate([-x[:0:-1], x]))
+    upper = 1 - np.stack([largest, least])[:, 4000:]
+    lower = np.stack([least, largest])[:, 4000::-1]
+    far = np.stack([np.abs(upper[1] - lower[0]), np.abs(lower[1] - upper[0])])
+    sums = np.stack([upper[1] + lower[0], lower[1] + upper[0]])
+    # By bisection instead: r is within reach while the worst corners make up for r times their sum.
+    low, high = 0.0, 2.0
+    for _ in range(40):
+        ratio = (low + high) / 2
+        if np.trapezoid((2 * far - ratio * sums).max(axis=0), x) > 0:
+            low = ratio
+        else:
+            high = ratio
+    # On an even grid in place of one that follows the nodes.
+    assert largest_asymmetry(spectrum) == pytest.approx(low, rel=0.03)

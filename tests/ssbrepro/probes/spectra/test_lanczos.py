@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssbrepro.probes.spectra import Quadrature, lanczos
-from ssbrepro.probes.spectra.lanczos import tridiagonalise
+from ssbrepro.probes.spectra.lanczos import krylov, tridiagonalise
 from tests.oracles.matrices import symmetric
 
 # Eigenvalues of very different sizes and both signs, distinct.
@@ -310,3 +310,52 @@ def test_the_result_is_a_named_tuple_that_numpy_reads():
     assert isinstance(rule, Quadrature)
     assert Quadrature._fields == ("nodes", "weights", "residuals")
     assert np.asarray(rule.nodes).tolist() == [1.0]
+
+
+def test_the_basis_brings_the_operator_to_the_tridiagonal_form():
+    matrix, _ = symmetric(SPECTRUM)
+    space = krylov(lambda vector: matrix @ vector, random_start(12), 7)
+    assert space.basis.shape == (7, 12)
+    inside = space.basis @ matrix @ space.basis.T
+    diagonal, beside = space.tridiagonal
+    expected = torch.diag(diagonal) + torch.diag(beside[:-1], 1) + torch.diag(beside[:-1], -1)
+    # A few roundings of the norm, 12.
+    torch.testing.assert_close(inside, expected, rtol=0, atol=1e-13)
+    torch.testing.assert_close(
+        space.basis @ space.basis.T, torch.eye(7).double(), rtol=0, atol=1e-14
+    )
+
+
+def test_another_vector_goes_on_where_the_space_has_ended():
+    spectrum = torch.tensor([2.0] * 4 + [-1.0] * 4, dtype=torch.float64)
+    matrix, _ = symmetric(spectrum)
+    draws = torch.Generator().manual_seed(5)
+    space = krylov(
+        lambda vector: matrix @ vector,
+        random_start(8),
+        8,
+        another=lambda: torch.randn(8, generator=draws, dtype=torch.float64),
+    )
+    assert len(space.basis) == 8
+    assert space.tridiagonal.off_diagonal[1::2].abs().max() < 1e-14  # blocks of two
+    torch.testing.assert_close(space.tridiagonal.quadrature().nodes, spectrum.sort().values)
+    torch.testing.assert_close(
+        space.basis @ space.basis.T, torch.eye(8).double(), rtol=0, atol=1e-14
+    )
+
+
+def test_the_run_stops_where_it_is_enough():
+    matrix, _ = symmetric(SPECTRUM)
+    asked = []
+
+    def enough(so_far):
+        asked.append(len(so_far.diagonal))
+        return len(so_far.diagonal) == 4
+
+    start = random_start(12)
+    space = krylov(lambda vector: matrix @ vector, start, 9, enough)
+    assert asked == [1, 2, 3, 4]
+    for part, whole in zip(
+        space.tridiagonal, tridiagonalise(lambda v: matrix @ v, start, 4), strict=True
+    ):
+        assert torch.equal(part, whole)

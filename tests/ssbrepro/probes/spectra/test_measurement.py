@@ -8,7 +8,14 @@ import torch
 
 from ssbrepro.probes.risk import HingeRisk
 from ssbrepro.probes.spectra.distribution import mirror_asymmetry
-from ssbrepro.probes.spectra.measurement import empty_spectrum, measure_spectrum, summarise
+from ssbrepro.probes.spectra.measurement import (
+    empty_sides,
+    empty_spectrum,
+    extreme_ratio,
+    measure_sides,
+    measure_spectrum,
+    summarise,
+)
 from ssbrepro.statistics.symmetry import reflection_asymmetry
 from ssbrepro.training.losses import hinge
 from tests.oracles.hessians import dense_derivatives
@@ -22,6 +29,7 @@ class Matrix:
     def __init__(self, matrix):
         self.matrix = matrix
         self.dim = len(matrix)
+        self.dtype, self.device = matrix.dtype, matrix.device
 
     def matvec(self, vector):
         return self.matrix @ vector
@@ -37,8 +45,13 @@ def layers_of(*sizes):
     )
 
 
+def quadratures(risk, hessian, num_steps, num_pairs, seed, report=lambda done: None):
+    """The first of what is measured."""
+    return measure_spectrum(risk, hessian, num_steps, num_pairs, 1, seed, report)[0]
+
+
 def numbers_of(risk, hessian, num_steps, num_pairs, seed=0):
-    spectrum = measure_spectrum(risk, hessian, num_steps, num_pairs, seed)
+    spectrum = quadratures(risk, hessian, num_steps, num_pairs, seed)
     return summarise(spectrum, hessian.dim, seed, 1, 99)
 
 
@@ -73,7 +86,7 @@ def test_rows_stay_probabilities_where_the_krylov_space_ends_early():
     # Eight hidden units: 16 eigenvalues are not zero, so at most 17 steps of 40.
     given = problem("two-layer")
     risk = HingeRisk(*given, torch.float64)
-    spectrum = measure_spectrum(risk, risk.hessian("autograd"), 40, 2, 0)
+    spectrum = quadratures(risk, risk.hessian("autograd"), 40, 2, 0)
     assert {values.shape for values in spectrum.values()} == {(4, 40)}
     assert {values.dtype for values in spectrum.values()} == {np.dtype(np.float64)}
     np.testing.assert_allclose(spectrum["weights"].sum(axis=1), 1, rtol=1e-12)
@@ -88,7 +101,7 @@ def test_rows_stay_probabilities_where_the_krylov_space_ends_early():
 
 def test_the_standard_deviation_is_unbiased(three_layers):
     risk, hessian, eigenvalues = three_layers
-    spectrum = measure_spectrum(risk, hessian, 4, 60, 0)
+    spectrum = quadratures(risk, hessian, 4, 60, 0)
     squares = (spectrum["weights"] * spectrum["nodes"] ** 2).sum(axis=1).reshape(-1, 2).mean(axis=1)
     # Over random start vectors the mean is tr H^2 / dim; five standard errors of 60 pairs.
     error = squares.std(ddof=1) / np.sqrt(len(squares))
@@ -120,7 +133,7 @@ def test_a_nearly_symmetric_spectrum_measures_nearly_symmetric(three_layers, num
     risk, hessian, eigenvalues = three_layers
     truth = reflection_asymmetry(eigenvalues)
     assert truth < 0.05
-    asymmetry = mirror_asymmetry(measure_spectrum(risk, hessian, num_steps, 5, seed))
+    asymmetry = mirror_asymmetry(quadratures(risk, hessian, num_steps, 5, seed))
     # Ten start vectors weight the twenty or so eigenvalues that dominate by chi-squared shares,
     # relative error sqrt(2/10): A comes out at up to about sqrt(2/10) / sqrt(20) = 0.1.
     assert abs(asymmetry - truth) < 0.12
@@ -136,7 +149,7 @@ def test_a_skewed_spectrum_does_not_measure_more_symmetric_than_it_is(num_steps,
     truth = reflection_asymmetry(eigenvalues)
     assert truth > 0.7
     matrix, _ = symmetric(torch.from_numpy(eigenvalues), seed)
-    spectrum = measure_spectrum(layers_of(200, 150, 50), Matrix(matrix), num_steps, 5, seed)
+    spectrum = quadratures(layers_of(200, 150, 50), Matrix(matrix), num_steps, 5, seed)
     # Over start seeds, Gauss quadratures have a standard deviation of 0.02 here: four of them.
     assert abs(mirror_asymmetry(spectrum) - truth) < 0.08
     if num_steps == 16:  # as small a p-value as 19 draws can give
@@ -167,7 +180,7 @@ def test_the_mirrored_operator_has_the_same_asymmetry(three_layers):
 def test_the_seed_determines_the_measurement_and_more_pairs_extend_it(three_layers):
     risk, hessian, _ = three_layers
     first, again, longer, other = (
-        measure_spectrum(risk, hessian, 6, num_pairs, seed)
+        quadratures(risk, hessian, 6, num_pairs, seed)
         for num_pairs, seed in ((2, 3), (2, 3), (3, 3), (2, 4))
     )
     for name, values in first.items():
@@ -182,13 +195,13 @@ def test_the_seed_determines_the_measurement_and_more_pairs_extend_it(three_laye
 def test_every_product_is_reported(three_layers):
     risk, hessian, _ = three_layers
     reported = []
-    measure_spectrum(risk, hessian, 3, 2, 0, reported.append)
+    quadratures(risk, hessian, 3, 2, 0, reported.append)
     assert reported == list(range(1, 13))  # 2 pairs of 2 start vectors of 3 products
 
 
 def test_an_empty_spectrum_has_the_shape_of_a_full_one_and_no_symmetry_to_speak_of(three_layers):
     risk, hessian, _ = three_layers
-    full = measure_spectrum(risk, hessian, 7, 2, 0)
+    full = quadratures(risk, hessian, 7, 2, 0)
     empty = empty_spectrum(7, 2)
     assert {name: values.shape for name, values in empty.items()} == {
         name: values.shape for name, values in full.items()
@@ -204,7 +217,7 @@ def test_an_empty_spectrum_has_the_shape_of_a_full_one_and_no_symmetry_to_speak_
 
 def test_a_zero_operator_measures_as_an_empty_spectrum():
     risk = layers_of(4, 3)
-    measured = measure_spectrum(risk, Matrix(torch.zeros(7, 7, dtype=torch.float64)), 5, 2, 0)
+    measured = quadratures(risk, Matrix(torch.zeros(7, 7, dtype=torch.float64)), 5, 2, 0)
     for name, values in empty_spectrum(5, 2).items():
         assert np.array_equal(measured[name], values), name
 
@@ -212,6 +225,60 @@ def test_a_zero_operator_measures_as_an_empty_spectrum():
 def test_nodes_of_one_sign_are_refused_since_the_trace_vanishes():
     risk = layers_of(4, 3)
     positive, _ = symmetric(torch.arange(1.0, 8.0))
-    spectrum = measure_spectrum(risk, Matrix(positive), 5, 2, 0)
+    spectrum = quadratures(risk, Matrix(positive), 5, 2, 0)
     with pytest.raises(ArithmeticError, match="trace is zero"):
         summarise(spectrum, 460, 0, 1, 9)
+
+
+def test_the_first_run_also_gives_the_outermost_pairs(three_layers):
+    risk, hessian, _ = three_layers
+    spectrum, pairs = measure_spectrum(risk, hessian, 40, 2, 3, 0)
+    nodes = spectrum["nodes"][0]
+    np.testing.assert_array_equal(pairs.values, [nodes[::-1][:3], nodes[:3]])
+    np.testing.assert_array_equal(pairs.residuals[1], spectrum["residuals"][0][:3])
+    for values, vectors in zip(pairs.values, pairs.vectors, strict=True):
+        # The outermost to 1e-6 after 40 steps (above), so their vectors to 1e-3.
+        moved = hessian.matrix @ vectors[0]
+        torch.testing.assert_close(
+            moved, values[0] * vectors[0], rtol=0, atol=1e-3 * abs(values[0])
+        )
+
+
+def test_sides_are_the_converged_eigenvalues_and_the_moments(three_layers):
+    risk, hessian, eigenvalues = three_layers
+    _, pairs = measure_spectrum(risk, hessian, 24, 1, 8, 0)
+    sides = measure_sides(hessian, pairs, 8, 1e-3, 200, torch.Generator().manual_seed(0))
+    known = np.isfinite(sides["outermost"]).all(axis=0)
+    count = int(known.sum())
+    assert 1 <= count < 8  # else there is nothing to tell apart
+    assert not np.isfinite(sides["outermost"][:, count:]).any()
+    expected = [eigenvalues[::-1][:count], eigenvalues[:count]]
+    # Of second order in the tolerance over gaps of some hundredths.
+    np.testing.assert_allclose(sides["outermost"][:, :count], expected, rtol=1e-4)
+    truth = [(eigenvalues**power).sum() for power in (2, 3, 4)]
+    # In units of what Cauchy and Schwarz allow; 200 probes on what is left, see the traces' own tests.
+    scales = np.array([truth[0], np.sqrt(truth[0] * truth[2]), truth[2]])
+    np.testing.assert_allclose(sides["traces"] / scales, truth / scales, atol=0.05)
+
+
+def test_few_pairs_fill_up_with_nan_and_the_zero_operator_has_none(three_layers):
+    risk, hessian, _ = three_layers
+    _, pairs = measure_spectrum(risk, hessian, 6, 1, 10, 0)
+    assert pairs.values.shape == (2, 3)  # six steps
+    loose = measure_sides(hessian, pairs, 10, 1.0, 1, torch.Generator().manual_seed(0))
+    assert np.isfinite(loose["outermost"]).sum(axis=1).tolist() == [3, 3]
+    strict = measure_sides(hessian, pairs, 10, 1e-9, 1, torch.Generator().manual_seed(0))
+    assert not np.isfinite(strict["outermost"]).any()
+    assert np.isfinite(strict["traces"]).all()
+    zero = Matrix(torch.zeros(7, 7, dtype=torch.float64))
+    _, none = measure_spectrum(layers_of(4, 3), zero, 5, 1, 2, 0)
+    dead = measure_sides(zero, none, 10, 1e-3, 1, torch.Generator().manual_seed(0))
+    for name, values in empty_sides(10).items():
+        np.testing.assert_array_equal(dead[name], values)
+
+
+def test_the_extreme_ratio_is_above_one_whichever_side_is_larger():
+    assert extreme_ratio(np.array([[-1.0, 0.2], [0.5, 4.0]])) == 4
+    assert extreme_ratio(np.array([-4.0, 1.0])) == 4
+    with pytest.raises(ArithmeticError, match="trace is zero"):
+        extreme_ratio(np.array([0.0, 1.0]))

@@ -21,6 +21,9 @@ SPECTRUM = SpectrumParameters(
     operator="cached",
     num_steps=4,
     num_pairs=1,
+    num_extremes=2,
+    tolerance=0.5,
+    num_probes=1,
     num_draws=19,
     num_flips=19,
     kernel_width=0.02,
@@ -66,6 +69,12 @@ def test_the_stage_measures_every_checkpoint_and_accounts_for_every_number(measu
     assert result.numbers["num_empty"] == 0
     assert result.arrays["epoch"].tolist() == [0, 1, 2]
     assert result.arrays["nodes"].shape == (3, 2, 4)
+    assert result.arrays["outermost"].shape == (3, 2, 2)
+    assert np.isfinite(result.arrays["traces"]).all()
+    # Cauchy and Schwarz hold for the known pairs and the probes together.
+    second, third, fourth = result.arrays["traces"].T
+    assert (np.abs(third) <= np.sqrt(second * fourth) * (1 + 1e-6)).all()
+    assert (result.arrays["asymmetry_bound"] >= result.arrays["asymmetry"]).all()
     np.testing.assert_allclose(result.arrays["weights"].sum(axis=-1), 1, rtol=1e-12)
     assert (result.arrays["standard_deviation"] > 0).all()
     for identity in IDENTITIES:
@@ -116,8 +125,37 @@ def test_all_operators_measure_the_same(trained, measured, operator):
     parameters = dataclasses.replace(SPECTRUM, operator=operator)
     other = stage("li2022/spectrum").run(parameters, context(inputs=trained))
     # float32 products, in Lanczos runs of four steps.
-    for name in ("standard_deviation", "largest", "smallest"):
+    for name in ("standard_deviation", "largest", "smallest", "outermost", "traces"):
         np.testing.assert_allclose(one.arrays[name], other.arrays[name], rtol=1e-4)
+
+
+def test_the_risk_is_compared_with_the_spectrum_over_the_checkpoints_that_are_not_empty(trained):
+    weights = trained["training"].arrays["checkpoint_weights"][[0, 0, 0, 0, 0]].copy()
+    # H of k times the weights is k^10 times as large while all examples stay inside the margin.
+    weights *= np.array([1.0, 0.9, 0.8, 0.7, 0.0], dtype=np.float32)[:, None]
+    arrays = {
+        "checkpoint_epoch": np.array([0, 2, 3, 5, 6]),
+        "checkpoint_weights": weights,
+        "epoch": np.arange(7),
+        "loss": np.array([1.0, 9.0, 0.7, 0.8, 9.0, 0.1, 0.0]),
+    }
+    result = stage("li2022/spectrum").run(
+        SPECTRUM, context(inputs={"training": Input(TRAINING, arrays)})
+    )
+    assert result.arrays["loss"].tolist() == [1.0, 0.7, 0.8, 0.1, 0.0]
+    # Ranks 4, 2, 3, 1 against 4, 3, 2, 1: 1 - 6 * 2 / (4 * 15).
+    assert result.numbers["risk_correlation"] == pytest.approx(0.8, rel=1e-12)
+    # Of the 24 orders of four one gives 1 and three give 0.8: chance reaches it in more than 5 %.
+    assert result.numbers["risk_correlation_control"] >= 0.8 * (1 - 1e-12)
+
+
+def test_two_checkpoints_have_no_rank_correlation(trained):
+    arrays = trained["training"].arrays | {"loss": np.array([0.7, 0.7, 0.2])}
+    result = stage("li2022/spectrum").run(
+        SPECTRUM, context(inputs={"training": Input(TRAINING, arrays)})
+    )
+    for name in ("risk_correlation", "risk_correlation_control"):
+        assert "fewer than 3 checkpoints of different loss" in result.missing[name]
 
 
 def test_checkpoints_without_active_examples_are_empty_and_judged_by_nobody(trained):
