@@ -217,7 +217,7 @@ class Claim(_Model):
 
     @model_validator(mode="after")
     def _is_controlled_or_says_why_not(self) -> "Claim":
-        if self.control is not None and self.no_control is not None:
+        if (self.control is None) == (self.no_control is None):
             raise ValueError("a claim has either a 'control' or a reason in 'no_control'")
         return self
 

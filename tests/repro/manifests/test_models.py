@@ -498,6 +498,12 @@ FAULTS: dict[str, Edit] = {
         CLAIM + "    control: training.final_loss\n    no_control: algebra\n",
         "claims.0: a claim has either a 'control' or a reason in 'no_control'",
     ),
+    "neither a control nor why there is none": (
+        "fig8b.yaml",
+        "claims:\n",
+        CLAIM,
+        "claims.0: a claim has either a 'control' or a reason in 'no_control'",
+    ),
     "no reason why there is no control": (
         "fig8b.yaml",
         "claims:\n",
