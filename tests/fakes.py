@@ -1,8 +1,12 @@
 """Stand-ins that tests of the harness share: tiny manifests, an executor without processes."""
 
+import atexit
 import base64
+import functools
 import json
+import re
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +30,10 @@ from ssbrepro.papers import stage as stage_of
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MANIFESTS = CHECKOUT / "manifests"
+# Without the stages of their controls, as copied for tests:
 FIGURE = "li2022/fig8b"  # one stage, claims and references; the least there is to run
 BOTH_STAGES = "li2022/fig8a"
+CONTROLS = {"fig8a.yaml": "spectrum_controls", "fig8b.yaml": "small_network"}
 
 _TINY_TRAINING = """\
   smoke:
@@ -92,23 +98,53 @@ def replace_once(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), "utf-8")
 
 
-def copy_manifests(folder: Path) -> Path:
+def copy_manifests(folder: Path, controls: bool = False) -> Path:
     """The committed manifests, without recorded runs, with a smoke profile of seconds.
 
-    Two figures make no claims but ours.
+    Figs. 8a and 8b keep the stages they are about, and unless asked for not those of their
+    controls; they make no claims but ours.
     """
     shutil.copytree(MANIFESTS, folder, ignore=shutil.ignore_patterns("references"))
     experiment = folder / "li2022" / "experiment.yaml"
     text = experiment.read_text("utf-8")
     start, end = text.index("  smoke:\n"), text.index("  desk:\n")
     experiment.write_text(text[:start] + _TINY_TRAINING + text[end:], "utf-8")
-    replace_once(folder / "li2022" / "fig8a.yaml", "num_steps: 16\n", "num_steps: 4\n")
+    replace_once(folder / "li2022" / "fig8a.yaml", "num_steps: 24\n", "num_steps: 4\n")
     for name, claims in _CLAIMS.items():
         path = folder / "li2022" / f"{name}.yaml"
         text = path.read_text("utf-8")
         start, end = text.index("claims:\n"), text.index("references:\n")
         path.write_text(text[:start] + claims + text[end:], "utf-8")
+    for name, stage in () if controls else CONTROLS.items():
+        _drop_stage(folder / "li2022" / name, stage)
     return folder
+
+
+def _drop_stage(path: Path, stage: str) -> None:
+    """Take a stage out of a figure, with its parameters and all that is judged by it."""
+    text = path.read_text("utf-8")
+    text = re.sub(rf"^  {stage}:\n(?:    .*\n)+", "", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^  - .*\n(?:    .*\n)*",
+        lambda entry: "" if f"metric: {stage}." in entry.group() else entry.group(),
+        text,
+        flags=re.MULTILINE,
+    )
+    text = re.sub(rf"^    noise: {stage}\..*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^    control: .*$", "    no_control: left out of tests", text, flags=re.MULTILINE
+    )
+    # Profiles are of a figure's own stages.
+    text = re.sub(r"^stages:\nprofiles:\n(?:  .*\n)+", "", text, flags=re.MULTILINE)
+    path.write_text(text, "utf-8")
+
+
+@functools.cache
+def tiny_manifests() -> Path:
+    """One copy that all tests of this process share, and none changes."""
+    folder = Path(tempfile.mkdtemp(prefix="ssbrepro-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return copy_manifests(folder / "manifests")
 
 
 def settings_below(folder: Path, manifests: Path | None = None) -> Settings:
@@ -117,16 +153,21 @@ def settings_below(folder: Path, manifests: Path | None = None) -> Settings:
         home=folder / "home",
         data=folder / "data",
         data_url="http://127.0.0.1:9",  # nothing listens there
-        manifests=manifests or MANIFESTS,
+        manifests=manifests or tiny_manifests(),
         tracking_uri=NO_TRACKING,
     )
 
 
 def plan_of(
-    figure_id: str = FIGURE, seed: int = 0, profile: str = "smoke", manifests: Path = MANIFESTS
+    figure_id: str = FIGURE,
+    seed: int = 0,
+    profile: str = "smoke",
+    manifests: Path | None = None,
 ) -> Plan:
     """The plan of a figure on the CPU."""
-    return make_plan(Library(manifests).load(figure_id), profile, seed, facts("cpu"))
+    return make_plan(
+        Library(manifests or tiny_manifests()).load(figure_id), profile, seed, facts("cpu")
+    )
 
 
 NUMBERS = {
@@ -136,6 +177,7 @@ NUMBERS = {
     "spectrum.asymmetry_noise": 0.1,
     "spectrum.extreme_ratio_max": 1.2,
     "spectrum.standard_deviation_final_share": 0.01,
+    "spectrum.risk_correlation": 0.9,
     **{
         f"spectrum.{name}": 1e-7
         for name in stage_of("li2022/spectrum").numbers
@@ -164,6 +206,13 @@ def arrays_of(step: Step) -> dict[str, np.ndarray]:
             "accuracy": np.array([0.5, 0.8, 0.9, 1.0, 1.0]),
             "noise": noise,
         }
+    if step.stage == "spectrum_controls":
+        index = np.array([0.1, 0.2, np.nan])
+        return {
+            f"{statistic}_{kind}": values
+            for statistic in ("extremes", "odd_moment")
+            for kind, values in (("index", index), ("index_intact", np.stack([index, -index], 1)))
+        } | {"noise": noise}
     return {
         "epoch": np.array([0, 2, 4]),
         "num_active": np.array([48.0, 20.0, 0.0]),
@@ -188,7 +237,7 @@ def write_result(step: Step, output: Path, numbers: Mapping[str, float] | None =
     content = {
         "numbers": numbers_of(step) | dict(numbers or {}),
         "missing": {},
-        "series": SERIES[step.stage],
+        "series": SERIES.get(step.stage, {}),
     }
     (output / "result.json").write_text(json.dumps(content))
 

@@ -15,12 +15,10 @@ from repro import kernels
 from repro import plan as planning
 from repro.files import canonical_digest
 from repro.machine import facts
-from repro.manifests.library import Library
-from repro.plan import Step, changed_parts, make_plan, make_step
+from repro.plan import Step, changed_parts, make_step
 from tests.fakes import (
     BOTH_STAGES,
     CHECKOUT,
-    MANIFESTS,
     copy_manifests,
     plan_of,
     replace_once,
@@ -130,8 +128,7 @@ def test_a_change_reaches_all_that_builds_on_it(change: dict[str, Any]) -> None:
 
 
 def test_a_change_does_not_reach_what_it_builds_on() -> None:
-    manifest = Library(MANIFESTS).load(BOTH_STAGES)
-    training, spectrum = make_plan(manifest, "smoke", 0, facts("cpu")).steps
+    training, spectrum = plan_of(BOTH_STAGES).steps
     longer = make_step(
         "li2022/spectrum",
         dict(spectrum.parameters) | {"num_steps": 99},

@@ -610,7 +610,7 @@ def test_faults_between_files_come_at_once(copied: Path) -> None:
     edit(copied, "fig8a.yaml", "metric: spectrum.extreme_ratio_max\n    at_most",
          "metric: training.mean_loss\n    at_most")  # fmt: skip
     faults = faults_of(copied, "li2022/fig8a")
-    assert len(faults) == 4, faults  # and the spectrum misses its training
+    assert len(faults) == 5, faults  # and the spectrum and its controls miss their training
     assert all(re.search(r"fig8a\.yaml:\d+:\d+: ", fault) for fault in faults)
 
 
@@ -627,9 +627,8 @@ def test_a_shared_stage_needs_an_experiment(copied: Path) -> None:
 
 def test_a_stage_is_declared_once(copied: Path) -> None:
     experiment = (MANIFESTS / "li2022" / "experiment.yaml").read_text("utf-8")
-    stages, profiles = experiment.split("stages:\n")[1].split("profiles:\n")
-    path = copied / "li2022" / "fig8b.yaml"
-    path.write_text(path.read_text("utf-8") + f"stages:\n{stages}profiles:\n{profiles}", "utf-8")
+    stages = experiment.split("stages:\n")[1].split("profiles:\n")[0]
+    edit(copied, "fig8b.yaml", "\nstages:\n", f"\nstages:\n{stages}")
     (fault,) = faults_of(copied, "li2022/fig8b")
     assert "shared_stages.0: stage 'training' is declared here as well" in fault
 

@@ -71,12 +71,13 @@ def run(parameters: Parameters, context: Context) -> Result:
     :func:`odd_moment`.
 
     Returns:
-        Arrays over the checkpoints, NaN where there is nothing to measure: of both statistics that of
-        the network, ``<statistic>_intact`` and ``<statistic>_broken`` (checkpoints, copies), and
-        ``<statistic>_index``, the breaking index; ``num_converged``, the k; of the copies likewise
-        ``asymmetry_broken``, ``extreme_ratio_...`` and, of :func:`measure_sides`, ``outermost_...`` and
-        ``traces_...``; ``standard_deviation_intact``, of one copy over all examples. Numbers: the worst
-        at the network, and what 95 % of intact copies stay below and of broken ones reach; the fewest
+        Arrays over the checkpoints, NaN where there is nothing to measure: of both statistics that
+        of the network, ``<statistic>_intact`` and ``<statistic>_broken`` (checkpoints, copies), and
+        the breaking index, ``<statistic>_index`` and ``<statistic>_index_intact``;
+        ``num_converged``, the k; of the copies likewise ``asymmetry_broken``, ``extreme_ratio_...``
+        and, of :func:`measure_sides`, ``outermost_...`` and ``traces_...``;
+        ``standard_deviation_intact``, of one copy over all examples. Numbers: the worst at the
+        network, and what 95 % of intact copies stay below and of broken ones reach; the fewest
         eigenvalues compared; that one copy's last standard deviation over its largest.
     """
     spectrum = context.inputs["spectrum"].arrays
@@ -87,6 +88,7 @@ def run(parameters: Parameters, context: Context) -> Result:
     for statistic in _STATISTICS:
         indices = _indices(statistic, arrays)
         arrays[f"{statistic}_index"] = indices.index
+        arrays[f"{statistic}_index_intact"] = indices.intact.T
         placed, unplaced = _placed(statistic, arrays, filled, indices)
         numbers, missing = numbers | placed, missing | unplaced
     return Result(
