@@ -103,7 +103,7 @@ def without_middle(text: str, length: int) -> str:
     """At most so many characters of a text; names of numbers differ at their ends."""
     if len(text) <= length:
         return text
-    end = (length - 1) * 3 // 4
+    end = (length - 1) * 7 // 8
     return f"{text[: length - 1 - end]}…{text[len(text) - end :]}"
 
 

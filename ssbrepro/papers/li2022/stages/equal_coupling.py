@@ -9,7 +9,17 @@ from typing import Annotated, Literal, NamedTuple
 from annotated_types import Ge
 
 from ssbrepro import domains
-from ssbrepro.contract import Array, Context, Count, Imitations, Result, Series, Share, Stage
+from ssbrepro.contract import (
+    WITHOUT_POWER,
+    Array,
+    Context,
+    Count,
+    Imitations,
+    Result,
+    Series,
+    Share,
+    Stage,
+)
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -265,7 +275,10 @@ def _numbers(
     }
     for kind, name in enumerate(coupling.CUMULANTS):
         if all(one.shares[kind] < one.least for one in (start, end)):
-            reason = "at the start and at the end fewer are coupled than can be told from chance"
+            reason = (
+                f"{WITHOUT_POWER}: at the start and at the end fewer are coupled than can be told from "
+                "chance"
+            )
             growths_of = [f"{name}_{quantity}" for quantity in _QUANTITIES if "growth" in quantity]
             missing |= dict.fromkeys(growths_of, reason)
     return {name: value for name, value in numbers.items() if name not in missing}, missing
