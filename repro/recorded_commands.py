@@ -96,7 +96,7 @@ def list_figures(json_file: JsonOption = None) -> None:
         console,
         ("id", "title", "recorded", "here", "last run"),
         [(entry.id, entry.title, entry.recorded(), *entry.last_run()) for entry in entries],
-        shorten={"title": wording.without_end},
+        shorten={"title": wording.without_ends},
     )
     say(console, "  claims supported of all: over all recorded seeds; by the last run here")
     if json_file:

@@ -52,7 +52,7 @@ def show_run(console: Console, record: Record) -> None:
         console,
         ("claim", "measured", "claimed", "verdict"),
         rows,
-        shorten={"claim": wording.without_middle},
+        shorten={"claim": wording.without_middles},
     )
     for claim in record.claims:
         if claim.reason:
@@ -65,7 +65,7 @@ def show_run(console: Console, record: Record) -> None:
             (r.metric, wording.number(r.value), wording.interval(r), r.verdict)
             for r in record.references
         ],
-        shorten={"reference": wording.without_middle},
+        shorten={"reference": wording.without_middles},
     )
     for failure in record.failures:
         console.print(f"  check failed: {failure}", style="red", highlight=False, markup=False)
@@ -102,7 +102,7 @@ def show_pooled(console: Console, entry: PooledEntry) -> None:
             )
             for c in entry.claims
         ],
-        shorten={"claim": wording.without_middle},
+        shorten={"claim": wording.without_middles},
     )
     for claim in entry.claims:
         if claim.reason:
@@ -119,7 +119,7 @@ def show_table(
     console: Console,
     header: Sequence[str],
     rows: Iterable[Sequence[str | Text]],
-    shorten: Mapping[str, Callable[[str, int], str]] | None = None,
+    shorten: Mapping[str, Callable[[list[str], int], list[str]]] | None = None,
 ) -> None:
     """A plain table; nothing if there are no rows. The last column is coloured by verdict.
 
@@ -143,8 +143,9 @@ def show_table(
         table.add_column(escape(name), no_wrap=index == 0)
         if shorten and name in shorten and excess > 0:
             room = max(widths[index] - excess, _NARROWEST)
-            for row in cells:
-                row[index] = Text(shorten[name](row[index].plain, room))
+            texts = shorten[name]([row[index].plain for row in cells], room)
+            for row, text in zip(cells, texts, strict=True):
+                row[index] = Text(text)
     for row in cells:
         table.add_row(*row)
     console.print(Padding(table, (0, 0, 0, INDENT)))

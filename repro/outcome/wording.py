@@ -94,16 +94,30 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def without_end(text: str, length: int) -> str:
-    """At most so many characters of a text; prose says what it is about at its start."""
-    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+def without_ends(texts: Sequence[str], length: int) -> list[str]:
+    """At most so many characters of each text; prose says what it is about at its start."""
+    return [text if len(text) <= length else f"{text[: length - 1].rstrip()}…" for text in texts]
 
 
-def without_middle(text: str, length: int) -> str:
-    """At most so many characters of a text; names of numbers differ at their ends."""
+def without_middles(names: Sequence[str], length: int) -> list[str]:
+    """At most so many characters of each name, so that different ones stay different if they can.
+
+    Names of numbers differ at their ends, or else before: then more of the end is kept, or the stage
+    before the point goes.
+    """
+    short = [name.partition(".")[2] or name for name in names]
+    ways = [
+        [_without_middle(name, length, share) for name in kept]
+        for kept, share in ((names, 3 / 4), (names, 7 / 8), (short, 3 / 4))
+    ]
+    apart = len({*names})
+    return next((way for way in ways if len({*way}) == apart), ways[0])
+
+
+def _without_middle(text: str, length: int, end_share: float) -> str:
     if len(text) <= length:
         return text
-    end = (length - 1) * 7 // 8
+    end = int((length - 1) * end_share)
     return f"{text[: length - 1 - end]}…{text[len(text) - end :]}"
 
 

@@ -18,7 +18,7 @@ from repro.outcome.console import (
 from repro.outcome.entries import PooledEntry
 from repro.outcome.record import Record
 from repro.outcome.verdicts import ClaimWord, IdentityVerdict, ReferenceVerdict
-from repro.outcome.wording import without_end
+from repro.outcome.wording import without_ends
 from tests.fakes import CLAIM, MANIFESTS, POOLED, record_of
 
 LONG = "/a/path/" + "that/is/much/longer/than/eighty/columns/" * 4 + "file"
@@ -201,6 +201,6 @@ def test_only_what_may_be_is_shortened_and_only_where_it_must() -> None:
     rows = [("a-long-id", "a title with many words", "kept")]
     for width, title in ((80, "a title with many words"), (32, "a title wi…")):
         shown = Console(file=io.StringIO(), width=width, color_system=None)
-        show_table(shown, ("id", "title", "last"), rows, shorten={"title": without_end})
+        show_table(shown, ("id", "title", "last"), rows, shorten={"title": without_ends})
         assert title in shown.file.getvalue()
         assert "a-long-id" in shown.file.getvalue()

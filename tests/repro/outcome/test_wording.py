@@ -6,7 +6,7 @@ import pytest
 
 from repro.outcome import wording
 from repro.outcome.pooling import ClaimStatistics
-from repro.outcome.wording import about, dependence, without_end, without_middle
+from repro.outcome.wording import about, dependence, without_ends, without_middles
 from tests.fakes import CLAIM, POOLED
 
 
@@ -15,11 +15,25 @@ def test_several_claims_that_change_are_all_named() -> None:
 
 
 def test_names_lose_their_middle_and_prose_its_end() -> None:
-    assert without_middle("spectrum.standard_deviation_max", 20) == "spect…_deviation_max"
-    assert without_end("Training loss and accuracy", 14) == "Training loss…"
-    for shorten in (without_end, without_middle):
-        assert shorten("as it is", 8) == "as it is"
-        assert len(shorten("x" * 50, 20)) == 20
+    assert without_middles(["spectrum.standard_deviation_max"], 20) == ["spect…_deviation_max"]
+    assert without_ends(["Training loss and accuracy"], 14) == ["Training loss…"]
+    for shorten in (without_ends, without_middles):
+        assert shorten(["as it is"], 8) == ["as it is"]
+        assert len(shorten(["x" * 50], 20)[0]) == 20
+
+
+@pytest.mark.parametrize(
+    ("names", "length"),
+    [
+        (["stage.first_size", "stage.other_size"], 9),
+        (["stage.some_share", "stage.dome_share"], 14),
+        (["stage.one_long_share", "stage.two_long_share"], 12),
+    ],
+)
+def test_names_that_differ_stay_apart(names: list[str], length: int) -> None:
+    short = without_middles(names, length)
+    assert len({*short}) == len(names)
+    assert all(len(one) <= length for one in short)
 
 
 @pytest.mark.parametrize(
