@@ -110,18 +110,18 @@ def copy_manifests(folder: Path, controls: bool = False) -> Path:
     start, end = text.index("  smoke:\n"), text.index("  desk:\n")
     experiment.write_text(text[:start] + _TINY_TRAINING + text[end:], "utf-8")
     replace_once(folder / "li2022" / "fig8a.yaml", "num_steps: 24\n", "num_steps: 4\n")
+    for name, stage in () if controls else CONTROLS.items():
+        _drop_stage(folder / "li2022" / name, stage)
     for name, claims in _CLAIMS.items():
         path = folder / "li2022" / f"{name}.yaml"
         text = path.read_text("utf-8")
         start, end = text.index("claims:\n"), text.index("references:\n")
         path.write_text(text[:start] + claims + text[end:], "utf-8")
-    for name, stage in () if controls else CONTROLS.items():
-        _drop_stage(folder / "li2022" / name, stage)
     return folder
 
 
 def _drop_stage(path: Path, stage: str) -> None:
-    """Take a stage out of a figure, with its parameters and all that is judged by it."""
+    """Take a stage out of a figure, with its parameters and what is recorded of it."""
     text = path.read_text("utf-8")
     text = re.sub(rf"^  {stage}:\n(?:    .*\n)+", "", text, flags=re.MULTILINE)
     text = re.sub(
@@ -129,10 +129,6 @@ def _drop_stage(path: Path, stage: str) -> None:
         lambda entry: "" if f"metric: {stage}." in entry.group() else entry.group(),
         text,
         flags=re.MULTILINE,
-    )
-    text = re.sub(rf"^    noise: {stage}\..*\n", "", text, flags=re.MULTILINE)
-    text = re.sub(
-        r"^    control: .*$", "    no_control: left out of tests", text, flags=re.MULTILINE
     )
     # Profiles are of a figure's own stages.
     text = re.sub(r"^stages:\nprofiles:\n(?:  .*\n)+", "", text, flags=re.MULTILINE)

@@ -60,8 +60,9 @@ def repro(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Cli]:
     home, manifests = tmp_path / "home", copy_manifests(tmp_path / "manifests")
-    for path in manifests.glob("*/fig*.yaml"):  # two figures, whatever others there are
-        if f"{path.parent.name}/{path.stem}" not in (BOTH_STAGES, FIGURE):
+    kept = (BOTH_STAGES, FIGURE, "li2022/paper", "li2022/experiment")
+    for path in manifests.glob("*/*.yaml"):  # two figures, whatever others there are
+        if f"{path.parent.name}/{path.stem}" not in kept:
             path.unlink()
     shutil.rmtree(manifests / "ssb2018")
     monkeypatch.setenv("SSBREPRO_HOME", str(home))
