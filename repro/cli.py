@@ -1,26 +1,21 @@
 """The command ``repro``: from the name of a figure to its verdict."""
 
-import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from repro import data_commands, output, selection
-from repro.engines.engine import Engine
-from repro.engines.inline import InlineEngine
+from repro import data_commands, output, recorded_commands, selection
+from repro.commands import chosen, each_plan, err, out, runner, select, words
 from repro.errors import Interrupted, ReproError, UsageError
 from repro.explain import StoredParts
-from repro.manifests.library import Library
 from repro.names import NOT_COMPUTABLE
 from repro.options import (
     AllOption,
@@ -30,23 +25,24 @@ from repro.options import (
     Ids,
     JsonOption,
     MaybeIds,
+    MaybeSeedsOption,
+    OneSeedOption,
     ProfileOption,
     SeedOption,
 )
-from repro.outcome import wording
-from repro.outcome.checks import MIN_RUNS
-from repro.outcome.console import say, show_not_computable, show_table
+from repro.outcome.console import show_not_computable, show_pooled, show_table
 from repro.outcome.entries import (
     FigureEntry,
+    PooledEntry,
     as_data,
-    list_entry,
     not_computable_entry,
-    without_entry,
+    pooled_data,
+    pooled_entry,
 )
 from repro.outcome.record import all_runs
-from repro.outcome.references import recorded_runs, recorded_steps, write_references
+from repro.outcome.references import recorded_runs, recorded_steps
 from repro.outcome.verdicts import AS_RECORDED
-from repro.plan import Plan, changed_parts, make_plan
+from repro.plan import Plan, changed_parts
 from repro.running import Runner, announce
 from repro.selection import Choice, Selected
 from repro.settings import NO_TRACKING, Settings
@@ -60,10 +56,8 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(recorded_commands.app)
 app.add_typer(data_commands.app, name="data")
-
-out = Console()
-err = Console(stderr=True)
 
 
 @app.command()
@@ -72,7 +66,8 @@ def run(
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
     engine_name: EngineOption = selection.DEFAULT_ENGINE,
-    seed: SeedOption = 0,
+    seed: OneSeedOption = None,
+    seeds: MaybeSeedsOption = None,
     fresh: Annotated[bool, typer.Option(help="Compute again what is stored.")] = False,
     container: Annotated[bool, typer.Option(help="Run inside the Docker image.")] = False,
     image: Annotated[str, typer.Option(help="The image for --container.")] = "ssbrepro:0.1.0",
@@ -80,21 +75,34 @@ def run(
     json_file: JsonOption = None,
 ) -> None:
     """Run figures: compute what is not stored, judge the claims, draw, and track."""
-    words, engine = _words(json_file), selection.engine(engine_name)
+    console, engine = words(json_file), selection.engine(engine_name)
+    if seed is not None and seeds is not None:
+        raise UsageError("--seed or --seeds, not both")
+    numbers = [seed or 0] if seeds is None else selection.seeds(seeds)
     if container:
-        arguments = [*ids, "--profile", profile, "--device", device, "--seed", str(seed)]
+        arguments = [*ids, "--profile", profile, "--device", device]
+        arguments += ["--seed", str(numbers[0])] if seeds is None else ["--seeds", seeds]
         arguments += ["--engine", engine_name] if engine_name != selection.DEFAULT_ENGINE else []
         arguments += ["--fresh"] if fresh else []
         for text in alternative or ():
             arguments += ["--alternative", text]
-        status, entries = _runner(words).run_in_container(arguments, image)
-        if entries and json_file:
-            output.write_json(json_file, {"figures": entries})
+        status, outcome = runner(console).run_in_container(arguments, image)
+        if outcome and json_file:
+            output.write_json(json_file, outcome)
         raise typer.Exit(status)
-    selected = _select(ids, profile, device, seed, alternative, engine)
-    runner = _runner(words, selected.plans(), fresh, engine)
-    figures = [_entry(runner, selected, choice) for choice in selected.figures]
-    _finish(figures, json_file, failed=any(entry.failures for entry in figures))
+    selected = select(ids, profile, device, numbers, alternative, engine)
+    figure_runner = runner(console, selected.plans(), fresh, engine)
+    entries: list[FigureEntry] = []
+    pooled: list[PooledEntry] = []
+    for choices in selected.by_figure():
+        of_figure = [_entry(figure_runner, selected, choice) for choice in choices]
+        entries += of_figure
+        declared = choices[0].declared
+        if seeds is not None and isinstance(declared, Plan):
+            pooled.append(pooled_entry(declared.manifest, of_figure))
+            show_pooled(console, pooled[-1])
+    failed = any(entry.failures for entry in entries)
+    _finish(as_data(entries) | pooled_data(pooled), json_file, failed)
 
 
 @app.command()
@@ -108,68 +116,17 @@ def verify(
     json_file: JsonOption = None,
 ) -> None:
     """Check figures against the papers' claims and our recorded runs; run what is missing."""
-    words, engine = _words(json_file), selection.engine(engine_name)
-    selected = _select(_chosen(ids, all_figures), profile, device, seed, engine=engine)
-    runner = _runner(words, selected.plans(), engine=engine)
+    console, engine = words(json_file), selection.engine(engine_name)
+    selected = select(chosen(ids, all_figures), profile, device, [seed], engine=engine)
+    figure_runner = runner(console, selected.plans(), engine=engine)
     entries = []
     for choice in selected.figures:
-        entries.append(_entry(runner, selected, choice))
+        entries.append(_entry(figure_runner, selected, choice))
         plan = choice.declared
         if isinstance(plan, Plan) and not recorded_runs(plan.manifest, plan.profile):
-            words.print(f"  nothing is recorded: repro record {choice.id} --seeds 0-9")
+            console.print(f"  nothing is recorded: repro record {choice.id} --seeds 0-9")
     told = (AS_RECORDED, NOT_COMPUTABLE)
-    _finish(entries, json_file, failed=any(entry.status not in told for entry in entries))
-
-
-@app.command()
-def record(
-    seeds: Annotated[str, typer.Option(help="Such as 0-9 or 0,3,5.")],
-    ids: MaybeIds = None,
-    all_figures: AllOption = False,
-    profile: ProfileOption = "auto",
-    device: DeviceOption = "auto",
-    engine_name: EngineOption = selection.DEFAULT_ENGINE,
-) -> None:
-    """Run figures with several seeds and write down what they gave, for `repro verify`."""
-    numbers, engine = selection.seeds(seeds), selection.engine(engine_name)
-    selected = _select(_chosen(ids, all_figures), profile, device, numbers[0], engine=engine)
-    seeded = {
-        plan.manifest.id: [
-            make_plan(plan.manifest, plan.profile, number, plan.facts) for number in numbers
-        ]
-        for plan in selected.plans()
-    }
-    runner = _runner(out, itertools.chain(*seeded.values()), engine=engine)
-    for plan in _each_plan(selected):
-        runs = [runner.record(one).run.record for one in seeded[plan.manifest.id]]
-        write_references(plan.manifest, plan.profile, runs)
-        say(out, f"{plan.manifest.references_path(plan.profile)}: {len(runs)} runs")
-        if len(runs) < MIN_RUNS:
-            out.print(f"  fewer than {MIN_RUNS} runs give no tolerance")
-
-
-@app.command("list")
-def list_figures(json_file: JsonOption = None) -> None:
-    """Show every manifest and what its last run on this machine came to."""
-    settings = Settings.from_environment()
-    library = Library(settings.manifests)
-    records = [run.record for run in all_runs(settings)]
-    latest = {record.id: record for record in records if record.alternative is None}
-    without = library.not_computable()
-    entries = [
-        without_entry(figure_id, without[figure_id])
-        if figure_id in without
-        else list_entry(library.load(figure_id), latest.get(figure_id))
-        for figure_id in library.ids()
-    ]
-    show_table(
-        _words(json_file),
-        ("id", "title", "supported", "last run"),
-        [(entry.id, entry.title, *entry.last_run()) for entry in entries],
-        shorten={"title": wording.without_end},
-    )
-    if json_file:
-        output.write_json(json_file, as_data(entries))
+    _finish(as_data(entries), json_file, any(entry.status not in told for entry in entries))
 
 
 @app.command()
@@ -183,9 +140,9 @@ def plan(
     """Show the steps, stored or to run, with estimated time and memory; run nothing."""
     settings = Settings.from_environment()
     store = Store(settings.home / "store")
-    selected = _select(ids, profile, device, seed, alternative)
+    selected = select(ids, profile, device, [seed], alternative)
     announce(selected.plans(), (), store, err)
-    for figure_plan in _each_plan(selected):
+    for figure_plan in each_plan(selected):
         past = recorded_steps(figure_plan.manifest, figure_plan.profile)
         rows = [
             (
@@ -211,9 +168,9 @@ def explain(
 ) -> None:
     """Say for every step whether it will run, and which part of its key changed."""
     store = Store(Settings.from_environment().home / "store")
-    selected = _select(ids, profile, device, seed, alternative)
+    selected = select(ids, profile, device, [seed], alternative)
     known = StoredParts(store.metas(), (step for plan in selected.plans() for step in plan.steps))
-    for figure_plan in _each_plan(selected):
+    for figure_plan in each_plan(selected):
         out.print(f"[bold]{escape(figure_plan.name)}[/] at {figure_plan.profile}")
         for step in figure_plan.steps:
             nearest_stored = known.nearest(step)
@@ -227,35 +184,6 @@ def explain(
                     out.print(f"    {line}", highlight=False, markup=False)
 
 
-@app.command()
-def report(
-    ids: MaybeIds = None,
-    all_figures: AllOption = False,
-    out_file: Annotated[
-        Path, typer.Option("--out", metavar="FILE.html", parser=output.page)
-    ] = Path("report.html"),
-) -> None:
-    """Write one self-contained page with the latest run of each figure and profile."""
-    from repro.outcome.report import write_report
-
-    settings = Settings.from_environment()
-    library = Library(settings.manifests)
-    wanted = [library.resolve(name) for name in _chosen(ids, all_figures or not ids)]
-    runs = [run for run in all_runs(settings) if run.record.id in wanted]
-    without = library.not_computable()
-    others = {figure_id: without[figure_id] for figure_id in wanted if figure_id in without}
-    if not runs and len(others) < len(wanted):
-        raise UsageError("no run is recorded on this machine yet: repro run fig8a")
-    papers = {figure_id.partition("/")[0] for figure_id in wanted}
-    write_report(
-        runs,
-        others,
-        {name: one for name, one in library.papers().items() if name in papers},
-        out_file,
-    )
-    say(out, str(out_file))
-
-
 @app.command("track")
 def track_runs() -> None:
     """Send to MLflow the runs it does not have, such as those made while it was unreachable."""
@@ -264,7 +192,7 @@ def track_runs() -> None:
         raise UsageError(f"MLFLOW_TRACKING_URI={NO_TRACKING} says not to")
     runs = all_runs(settings)
     for recorded in runs:
-        _runner(out).track(recorded, strict=True)
+        runner(out).track(recorded, strict=True)
     out.print(f"{len(runs)} runs are in MLflow at {settings.tracking_uri}")
 
 
@@ -276,7 +204,7 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
         out.print(f"runs go to the MLflow server at {settings.tracking_uri}; open it there")
         return
     for recorded in all_runs(settings):
-        _runner(out).track(recorded, strict=True)
+        runner(out).track(recorded, strict=True)
     out.print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)", highlight=False)
     arguments = ["server", "--backend-store-uri", settings.tracking_uri, "--workers", "1"]
     arguments += ["--host", "127.0.0.1", "--port", str(port)]
@@ -317,78 +245,19 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted(number)
 
 
-def _words(json_file: Path | None) -> Console:
-    """Where words go: not among JSON."""
-    return err if json_file == output.STANDARD else out
-
-
-def _runner(
-    words: Console,
-    plans: Iterable[Plan] = (),
-    fresh: bool = False,
-    engine: Engine | None = None,
-) -> Runner:
-    """A runner for plans, having said how long they take; ``fresh`` computes stored steps anew."""
-    settings = Settings.from_environment()
-    plans = list(plans)
-    anew = {step.key for plan in plans for step in plan.steps} if fresh else set()
-    forecast = announce(plans, anew, Store(settings.home / "store"), err)
-    engine = engine or selection.engine()
-    # A bar that is drawn anew all the time would leave a debugger no terminal.
-    inline = isinstance(engine, InlineEngine)
-    progress = Console(stderr=True, force_terminal=False) if inline else err
-    return Runner(settings, engine, words, progress, forecast, anew)
-
-
-def _select(
-    ids: Sequence[str],
-    profile: str,
-    device: str,
-    seed: int,
-    alternatives: Sequence[str] | None = None,
-    engine: Engine | None = None,
-) -> Selected:
-    library = Library(Settings.from_environment().manifests)
-    chosen = alternatives or ()
-    engine = engine or selection.engine()
-    tell = partial(say, err)
-    return selection.select(library, ids, profile, device, seed, chosen, engine, tell)
-
-
-def _each_plan(selected: Selected) -> Iterator[Plan]:
-    """All there is to run; of a figure nothing computes, why is said when its turn comes.
-
-    Yields:
-        Each figure's plan, and after it those of its alternatives.
-    """
-    for choice in selected.figures:
-        if isinstance(choice.declared, Plan):
-            yield from (choice.declared, *choice.alternatives)
-        else:
-            show_not_computable(out, choice.id, choice.declared)
-
-
 def _entry(runner: Runner, selected: Selected, choice: Choice) -> FigureEntry:
     """Run a figure that was asked for, or say why nothing computes it."""
     if isinstance(choice.declared, Plan):
         return runner.run(choice.declared, choice.alternatives)
     show_not_computable(runner.out, choice.id, choice.declared)
-    return not_computable_entry(choice.id, selected.profile, selected.seed)
+    return not_computable_entry(choice.id, selected.profile, choice.seed)
 
 
-def _finish(entries: list[FigureEntry], json_file: Path | None, failed: bool) -> None:
+def _finish(content: dict[str, Any], json_file: Path | None, failed: bool) -> None:
     if json_file:
-        output.write_json(json_file, as_data(entries))
+        output.write_json(json_file, content)
     if failed:
         raise typer.Exit(1)
-
-
-def _chosen(ids: Sequence[str] | None, all_figures: bool) -> list[str]:
-    if all_figures:
-        return Library(Settings.from_environment().manifests).ids()
-    if not ids:
-        raise UsageError("name figures, or --all")
-    return list(ids)
 
 
 def _usual(values: Sequence[float], unit: float, name: str) -> str:

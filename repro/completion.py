@@ -20,9 +20,21 @@ def figures() -> list[str]:
     return []
 
 
+def papers() -> list[str]:
+    """What ``repro table`` takes."""
+    with contextlib.suppress(ReproError):
+        return list(_library().papers())
+    return []
+
+
 def profiles() -> list[str]:
     """What ``--profile`` takes."""
     return ["auto", *PROFILES]
+
+
+def recorded_profiles() -> list[str]:
+    """What ``--profile`` takes where nothing is run."""
+    return list(PROFILES)
 
 
 def devices() -> list[str]:

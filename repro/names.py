@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-PROFILES = ("smoke", "desk", "paper")
+PROFILES = ("smoke", "desk", "paper")  # from the smallest to the largest
 DEVICES = ("cpu", "cuda")
 NOT_COMPUTABLE = "not-computable"  # the kind, and the status, of a figure that nothing computes
 

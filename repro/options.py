@@ -18,10 +18,20 @@ MaybeIds = Annotated[
     list[str] | None,
     typer.Argument(metavar="[ID…]", help="Figures.", autocompletion=completion.figures),
 ]
+PaperArgument = Annotated[
+    str,
+    typer.Argument(metavar="PAPER", help="Such as li2022.", autocompletion=completion.papers),
+]
 ProfileOption = Annotated[
     str,
     typer.Option(
         "--profile", help=f"auto, {', '.join(PROFILES)}.", autocompletion=completion.profiles
+    ),
+]
+RecordedProfileOption = Annotated[
+    str,
+    typer.Option(
+        "--profile", help=f"{', '.join(PROFILES)}.", autocompletion=completion.recorded_profiles
     ),
 ]
 DeviceOption = Annotated[
@@ -36,6 +46,18 @@ EngineOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Root seed of all random draws.")]
+OneSeedOption = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, help="Root seed of all random draws.", show_default="0"),
+]
+_SEVERAL = "Such as 0-9 or 0,3,5."
+SeedsOption = Annotated[str, typer.Option("--seeds", help=_SEVERAL)]
+MaybeSeedsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--seeds", help=f"Several seeds, and the claims' verdicts over all of them. {_SEVERAL}"
+    ),
+]
 JsonOption = Annotated[
     Path | None,
     typer.Option(

@@ -70,13 +70,11 @@ class Runner:
         recorded = record_run(plan, outcomes, self.settings)
         return Done(recorded, {outcome.step.stage: outcome.status for outcome in outcomes})
 
-    def run_in_container(
-        self, arguments: Sequence[str], image: str
-    ) -> tuple[int, list[dict[str, Any]]]:
+    def run_in_container(self, arguments: Sequence[str], image: str) -> tuple[int, dict[str, Any]]:
         """Run in the image; what it recorded is tracked from here, since it reaches no server.
 
         Returns:
-            The exit status, and the entries for ``--json`` as far as there are any.
+            The exit status, and what ``--json`` is to hold as far as there is any.
         """
         from repro.container import run_in_container
 
@@ -97,16 +95,16 @@ class Runner:
             },
         )
         if not outcome.exists():
-            return status, []
-        entries: list[dict[str, Any]] = files.read_json(outcome)["figures"]
+            return status, {}
+        content: dict[str, Any] = files.read_json(outcome)
         outcome.unlink()
-        for entry in entries:
+        for entry in content["figures"]:
             for part in (entry, *entry["alternatives"]):
                 paths = [Path(path).relative_to("/state") for path in part["artifacts"]]
                 part["artifacts"] = [str(home / path) for path in paths]
         for recorded in all_runs(self.settings):
             self.track(recorded, strict=False)
-        return status, entries
+        return status, content
 
     def track(self, recorded: Run, strict: bool) -> None:
         """Send a run to MLflow; where that fails, say so, or raise if ``strict``.

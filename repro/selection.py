@@ -1,5 +1,6 @@
 """What a command line means: which figures, with which alternatives, profile, seeds and engine."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
 
 
 class Choice(NamedTuple):
-    """A figure asked for: as declared, or why nothing computes it, and with each alternative."""
+    """A figure asked for: as declared, or why nothing computes it, and with each alternative.
+
+    There is one for each seed, and one alone where nothing computes it.
+    """
 
     id: str
+    seed: int
     declared: "Plan | NotComputable"
     alternatives: list[Plan]
 
@@ -27,8 +32,12 @@ class Selected(NamedTuple):
     """All that a command line asks for."""
 
     profile: str
-    seed: int
     figures: list[Choice]
+
+    def by_figure(self) -> list[list[Choice]]:
+        """The choices of each figure, one a seed."""
+        groups = itertools.groupby(self.figures, key=lambda choice: choice.id)
+        return [list(choices) for _, choices in groups]
 
     def plans(self) -> list[Plan]:
         """All there is to run."""
@@ -52,19 +61,19 @@ def select(
     ids: Sequence[str],
     profile: str,
     device: str,
-    seed: int,
+    seeds: Sequence[int],
     alternatives: Sequence[str],
     engine: Engine,
     say: Callable[[str], None],
 ) -> Selected:
-    """Each figure asked for as declared, and with each alternative.
+    """Each figure asked for, with each seed, as declared and with each alternative.
 
     Args:
         library: The manifests.
         ids: Figures, in full or in short.
         profile: "auto" or a profile.
         device: "auto" or a device.
-        seed: Root seed.
+        seeds: Root seeds, at least one.
         alternatives: "NAME=VALUE", of every figure.
         engine: What is to run them; its machine has the device.
         say: Told which profile "auto" stands for, once nothing is wrong with the rest.
@@ -95,14 +104,15 @@ def select(
     choices = []
     for figure_id, manifest in manifests.items():
         if isinstance(manifest, FigureManifest):
-            declared = make_plan(manifest, profile, seed, facts)
-            others = [declared.with_alternative(text) for text in dict.fromkeys(alternatives)]
-            choices.append(Choice(figure_id, declared, others))
+            for seed in seeds:
+                declared = make_plan(manifest, profile, seed, facts)
+                others = [declared.with_alternative(text) for text in dict.fromkeys(alternatives)]
+                choices.append(Choice(figure_id, seed, declared, others))
         elif alternatives:
             raise UsageError(f"{figure_id} is not computable and has no alternatives")
         else:
-            choices.append(Choice(figure_id, manifest, []))
-    return Selected(profile, seed, choices)
+            choices.append(Choice(figure_id, seeds[0], manifest, []))
+    return Selected(profile, choices)
 
 
 def engine(name: str = DEFAULT_ENGINE) -> Engine:

@@ -19,6 +19,7 @@ from repro.engines.compute import write_arrays
 from repro.engines.engine import Report, Task
 from repro.machine import Facts, facts
 from repro.manifests.library import Library
+from repro.outcome.pooling import ClaimStatistics, PooledVerdict
 from repro.outcome.record import SCHEMA_VERSION, Machine, RanStep, Record, Run
 from repro.outcome.recording import record_run
 from repro.outcome.verdicts import ClaimVerdict
@@ -32,7 +33,7 @@ MANIFESTS = CHECKOUT / "manifests"
 # Without the stages of their controls, as copied for tests:
 FIGURE = "li2022/fig8b"  # one stage, claims and references; the least there is to run
 BOTH_STAGES = "li2022/fig8a"
-CONTROLS = {"fig8a.yaml": "spectrum_controls", "fig8b.yaml": "small_network"}
+_CONTROLS = {"fig8a": "spectrum_controls", "fig8b": "small_network"}
 
 _TINY_TRAINING = """\
   smoke:
@@ -48,6 +49,48 @@ _TINY_TRAINING = """\
 """
 
 
+# What tests of the harness judge, whatever else the papers' own manifests claim.
+_CLAIMS = {
+    "fig8a": """\
+claims:
+  - id: symmetric-spectrum
+    statement: the eigenspectrum of the Hessian is symmetrically distributed throughout training
+    where: II.F.5 and fig. 8a
+    metric: spectrum.asymmetry_max
+    at_most: 0.25
+    noise: spectrum.asymmetry_noise
+    control: spectrum.standard_deviation_max
+  - id: balanced-extremes
+    statement: the largest eigenvalues on both sides are of one size throughout training
+    where: fig. 8a
+    metric: spectrum.extreme_ratio_max
+    at_most: 2.0
+    no_control: a stand-in
+  - id: spectrum-converges-to-zero
+    statement: the eigenspectrum converges to zero as training progresses
+    where: II.F.5 and fig. 8a
+    metric: spectrum.standard_deviation_final_share
+    at_most: 0.1
+    no_control: a stand-in
+""",
+    "fig8b": """\
+claims:
+  - id: zero-loss
+    statement: the empirical risk converges to zero
+    where: II.F.5 and fig. 8b
+    metric: training.final_loss
+    at_most: 1.0e-3
+    control: training.max_order_parameter
+  - id: full-accuracy
+    statement: the training accuracy converges to 1
+    where: II.F.5 and fig. 8b
+    metric: training.final_accuracy
+    at_least: 0.9999
+    no_control: a stand-in
+""",
+}
+
+
 def replace_once(path: Path, old: str, new: str) -> None:
     """Replace a text that must be in a file exactly once."""
     text = path.read_text("utf-8")
@@ -58,7 +101,7 @@ def replace_once(path: Path, old: str, new: str) -> None:
 def copy_manifests(folder: Path, controls: bool = False) -> Path:
     """The committed manifests, without recorded runs, with a smoke profile of seconds.
 
-    Figs. 8a and 8b keep the stages they are about, and unless asked for not those of their controls.
+    Two figures make no claims but ours, and unless asked for have no stages of their controls.
     """
     shutil.copytree(MANIFESTS, folder, ignore=shutil.ignore_patterns("references"))
     experiment = folder / "li2022" / "experiment.yaml"
@@ -66,27 +109,26 @@ def copy_manifests(folder: Path, controls: bool = False) -> Path:
     start, end = text.index("  smoke:\n"), text.index("  desk:\n")
     experiment.write_text(text[:start] + _TINY_TRAINING + text[end:], "utf-8")
     replace_once(folder / "li2022" / "fig8a.yaml", "num_steps: 24\n", "num_steps: 4\n")
-    for name, stage in () if controls else CONTROLS.items():
-        _drop_stage(folder / "li2022" / name, stage)
+    for name, claims in _CLAIMS.items():
+        path = folder / "li2022" / f"{name}.yaml"
+        text = path.read_text("utf-8")
+        start, end = text.index("claims:\n"), text.index("references:\n")
+        path.write_text(text[:start] + claims + text[end:], "utf-8")
+        if not controls:
+            _drop_stage(path, _CONTROLS[name])
     return folder
 
 
 def _drop_stage(path: Path, stage: str) -> None:
-    """Take a stage out of a figure, with its parameters and all that is judged by it."""
+    """Take a stage out of a figure that makes no claim with it."""
     text = path.read_text("utf-8")
-    text = re.sub(rf"^  {stage}:\n(?:    .*\n)+", "", text, flags=re.MULTILINE)
-    text = re.sub(
-        r"^  - .*\n(?:    .*\n)*",
-        lambda entry: "" if f"metric: {stage}." in entry.group() else entry.group(),
-        text,
-        flags=re.MULTILINE,
-    )
-    text = re.sub(rf"^    noise: {stage}\..*\n", "", text, flags=re.MULTILINE)
-    text = re.sub(
-        r"^    control: .*$", "    no_control: left out of tests", text, flags=re.MULTILINE
-    )
-    # Profiles are of a figure's own stages.
-    text = re.sub(r"^stages:\nprofiles:\n(?:  .*\n)+", "", text, flags=re.MULTILINE)
+    # Its parameters, its references, and the profiles of a figure that is left without stages.
+    for part in (
+        rf"^  {stage}:\n(?:    .*\n)+",
+        rf"^  - metric: {stage}\..*\n(?:    .*\n)+",
+        r"^stages:\nprofiles:\n(?:  .*\n)+",
+    ):
+        text = re.sub(part, "", text, flags=re.MULTILINE)
     path.write_text(text, "utf-8")
 
 
@@ -128,7 +170,6 @@ NUMBERS = {
     "spectrum.asymmetry_noise": 0.1,
     "spectrum.extreme_ratio_max": 1.2,
     "spectrum.standard_deviation_final_share": 0.01,
-    "spectrum.risk_correlation": 0.9,
     **{
         f"spectrum.{name}": 1e-7
         for name in stage_of("li2022/spectrum").numbers
@@ -281,6 +322,31 @@ CLAIM = ClaimVerdict(
     verdict="supported",
     reason="",
     recorded=("supported",),
+)
+
+
+POOLED = PooledVerdict(
+    id="zero-loss",
+    statement="the loss becomes 0",
+    metric="training.final_loss",
+    relation="at_most",
+    bound=0.1,
+    seeds=6,
+    unsound=0,
+    measured=5,
+    mean=0.25,
+    low=0.125,
+    high=0.375,
+    smallest=0.0625,
+    largest=0.5,
+    noise=0.03,
+    control=0.75,
+    no_control="",
+    own={"supported": 1, "not supported": 5, "inconclusive": 0},
+    verdict="not supported",
+    cause="",
+    reason="",
+    statistics=ClaimStatistics(2, 5, 4, 6),
 )
 
 

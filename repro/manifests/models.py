@@ -11,7 +11,7 @@ import json
 import typing
 from collections.abc import Mapping
 from functools import cache, partial
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,9 @@ from pydantic.json_schema import models_json_schema
 from repro.names import nearest_names
 from ssbrepro.contract import Stage
 from ssbrepro.papers import stages as stages_of
+
+if TYPE_CHECKING:
+    from repro.outcome.verdicts import Relation
 
 T = TypeVar("T")
 Others = TypeVar("Others")
@@ -200,9 +203,21 @@ class Claim(_Model):
             raise ValueError("a claim has either 'at_most' or 'at_least'")
         return self
 
+    @property
+    def relation(self) -> "Relation":
+        """Which side of the bound is claimed."""
+        return "at_most" if self.at_most is not None else "at_least"
+
+    @property
+    def bound(self) -> float:
+        """The bound, which itself belongs to what is claimed."""
+        bound = self.at_most if self.at_most is not None else self.at_least
+        assert bound is not None
+        return bound
+
     @model_validator(mode="after")
     def _is_controlled_or_says_why_not(self) -> "Claim":
-        if self.control is not None and self.no_control is not None:
+        if (self.control is None) == (self.no_control is None):
             raise ValueError("a claim has either a 'control' or a reason in 'no_control'")
         return self
 

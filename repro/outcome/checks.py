@@ -1,32 +1,33 @@
 """From numbers to verdicts: identities, claims and references, never mixed.
 
 An *identity* must hold for the run to count. A *claim* is the paper's, with a bound fixed in its
-manifest: ``supported``, ``not supported`` or ``inconclusive``. A *reference* is what our own recorded
-runs gave, with a tolerance computed from them: ``within``, ``outside``, ``no tolerance`` (fewer than
-three recorded runs) or ``missing``.
+manifest: ``supported``, ``not supported`` or ``inconclusive``, with a cause. A value within the bound
+says nothing where the claim's control is within it too, nor does one beyond it that chance alone
+reaches. A *reference* is what our own recorded runs gave, with a tolerance computed from them:
+``within``, ``outside``, ``no tolerance`` (fewer than three recorded runs) or ``missing``.
 """
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, NamedTuple
 
+from repro.outcome.intervals import MIN_RUNS, clipped, prediction_interval
 from repro.outcome.verdicts import (
+    Cause,
     ClaimVerdict,
     ClaimWord,
     IdentityVerdict,
     ReferenceVerdict,
     ReferenceWord,
     Verdicts,
+    meets,
 )
+from ssbrepro.contract import WITHOUT_POWER
 from ssbrepro.domains import REAL, Domain
 
 if TYPE_CHECKING:
     from repro.manifests.models import Claim, Figure, Identity, Reference
     from repro.outcome.references import RecordedRun
-
-MIN_RUNS = 3  # below, a spread says next to nothing: the t factor for two runs is 12.7
-_LEVEL = 0.95
 
 
 def judge(
@@ -66,34 +67,6 @@ def judge(
     )
 
 
-def prediction_interval(
-    values: Sequence[float], resolution: float, together: int = 1
-) -> tuple[float, float]:
-    """Where a new run is expected with 95 % probability: mean ± t s √(1 + 1/n).
-
-    At least ``resolution`` to each side: recorded runs that all agree do not mean that a difference
-    too small to matter is a failure.
-
-    Args:
-        values: Of the recorded runs.
-        resolution: Smallest difference that matters.
-        together: Number of intervals that are to hold a new run together with that probability
-            (Bonferroni).
-
-    Raises:
-        ValueError: With fewer than ``MIN_RUNS`` values.
-    """
-    from scipy.special import stdtrit  # the t quantile of scipy.stats, which takes long to import
-
-    n = len(values)
-    if n < MIN_RUNS:
-        raise ValueError(f"{n} runs; a prediction interval needs {MIN_RUNS}")
-    mean = statistics.fmean(values)
-    factor = float(stdtrit(n - 1, 1 - (1 - _LEVEL) / 2 / together))
-    half = max(factor * statistics.stdev(values) * math.sqrt(1 + 1 / n), resolution)
-    return mean - half, mean + half
-
-
 def _identity(identity: "Identity", metrics: Mapping[str, float]) -> IdentityVerdict:
     value = metrics.get(identity.metric)
     # With H zero at every checkpoint there is nothing to violate; the claims then go missing.
@@ -110,31 +83,90 @@ def _claim(
     sound: bool,
     recorded: tuple[ClaimWord, ...],
 ) -> ClaimVerdict:
-    value = metrics.get(claim.metric)
-    relation: Literal["at_most", "at_least"] = (
-        "at_most" if claim.at_most is not None else "at_least"
-    )
-    bound = claim.at_most if claim.at_most is not None else claim.at_least
-    assert bound is not None
-    noise = None if claim.noise is None else metrics.get(claim.noise)
-    verdict: ClaimWord
-    reason = ""
-    if value is None:
-        verdict = "inconclusive"
-        reason = f"not measured: {missing.get(claim.metric, 'no such number')}"
-    elif not sound:
-        verdict, reason = "inconclusive", "the run's exact identities do not hold"
-    elif value <= bound if relation == "at_most" else value >= bound:
-        verdict = "supported"
-    elif noise is not None and (value <= noise if relation == "at_most" else value >= noise):
-        verdict = "inconclusive"
-        goes = "reaches" if relation == "at_most" else "falls to"
-        reason = f"chance alone {goes} {noise:.3g} at this profile if the statement holds exactly"
-    else:
-        verdict = "not supported"
+    found = _finding(claim, metrics, missing, sound)
     return ClaimVerdict(
-        claim.id, claim.statement, claim.metric, value, relation, bound, verdict, reason, recorded
+        claim.id,
+        claim.statement,
+        claim.metric,
+        _measured(claim.metric, metrics),
+        claim.relation,
+        claim.bound,
+        found.verdict,
+        found.reason,
+        recorded,
+        cause=found.cause,
+        noise=_measured(claim.noise, metrics),
+        control=_measured(claim.control, metrics),
+        no_control=claim.no_control or "",
     )
+
+
+class Finding(NamedTuple):
+    """A verdict, and why it is no other one."""
+
+    verdict: ClaimWord
+    cause: Cause = ""
+    reason: str = ""
+
+
+def _finding(
+    claim: "Claim", metrics: Mapping[str, float], missing: Mapping[str, str], sound: bool
+) -> Finding:
+    value, noise, control = (
+        _measured(name, metrics) for name in (claim.metric, claim.noise, claim.control)
+    )
+    if value is None:
+        why = _why_missing(claim.metric, missing)
+        if why.startswith(WITHOUT_POWER):
+            return Finding("inconclusive", "without power", why)
+        return Finding("inconclusive", "not measured", f"not measured: {why}")
+    if not sound:
+        return Finding("inconclusive", "unsound", "the run's exact identities do not hold")
+    if meets(value, claim.relation, claim.bound):
+        return _within(claim, value, control, missing)
+    return _beyond(claim, value, noise, missing)
+
+
+def _within(
+    claim: "Claim", value: float, control: float | None, missing: Mapping[str, str]
+) -> Finding:
+    """Of a value within the bound: whether it could have been another one."""
+    if claim.control is None:
+        return Finding("supported")
+    if control is None:
+        why = f"the control is not measured: {_why_missing(claim.control, missing)}"
+        return Finding("inconclusive", "not measured", why)
+    if meets(control, claim.relation, claim.bound):
+        gives = f"the control, where the statement is false, gives {control:.3g}"
+        why = f"{gives} and is within the bound as {value:.3g} is"
+        return Finding("inconclusive", "without power", why)
+    return Finding("supported")
+
+
+def _beyond(
+    claim: "Claim", value: float, noise: float | None, missing: Mapping[str, str]
+) -> Finding:
+    """Of a value beyond the bound: whether chance alone takes it there."""
+    if claim.noise is None:
+        return Finding("not supported")
+    if noise is None:
+        why = f"what chance alone does is not measured: {_why_missing(claim.noise, missing)}"
+        return Finding("inconclusive", "not measured", why)
+    if meets(value, claim.relation, noise):
+        goes = "reaches" if claim.relation == "at_most" else "falls to"
+        chance = f"chance alone {goes} {noise:.3g} at this profile if the statement holds exactly"
+        return Finding("inconclusive", "by chance", f"{chance}; measured: {value:.3g}")
+    return Finding("not supported")
+
+
+def _measured(name: str | None, metrics: Mapping[str, float]) -> float | None:
+    """A number of the run; none if it is missing, or not a number and so below and above nothing."""
+    value = None if name is None else metrics.get(name)
+    return None if value is None or math.isnan(value) else value
+
+
+def _why_missing(name: str, missing: Mapping[str, str]) -> str:
+    return missing.get(name, "no such number")
 
 
 def _recorded_verdicts(claim_id: str, runs: Sequence["RecordedRun"]) -> tuple[ClaimWord, ...]:
@@ -161,6 +193,5 @@ def _reference(
         verdict = "no tolerance"
     else:
         verdict = "within" if low <= value <= high else "outside"
-        # The interval is as symmetric as t; the number need not be.
-        low, high = max(low, float(domain.low)), min(high, float(domain.high))
+        low, high = clipped((low, high), domain)
     return ReferenceVerdict(reference.metric, value, low, high, len(recorded), verdict)

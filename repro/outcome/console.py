@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from repro.outcome import wording
+from repro.outcome.entries import PooledEntry
 from repro.outcome.record import Record
 from repro.outcome.verdicts import (
-    ClaimVerdict,
     IdentityVerdict,
+    Judged,
     Severity,
     changed_claims,
     severity,
@@ -42,15 +43,17 @@ def say(console: Console, text: str) -> None:
 
 def show_run(console: Console, record: Record) -> None:
     """A figure's verdicts as tables, every failure with what it means."""
-    counts = [
-        Text(f"{count} {verdict}", style=_COLOURS[severity(verdict)])
-        for verdict, count in tally(record.claims).items()
-        if count
-    ]
     name = Text.assemble((record.id, "bold"), f" at {record.profile}: ")
-    console.print(name + Text(", ").join(counts) + Text("; ") + _coloured(record.status))
-    rows = [(c.id, wording.number(c.value), wording.bound(c), c.verdict) for c in record.claims]
-    show_table(console, ("claim", "measured", "claimed", "verdict"), rows)
+    console.print(name + _counts(record.claims) + Text("; ") + _coloured(record.status))
+    rows = [
+        (c.id, wording.number(c.value), wording.bound(c), wording.verdict(c)) for c in record.claims
+    ]
+    show_table(
+        console,
+        ("claim", "measured", "claimed", "verdict"),
+        rows,
+        shorten={"claim": wording.without_middle},
+    )
     for claim in record.claims:
         if claim.reason:
             say(console, f"  {claim.id}: {claim.reason}")
@@ -72,11 +75,38 @@ def show_alternative(console: Console, declared: Record, alternative: Record) ->
     """The verdicts of a figure as declared beside those with an alternative."""
     name = str(alternative.alternative)
     pairs = zip(declared.claims, alternative.claims, strict=True)
-    rows = [(one.id, _coloured(_outcome(one)), _outcome(other)) for one, other in pairs]
+    rows = [
+        (one.id, _coloured(wording.outcome(one)), wording.outcome(other)) for one, other in pairs
+    ]
     show_table(console, ("claim", "as declared", f"with {name}"), rows)
     _show_identities(console, alternative.identities)
     changed = changed_claims(declared.claims, alternative.claims)
     say(console, f"  {wording.dependence(name, changed)}")
+
+
+def show_pooled(console: Console, entry: PooledEntry) -> None:
+    """A figure's verdicts over several seeds."""
+    name = Text.assemble((entry.id, "bold"), f" at {entry.profile} over ")
+    seeds = wording.counted(len(entry.seeds), "seed")
+    console.print(name + Text(f"{seeds}: ") + _counts(entry.claims))
+    show_table(
+        console,
+        ("claim", "mean", "95 % of means", "claimed", "verdict"),
+        [
+            (
+                c.id,
+                wording.known(c.mean),
+                wording.between((c.low, c.high)),
+                wording.bound(c),
+                wording.verdict(c),
+            )
+            for c in entry.claims
+        ],
+        shorten={"claim": wording.without_middle},
+    )
+    for claim in entry.claims:
+        if claim.reason:
+            say(console, f"  {claim.id}: {claim.reason}")
 
 
 def show_not_computable(console: Console, figure_id: str, figure: "NotComputable") -> None:
@@ -133,8 +163,14 @@ def _show_identities(console: Console, identities: Sequence[IdentityVerdict]) ->
     )
 
 
-def _outcome(claim: ClaimVerdict) -> str:
-    return f"{claim.verdict}: {wording.number(claim.value)}"
+def _counts(claims: Iterable[Judged]) -> Text:
+    """How many claims came to which verdict."""
+    counts = [
+        Text(f"{count} {verdict}", style=_COLOURS[severity(verdict)])
+        for verdict, count in tally(claims).items()
+        if count
+    ]
+    return Text(", ").join(counts)
 
 
 def _text(cell: str | Text, made: Callable[[str], Text] = Text) -> Text:
@@ -142,5 +178,4 @@ def _text(cell: str | Text, made: Callable[[str], Text] = Text) -> Text:
 
 
 def _coloured(text: str) -> Text:
-    verdict = text.partition(":")[0].partition(" (")[0]
-    return Text(text, style=_COLOURS[severity(verdict)])
+    return Text(text, style=_COLOURS[severity(text)])

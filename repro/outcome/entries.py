@@ -4,12 +4,14 @@ Others read these fields: they keep their names and shapes, and are only ever ad
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from repro.names import NOT_COMPUTABLE
 from repro.outcome import wording
+from repro.outcome.pooling import PooledVerdict, pool, pool_recorded
 from repro.outcome.record import Record, Run
+from repro.outcome.references import largest_recorded
 from repro.outcome.verdicts import (
     FAILED,
     ClaimVerdict,
@@ -67,6 +69,7 @@ class FigureEntry:
     status: str
     failures: tuple[str, ...] = ()
     metrics: Mapping[str, float]
+    missing: Mapping[str, str] = field(default_factory=dict)
     verdicts: Mapping[str, int]
     identities: tuple[IdentityVerdict, ...] = ()
     claims: tuple[ClaimVerdict, ...] = ()
@@ -78,7 +81,10 @@ class FigureEntry:
 
 @dataclass(frozen=True)
 class ListEntry:
-    """A manifest, and what its last run on this machine came to, if there is one."""
+    """A manifest, what its last run on this machine came to, and its recorded runs, if there are any.
+
+    What is recorded is the verdicts over all seeds, at the largest profile there is.
+    """
 
     id: str
     title: str
@@ -87,13 +93,32 @@ class ListEntry:
     profile: str | None = None
     verdict: str | None = None
     verdicts: Mapping[str, int] | None = None
+    recorded_profile: str | None = None
+    recorded_verdicts: Mapping[str, int] | None = None
+
+    def recorded(self) -> str:
+        """How many of the paper's claims the recorded runs support together, and their profile."""
+        return _supported(self.recorded_verdicts, self.recorded_profile)
 
     def last_run(self) -> tuple[str, str]:
         """How many of the paper's claims the last run on this machine supported, and what it was."""
-        if self.verdicts is None:
-            return "", self.status or "not run here"
-        supported = f"{self.verdicts['supported']} of {sum(self.verdicts.values())}"
-        return supported, f"{self.status} ({self.profile})"
+        return _supported(self.verdicts, self.profile), self.status or "not run here"
+
+
+def _supported(verdicts: Mapping[str, int] | None, profile: str | None) -> str:
+    if verdicts is None:
+        return ""
+    return f"{verdicts['supported']}/{sum(verdicts.values())} {profile}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledEntry:
+    """What became of a figure's claims over several seeds."""
+
+    id: str
+    profile: str
+    seeds: tuple[int, ...]
+    claims: tuple[PooledVerdict, ...]
 
 
 def figure_entry(done: Done, alternatives: Sequence[Done]) -> FigureEntry:
@@ -111,9 +136,20 @@ def figure_entry(done: Done, alternatives: Sequence[Done]) -> FigureEntry:
         seed=record.seed,
         status=FAILED if failed else record.status,
         failures=(*record.failures, *failures),
+        missing=record.missing,
         references=record.references,
         alternatives=tuple(_alternative_entry(record, other) for other in alternatives),
         **_measured(done),
+    )
+
+
+def pooled_entry(manifest: "FigureManifest", entries: Sequence[FigureEntry]) -> PooledEntry:
+    """The entry of a figure over the seeds it was run with, of at least one."""
+    return PooledEntry(
+        id=manifest.id,
+        profile=entries[0].profile,
+        seeds=tuple(entry.seed for entry in entries),
+        claims=pool(manifest.figure, entries, manifest.domains),
     )
 
 
@@ -135,25 +171,41 @@ def without_entry(figure_id: str, figure: "NotComputable") -> ListEntry:
 
 
 def list_entry(manifest: "FigureManifest", last: Record | None) -> ListEntry:
-    """The entry of a figure in the list of all, given its last run."""
+    """The entry of a figure in the list of all, given its last run.
+
+    Raises:
+        StoreError: If its recorded runs are damaged.
+    """
     figure = manifest.figure
-    if last is None:
-        return ListEntry(manifest.id, figure.title, figure.kind, None)
-    counts = tally(last.claims)
-    return ListEntry(
+    profile = largest_recorded(manifest)
+    entry = ListEntry(
         manifest.id,
         figure.title,
         figure.kind,
-        last.status,
-        last.profile,
-        wording.claims(counts),
-        counts,
+        None,
+        recorded_profile=profile,
+        recorded_verdicts=None if profile is None else tally(pool_recorded(manifest, profile)),
+    )
+    if last is None:
+        return entry
+    counts = tally(last.claims)
+    return replace(
+        entry,
+        status=last.status,
+        profile=last.profile,
+        verdict=wording.claims(counts),
+        verdicts=counts,
     )
 
 
 def as_data(entries: Iterable[FigureEntry | ListEntry]) -> dict[str, Any]:
     """What ``--json`` writes."""
     return {"figures": [asdict(entry) for entry in entries]}
+
+
+def pooled_data(entries: Iterable[PooledEntry]) -> dict[str, Any]:
+    """What ``--json`` of a run has beside its figures: none where one seed was run."""
+    return {"pooled": [asdict(entry) for entry in entries]}
 
 
 def _alternative_entry(declared: Record, done: Done) -> AlternativeEntry:

@@ -170,6 +170,6 @@ def _small_print(plan: Plan, verdicts: Verdicts) -> str:
     for claim in verdicts.claims:
         lines.append(
             f"{claim.id}: {wording.number(claim.value)} "
-            f"({wording.bound(claim)} claimed): {claim.verdict}"
+            f"({wording.bound(claim)} claimed): {wording.verdict(claim)}"
         )
     return "\n".join(lines)

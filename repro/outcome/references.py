@@ -1,12 +1,13 @@
 """Recorded runs: raw values with seeds, versions and device, one file a figure and profile."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from repro import files
 from repro.errors import StoreError
 from repro.manifests.library import FigureManifest
+from repro.names import PROFILES
 from repro.outcome.record import Machine, Record
 from repro.outcome.verdicts import ClaimWord
 
@@ -23,7 +24,10 @@ class RecordedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedRun:
-    """A run that others are compared with: its numbers and verdicts, and all that made them."""
+    """A run that others are compared with: its numbers and verdicts, and all that made them.
+
+    ``missing`` says why it has no other numbers; runs recorded before it was kept have none.
+    """
 
     seed: int
     recorded_at: str
@@ -31,6 +35,7 @@ class RecordedRun:
     versions: Mapping[str, str]
     machine: Machine
     metrics: Mapping[str, float]
+    missing: Mapping[str, str] = field(default_factory=dict)
     claims: Mapping[str, ClaimWord]
     steps: tuple[RecordedStep, ...]
 
@@ -58,6 +63,12 @@ def recorded_runs(manifest: FigureManifest, profile: str) -> tuple[RecordedRun, 
     if (content.id, content.profile) != (manifest.id, profile):
         raise StoreError(f"{path}: is not about {manifest.id} at {profile}")
     return content.runs
+
+
+def largest_recorded(manifest: FigureManifest) -> str | None:
+    """The largest profile at which runs of a figure are recorded, if any are."""
+    sizes = reversed(PROFILES)
+    return next((one for one in sizes if manifest.references_path(one).exists()), None)
 
 
 def recorded_steps(manifest: FigureManifest, profile: str) -> dict[str, list[RecordedStep]]:
@@ -92,6 +103,7 @@ def _recorded(record: Record) -> RecordedRun:
         versions=record.versions,
         machine=record.machine,
         metrics=record.metrics,
+        missing=record.missing,
         claims={claim.id: claim.verdict for claim in record.claims},
         steps=tuple(
             RecordedStep(step.stage, step.seconds, step.peak_memory_bytes, step.threads)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from repro import files
 from repro.outcome import wording
+from repro.outcome.pooling import PooledVerdict
 from repro.outcome.record import DeclaredPaper, Origin, Run
 from repro.outcome.verdicts import ClaimVerdict, Severity, changed_claims, severity, tally
 
@@ -38,6 +39,7 @@ _CLASSES = {
 
 def write_report(
     runs: Sequence[Run],
+    pooled: Mapping[tuple[str, str], Sequence[PooledVerdict]],
     not_computable: Mapping[str, "NotComputable"],
     cited: Mapping[str, "Paper"],
     path: Path,
@@ -46,6 +48,7 @@ def write_report(
 
     Args:
         runs: Recorded runs, oldest first.
+        pooled: Verdicts over the seeds of the references, by figure and profile.
         not_computable: Figures to list with the reason why nothing computes them, by id.
         cited: The papers they are of, by folder.
         path: The page.
@@ -55,7 +58,8 @@ def write_report(
     """
     latest = {_subject(run): run for run in runs if run.record.alternative is None}
     sections = {
-        subject: _section(run, _latest_alternatives(run, runs)) for subject, run in latest.items()
+        subject: _section(run, _latest_alternatives(run, runs), pooled.get(subject, ()))
+        for subject, run in latest.items()
     } | {
         (name, ""): _reason(name, one, cited[name.partition("/")[0]].identifier)
         for name, one in not_computable.items()
@@ -119,7 +123,7 @@ def _caption(caption: str, identifier: str) -> str:
     return f"<figcaption>{words}</figcaption>"
 
 
-def _section(run: Run, alternatives: Sequence[Run]) -> str:
+def _section(run: Run, alternatives: Sequence[Run], pooled: Sequence[PooledVerdict]) -> str:
     record, declared = run.record, run.record.declared()
     image = next(run.folder / name for name in record.files if name.endswith(".png"))
     encoded = base64.b64encode(image.read_bytes()).decode()
@@ -128,8 +132,10 @@ def _section(run: Run, alternatives: Sequence[Run]) -> str:
             c.statement,
             c.metric,
             wording.number(c.value),
+            wording.known(c.noise),
+            wording.control(c),
             wording.bound(c),
-            _verdict(c.verdict, c.reason),
+            _verdict(wording.verdict(c), wording.reason(c)),
         )
         for c in record.claims
     )
@@ -146,7 +152,10 @@ def _section(run: Run, alternatives: Sequence[Run]) -> str:
         f"{escape(wording.claims(tally(record.claims)))}; {_verdict(record.status)}</h2>"
         f"<figure><img alt='{escape(record.title)}' src='data:image/png;base64,{encoded}'>"
         f"{_caption(declared.figure.caption, declared.paper.identifier)}</figure>"
-        + _table(("claim", "metric", "measured", "claimed", "verdict"), claims)
+        + _table(
+            ("claim", "metric", "measured", "chance", "control", "claimed", "verdict"), claims
+        )
+        + _pooled(pooled)
         + _table(("exact identity", "residual", "bound", "verdict"), identities)
         + _table(("recorded metric", "measured", "expected of a new run", "runs", "verdict"), references)
         + _alternatives(run, alternatives)
@@ -160,6 +169,27 @@ def _section(run: Run, alternatives: Sequence[Run]) -> str:
                     f"{s.peak_memory_bytes / 2**20:.0f} MiB" for s in record.steps)
         + f"; record {record.digest[:12]}</p>"
     )  # fmt: skip
+
+
+def _pooled(claims: Sequence[PooledVerdict]) -> str:
+    """Verdicts over the recorded seeds; nothing if none is recorded."""
+    if not any(claim.seeds + claim.unsound for claim in claims):
+        return ""
+    rows = (
+        (
+            c.statement,
+            wording.mean(c.mean, (c.low, c.high)),
+            wording.known(c.noise),
+            wording.control(c),
+            wording.bound(c),
+            _verdict(wording.verdict(c), wording.reason(c)),
+            _noted(wording.claims(c.own), wording.statistics(c)),
+        )
+        for c in claims
+    )
+    header = ("claim", "measured mean (95 % interval)", "chance", "control", "claimed", "pooled verdict",
+              "seeds' own verdicts")  # fmt: skip
+    return "<h3>Over the recorded seeds</h3>" + _table(header, rows)
 
 
 def _alternatives(declared: Run, alternatives: Sequence[Run]) -> str:
@@ -184,7 +214,7 @@ def _alternatives(declared: Run, alternatives: Sequence[Run]) -> str:
 
 
 def _outcome(claim: ClaimVerdict) -> "_Html":
-    return _verdict(claim.verdict, wording.number(claim.value))
+    return _verdict(wording.verdict(claim), wording.known(claim.value))
 
 
 def _parameters(stages: Mapping[str, Mapping[str, Origin]]) -> str:
@@ -201,8 +231,17 @@ class _Html(str):
 
 
 def _verdict(verdict: str, reason: str = "") -> _Html:
-    note = f" <span class='small'>({escape(reason)})</span>" if reason else ""
-    return _Html(f"<span class='{_CLASSES[severity(verdict)]}'>{escape(verdict)}</span>{note}")
+    return _Html(
+        f"<span class='{_CLASSES[severity(verdict)]}'>{escape(verdict)}</span>{_note(reason)}"
+    )
+
+
+def _noted(text: str, note: str) -> _Html:
+    return _Html(escape(text) + _note(note))
+
+
+def _note(text: str) -> str:
+    return f" <span class='small'>({escape(text)})</span>" if text else ""
 
 
 def _table(header: Iterable[str], rows: Iterable[Sequence[object]]) -> str:

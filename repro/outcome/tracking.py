@@ -143,7 +143,7 @@ def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
             "manifest_sha256": files.canonical_digest(record.manifest),
             "image_digest": record.machine.image or "none",
             "mlflow.note.content": _note(record),
-            **{f"claim.{claim.id}": claim.verdict for claim in record.claims},
+            **{f"claim.{claim.id}": wording.verdict(claim) for claim in record.claims},
         },
     )
     for name in record.files:
@@ -257,7 +257,12 @@ def _note(record: Record) -> str:
         "|---|---|---|---|",
     ]
     for claim in record.claims:
-        cells = (claim.id, wording.number(claim.value), wording.bound(claim), claim.verdict)
+        cells = (
+            claim.id,
+            wording.number(claim.value),
+            wording.bound(claim),
+            wording.verdict(claim),
+        )
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 

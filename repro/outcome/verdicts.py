@@ -8,12 +8,18 @@ import enum
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 from repro.names import NOT_COMPUTABLE
 
 # What the paper says of the world, as far as this run can tell.
 ClaimWord = Literal["supported", "not supported", "inconclusive"]
+# Why it can say nothing: chance alone does as much if the statement holds, the control does as much
+# where it is false, a number is missing, or the run's exact identities do not hold. Over seeds, the
+# interval may also lie on both sides of the bound.
+Cause = Literal["", "by chance", "without power", "not measured", "unsound", "crosses the bound"]
+# Which side of a bound is claimed; the bound itself belongs to it.
+Relation = Literal["at_most", "at_least"]
 # Whether what must be zero is.
 IdentityWord = Literal["holds", "violated"]
 # Where a number stands against our own recorded runs.
@@ -57,9 +63,14 @@ _SEVERITIES: dict[str, Severity] = {
 }
 
 
-def severity(word: str) -> Severity:
-    """How grave a verdict is; what is no verdict is plain."""
-    return _SEVERITIES.get(word, Severity.PLAIN)
+def severity(text: str) -> Severity:
+    """How grave a verdict is, whatever follows it after a colon; what is no verdict is plain."""
+    return _SEVERITIES.get(text.partition(":")[0], Severity.PLAIN)
+
+
+def meets(number: float, relation: Relation, bound: float) -> bool:
+    """Whether a number is on the claimed side of a bound, or on it."""
+    return number <= bound if relation == "at_most" else number >= bound
 
 
 @dataclass(frozen=True)
@@ -75,22 +86,35 @@ class IdentityVerdict:
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """What became of a claim, and which verdicts the recorded runs gave."""
+    """What became of a claim, and which verdicts the recorded runs gave.
+
+    ``noise`` and ``control`` are what chance alone reaches and what the control gives, where the
+    claim names them and they were measured; ``no_control`` says why it names no control.
+    """
 
     id: str
     statement: str
     metric: str
     value: float | None
-    relation: Literal["at_most", "at_least"]
+    relation: Relation
     bound: float
     verdict: ClaimWord
     reason: str
     recorded: tuple[ClaimWord, ...]
+    cause: Cause = ""
+    noise: float | None = None
+    control: float | None = None
+    no_control: str = ""
 
     @property
     def changed(self) -> bool:
-        """Whether there are recorded runs and none came to this; to measure nothing is a change."""
-        return bool(self.recorded) and (self.value is None or self.verdict not in self.recorded)
+        """Whether there are recorded runs and none came to this; to measure nothing is a change.
+
+        To find that the measurement has no power is none where recorded runs were inconclusive too.
+        """
+        return bool(self.recorded) and (
+            self.cause == "not measured" or self.verdict not in self.recorded
+        )
 
 
 @dataclass(frozen=True)
@@ -125,11 +149,11 @@ class Verdicts:
         """Every check that failed, one line each: these make the exit status 1.
 
         A claim whose verdict recorded runs share is none, whatever the verdict; without any, one that
-        is not supported is.
+        is not supported is. One that was not measured always is.
         """
         claims = []
         for one in self.claims:
-            if one.value is None:
+            if one.cause == "not measured":
                 claims.append(f"claim {one.id}: {one.reason}")
             elif one.changed:
                 claims.append(
@@ -161,7 +185,15 @@ class Verdicts:
         return AS_RECORDED if known else NOT_RECORDED
 
 
-def tally(claims: Iterable[ClaimVerdict]) -> dict[str, int]:
+class Judged(Protocol):
+    """What has a verdict, of one run or of several."""
+
+    @property
+    def verdict(self) -> ClaimWord:
+        """What the paper says."""
+
+
+def tally(claims: Iterable[Judged]) -> dict[str, int]:
     """How many claims came to each verdict."""
     counts = Counter(claim.verdict for claim in claims)
     return {verdict: counts[verdict] for verdict in CLAIM_VERDICTS}

@@ -1,9 +1,13 @@
 """How numbers and bounds of verdicts are written, on the screen, in figures and on pages."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from repro.outcome.checks import MIN_RUNS
+from repro.outcome.intervals import MIN_RUNS
 from repro.outcome.verdicts import ClaimVerdict, ReferenceVerdict
+
+if TYPE_CHECKING:
+    from repro.outcome.pooling import PooledVerdict
 
 
 def number(value: float | None) -> str:
@@ -11,9 +15,59 @@ def number(value: float | None) -> str:
     return "missing" if value is None else f"{value:.4g}"
 
 
-def bound(claim: ClaimVerdict) -> str:
+def bound(claim: "ClaimVerdict | PooledVerdict") -> str:
     """A claim's bound, such as "≤ 0.25"."""
     return f"{'≤' if claim.relation == 'at_most' else '≥'} {claim.bound:g}"
+
+
+def verdict(claim: "ClaimVerdict | PooledVerdict") -> str:
+    """A claim's verdict with its cause, such as "inconclusive: without power"."""
+    return f"{claim.verdict}: {claim.cause}" if claim.cause else claim.verdict
+
+
+def reason(claim: "ClaimVerdict | PooledVerdict") -> str:
+    """The reason of a verdict, to stand beside its cause."""
+    return claim.reason.removeprefix(f"{claim.cause}: ")
+
+
+def outcome(claim: ClaimVerdict) -> str:
+    """A claim's verdict with the value that led to it, if any did."""
+    return f"{verdict(claim)}: {claim.value:.4g}" if claim.value is not None else verdict(claim)
+
+
+def control(claim: "ClaimVerdict | PooledVerdict") -> str:
+    """What a claim's control gives, or why there is none."""
+    return claim.no_control if claim.control is None and claim.no_control else known(claim.control)
+
+
+def mean(value: float | None, ends: Sequence[float | None]) -> str:
+    """A mean over seeds with the ends of its interval, where there is one."""
+    around = between(ends)
+    return f"{known(value)} ({around})" if around else known(value)
+
+
+def between(ends: Sequence[float | None]) -> str:
+    """From one number to another, such as "0.1 to 0.2", where both are known."""
+    return "" if None in ends else " to ".join(f"{end:.3g}" for end in ends)
+
+
+def statistics(claim: "PooledVerdict") -> str:
+    """How often a claim would be called supported if it were false, and if it were true."""
+    one = claim.statistics
+    parts = [
+        f"if {case}: {supported} of {counted(number, 'seed')}"
+        for case, supported, number in (
+            ("false", one.supported_if_false, one.controls),
+            ("true", one.supported_if_true, one.chances),
+        )
+        if number
+    ]
+    return f"would be supported {'; '.join(parts)}" if parts else ""
+
+
+def known(value: float | None) -> str:
+    """A number that not every claim has."""
+    return "" if value is None else number(value)
 
 
 def interval(reference: ReferenceVerdict) -> str:

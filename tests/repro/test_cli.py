@@ -88,6 +88,17 @@ def repro(
         signal.signal(number, handler)
 
 
+def measuring(numbers: dict[str, float]) -> Callable[[Task, Report], int]:
+    """A stage that measures some numbers as told."""
+
+    def measures(task: Task, report: Report) -> int:
+        write_result(task.step, task.output, numbers)
+        report({"seconds": 1.0, "peak_memory_bytes": 1})
+        return 0
+
+    return measures
+
+
 class TestUsage:
     def test_a_misspelt_figure_gets_the_nearest_names(self, repro: Cli) -> None:
         outcome = repro.call("fig8")
@@ -167,6 +178,11 @@ class TestUsage:
             ("record", "fig8b", "--seeds", "0-99999999999"),
             ("record", "fig8b", "--seeds", ",".join(f"{n}000-{n}999" for n in range(99))),
             ("record", "fig8b", "--seeds", "9" * 5000),
+            ("run", "fig8b", "--seeds", "3-1"),
+            ("run", "fig8b", "--seed", "0", "--seeds", "0-4"),
+            ("run", "fig8b", "--seed", "0", "--seeds", "0-4", "--container"),
+            ("table",),
+            ("table", "li2022", "--profile", "auto"),
             ("data", "nonsense"),
             ("track",),  # with MLFLOW_TRACKING_URI=none
             ("report",),  # with no run yet
@@ -224,8 +240,8 @@ class TestRunning:
         status, (entry,) = repro.json("fig8a", "--profile", "smoke")
         assert status == 0
         assert set(entry) == {
-            "id", "profile", "seed", "status", "failures", "metrics", "verdicts", "identities",
-            "claims", "references", "steps", "artifacts", "alternatives"
+            "id", "profile", "seed", "status", "failures", "metrics", "missing", "verdicts",
+            "identities", "claims", "references", "steps", "artifacts", "alternatives"
         }  # fmt: skip
         assert (entry["id"], entry["profile"], entry["status"]) == (
             BOTH_STAGES,
@@ -236,7 +252,7 @@ class TestRunning:
         for claim in entry["claims"]:
             assert set(claim) == {
                 "id", "statement", "metric", "value", "relation", "bound", "verdict", "reason",
-                "recorded"
+                "recorded", "cause", "noise", "control", "no_control"
             }  # fmt: skip
             assert claim["value"] == entry["metrics"][claim["metric"]]
             assert claim["verdict"] in ("supported", "not supported", "inconclusive")
@@ -276,6 +292,19 @@ class TestRunning:
         repro.call("fig8b", "--profile", "smoke", "--fresh")
         repro.call("fig8b", "--profile", "smoke", "--seed", "1")
         assert repro.executor.ran == ["training"] * 3
+
+    def test_a_control_that_meets_the_bound_leaves_no_power(self, repro: Cli) -> None:
+        repro.executor.behaviour["training"] = measuring({"max_order_parameter": 1e-3})
+        outcome = repro.call("fig8b", "--profile", "smoke")
+        assert outcome.status == 0
+        assert "zero-loss 0.0005 ≤ 0.001 inconclusive: without power" in outcome.words
+        assert "zero-loss: the control, where the statement is false, gives 0.001" in outcome.words
+        _, (entry,) = repro.json("fig8b", "--profile", "smoke")
+        claim = entry["claims"][0]
+        assert (claim["verdict"], claim["cause"]) == ("inconclusive", "without power")
+        assert (claim["control"], claim["noise"], claim["no_control"]) == (1e-3, None, "")
+        (svg,) = (path for path in entry["artifacts"] if path.endswith(".svg"))
+        assert "0.0005 (≤ 0.001 claimed): inconclusive: without power" in Path(svg).read_text()
 
     def test_a_claim_that_fails_is_status_1(self, repro: Cli) -> None:
         replace_once(repro.manifests / f"{FIGURE}.yaml", "at_most: 1.0e-3", "at_most: 1.0e-9")
@@ -430,6 +459,115 @@ class TestVerifying:
         assert outcome.status == 3
         assert outcome.err.strip().splitlines()[-1].startswith(f"{path}: ")
 
+    def test_a_run_that_violates_an_identity_is_not_recorded(self, repro: Cli) -> None:
+        def violates(task: Task, report: Report) -> int:
+            numbers = {"euler_residual_max": 9.0} if task.step.seed == 1 else {}
+            return measuring(numbers)(task, report)
+
+        repro.call("record", "fig8a", "--seeds", "5-7", "--profile", "smoke")
+        references = repro.manifests / "li2022" / "references"
+        before = (references / "fig8a.smoke.json").read_text()
+        repro.executor.behaviour["spectrum"] = violates
+        outcome = repro.call("record", "fig8a", "fig8b", "--seeds", "0-2", "--profile", "smoke")
+        assert outcome.status == 1
+        assert "li2022/fig8a, seed 1: exact identities do not hold: euler\n" in outcome.out
+        assert "li2022/fig8a: not recorded\n" in outcome.out
+        assert (references / "fig8a.smoke.json").read_text() == before
+        assert (references / "fig8b.smoke.json").exists()  # the rest is
+
+
+class TestSeeds:
+    def outcome(self, repro: Cli, *arguments: str) -> tuple[int, dict[str, Any]]:
+        path = repro.home.parent / "outcome.json"
+        status = repro.call(*arguments, "--profile", "smoke", "--json", str(path)).status
+        return status, json.loads(path.read_text())
+
+    def test_every_seed_is_run_and_shown_and_then_all_together(self, repro: Cli) -> None:
+        outcome = repro.call("run", "fig8b", "fig1", "--seeds", "0-4", "--profile", "smoke")
+        assert outcome.status == 0
+        assert repro.executor.ran == ["training"] * 5
+        assert outcome.words.count("li2022/fig8b at smoke: 2 supported; not recorded") == 5
+        assert outcome.words.count("li2022/fig8b at smoke over 5 seeds: 2 supported") == 1
+        # 5e-4 (1 - seed/1000): mean 4.99e-4, half width 2.776445 · 5e-7 · √2.5/√5 = 9.8e-7.
+        assert "zero-loss 0.000499 0.000498 to 0.0005 ≤ 0.001 supported" in outcome.words
+        assert outcome.out.index("over 5 seeds") < outcome.out.index("not computable")
+
+    def test_the_outcome_as_json(self, repro: Cli) -> None:
+        status, content = self.outcome(repro, "run", "fig8b", "fig1", "--seeds", "0-4")
+        assert status == 0
+        assert [(entry["id"], entry["seed"]) for entry in content["figures"]] == [
+            *((FIGURE, seed) for seed in range(5)), (NOT_COMPUTABLE, 0)
+        ]  # fmt: skip
+        (entry,) = content["pooled"]
+        assert (entry["id"], entry["profile"], entry["seeds"]) == (FIGURE, "smoke", [0, 1, 2, 3, 4])
+        assert set(entry) == {"id", "profile", "seeds", "claims"}
+        zero_loss, accuracy = entry["claims"]
+        assert zero_loss == {
+            "id": "zero-loss", "statement": "the empirical risk converges to zero",
+            "metric": "training.final_loss", "relation": "at_most", "bound": 1e-3, "seeds": 5,
+            "unsound": 0, "measured": 5, "mean": pytest.approx(4.99e-4),
+            "low": pytest.approx(4.98e-4, abs=1e-6), "high": pytest.approx(5e-4, abs=1e-6),
+            "smallest": pytest.approx(4.98e-4), "largest": 5e-4, "noise": None,
+            "control": pytest.approx(0.499), "no_control": "",
+            "own": {"supported": 5, "not supported": 0, "inconclusive": 0},
+            "verdict": "supported", "cause": "", "reason": "",
+            "statistics": {"supported_if_false": 0, "controls": 5, "supported_if_true": 0,
+                           "chances": 0},
+        }  # fmt: skip
+        assert (accuracy["control"], accuracy["no_control"]) == (None, "a stand-in")
+
+    def test_one_seed_has_no_verdict_over_seeds(self, repro: Cli) -> None:
+        for option, seed in (((), 0), (("--seed", "3"), 3)):
+            _, content = self.outcome(repro, "fig8b", *option)
+            assert content["pooled"] == []
+            assert content["figures"][0]["seed"] == seed
+
+    def test_few_seeds_are_inconclusive_over_seeds(self, repro: Cli) -> None:
+        outcome = repro.call("fig8b", "--seeds", "1,3", "--profile", "smoke")
+        assert outcome.status == 0
+        assert "over 2 seeds: 2 inconclusive" in outcome.words
+        assert "zero-loss: 2 seeds; a pooled verdict needs 5" in outcome.words
+
+    def test_any_seed_that_fails_is_status_1(self, repro: Cli) -> None:
+        def fails(task: Task, report: Report) -> int:
+            return measuring({"final_loss": 1.0} if task.step.seed == 0 else {})(task, report)
+
+        repro.executor.behaviour["training"] = fails
+        status, content = self.outcome(repro, "fig8b", "--seeds", "0-4")
+        assert status == 1
+        assert content["pooled"][0]["claims"][0]["cause"] == "crosses the bound"
+
+    def test_each_seed_has_its_alternatives(self, repro: Cli) -> None:
+        _, content = self.outcome(repro, "fig8b", "--seeds", "0,1", "--alternative", "cut_factor=1")
+        assert [len(entry["alternatives"]) for entry in content["figures"]] == [1, 1]
+        assert [entry["seeds"] for entry in content["pooled"]] == [[0, 1]]
+
+
+class TestTable:
+    def test_a_papers_verdicts_over_seeds(self, repro: Cli) -> None:
+        repro.call("record", "fig8b", "--seeds", "0-4", "--profile", "smoke")
+        outcome = repro.call("table", "li2022", "--profile", "smoke")
+        assert outcome.status == 0
+        header, rule, *rows = outcome.out.splitlines()
+        cells = [row.strip("| ").split(" | ") for row in (header, *rows)]
+        assert {len(row) for row in cells} == {9} == {rule.count("---")}
+        assert [row[0] for row in cells[1:]] == ["fig8a"] * 3 + ["fig8b"] * 2
+        assert cells[4] == [
+            "fig8b", "`zero-loss`: the empirical risk converges to zero", "`training.final_loss`",
+            "0.000499 (0.000498 to 0.0005)", "0.000498 to 0.0005", "", "0.499", "≤ 0.001",
+            "supported (5 of 5 seeds)",
+        ]  # fmt: skip
+        assert cells[1][-1] == "inconclusive: not measured (0 of 0 seeds)"
+
+    def test_what_is_not_there(self, repro: Cli) -> None:
+        outcome = repro.call("table", "li2023")
+        assert outcome.status == 2
+        assert outcome.err == "no paper 'li2023' (did you mean li2022?); there are li2022\n"
+        outcome = repro.call("table", "li2022", "--profile", "dekst")
+        assert outcome.err == (
+            "no profile 'dekst' (did you mean desk?); there are smoke, desk, paper\n"
+        )
+
 
 class TestNotComputable:
     @pytest.mark.parametrize("command", ["run", "verify"])
@@ -443,7 +581,7 @@ class TestNotComputable:
         assert entries == [
             {
                 "id": NOT_COMPUTABLE, "profile": "smoke", "seed": 3, "status": "not-computable",
-                "failures": [], "metrics": {},
+                "failures": [], "metrics": {}, "missing": {},
                 "verdicts": {"supported": 0, "not supported": 0, "inconclusive": 0},
                 "identities": [], "claims": [], "references": [], "steps": [],
                 "artifacts": [], "alternatives": [],
@@ -707,7 +845,7 @@ class TestContainer:
             part = {"artifacts": ["/state/runs/b"]}
             entry = {"artifacts": ["/state/runs/a"], "alternatives": [part]}
             home.mkdir()
-            (home / name).write_text(json.dumps({"figures": [entry]}))
+            (home / name).write_text(json.dumps({"figures": [entry], "pooled": ["p"]}))
             return 1
 
         monkeypatch.setattr("repro.container.run_in_container", runs)
@@ -723,6 +861,17 @@ class TestContainer:
         assert entry["artifacts"] == [str(repro.home / "runs" / "a")]
         assert entry["alternatives"][0]["artifacts"] == [str(repro.home / "runs" / "b")]
         assert {path.name for path in repro.home.iterdir()} == set()
+        content = json.loads((repro.home.parent / "outcome.json").read_text())
+        assert content["pooled"] == ["p"]
+
+    def test_it_gets_several_seeds(self, repro: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[str] = []
+        monkeypatch.setattr(
+            "repro.container.run_in_container", lambda arguments, **_: asked.extend(arguments) or 0
+        )
+        assert repro.call("fig8b", "--container", "--seeds", "0-2,4").status == 0
+        assert asked[asked.index("--seeds") + 1] == "0-2,4"
+        assert "--seed" not in asked
 
     def test_its_words_stay_out_of_json_on_standard_output(
         self, repro: Cli, monkeypatch: pytest.MonkeyPatch
@@ -752,16 +901,30 @@ class TestLooking:
         assert status == 0
         assert [tuple(row.values()) for row in rows] == [
             (NOT_COMPUTABLE, "Environment and Umwelt of a honey bee", "not-computable",
-             "not-computable", None, None, None),
+             "not-computable", None, None, None, None, None),
             (BOTH_STAGES, "Eigenvalue density of the Hessian throughout training", "figure",
-             None, None, None, None),
+             None, None, None, None, None, None),
             (FIGURE, "Training loss and accuracy", "figure", "not recorded", "smoke", "2 supported",
-             {"supported": 2, "not supported": 0, "inconclusive": 0}),
+             {"supported": 2, "not supported": 0, "inconclusive": 0}, None, None),
         ]  # fmt: skip
         assert set(rows[0]) == {
-            "id", "title", "kind", "status", "profile", "verdict", "verdicts"
+            "id", "title", "kind", "status", "profile", "verdict", "verdicts", "recorded_profile",
+            "recorded_verdicts"
         }  # fmt: skip
-        assert "2 of 2 not recorded (smoke)" in repro.call("list").words
+        assert "2/2 smoke not recorded" in repro.call("list").words
+
+    def test_list_says_what_is_recorded_over_seeds(self, repro: Cli) -> None:
+        repro.call("record", "fig8b", "--seeds", "0-4", "--profile", "smoke")
+        repro.call("record", "fig8b", "--seeds", "0-3", "--profile", "desk")
+        outcome = repro.call("list")
+        # Of the largest profile: four seeds are too few there for a verdict.
+        assert "0/2 desk 2/2" in outcome.words
+        assert all(len(line) <= 80 for line in outcome.out.splitlines())
+        (repro.manifests / "li2022" / "references" / "fig8b.desk.json").unlink()
+        row = repro.json("list")[1][-1]
+        assert (row["recorded_profile"], row["recorded_verdicts"]) == (
+            "smoke", {"supported": 2, "not supported": 0, "inconclusive": 0}
+        )  # fmt: skip
 
     def test_plan_runs_nothing(self, repro: Cli) -> None:
         outcome = repro.call("plan", "fig8a", "--profile", "smoke")
@@ -819,8 +982,8 @@ class TestLooking:
     def test_help_names_every_command(self, repro: Cli) -> None:
         outcome = repro.call("--help")
         assert outcome.status == 0
-        for command in ("run", "verify", "record", "list", "plan", "explain", "report", "track",
-                        "ui", "doctor", "data"):  # fmt: skip
+        for command in ("run", "verify", "record", "list", "plan", "explain", "report", "table",
+                        "track", "ui", "doctor", "data"):  # fmt: skip
             assert f" {command} " in outcome.out
 
 

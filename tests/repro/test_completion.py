@@ -59,6 +59,11 @@ def test_profiles_and_devices(command: str) -> None:
     assert offered(f"repro {command} --device c") == ["cpu", "cuda"]
 
 
+def test_papers_and_the_profiles_that_are_recorded() -> None:
+    assert offered("repro table ") == ["li2022", "ssb2018"]
+    assert set(offered("repro table li2022 --profile ")) == PROFILES - {"auto"}
+
+
 @pytest.mark.parametrize("command", ["run fig8a", "fig8a", "verify", "record"])
 def test_engines(command: str) -> None:
     assert offered(f"repro {command} --engine ") == ["local", "inline"]
@@ -78,4 +83,5 @@ def test_broken_manifests_offer_what_can_be_known_in_silence(tmp_path: Path) -> 
     assert offered("repro fig8", manifests) == ["fig8a", "fig8b"]
     assert offered("repro fig8a --alternative ", manifests) == []
     assert offered("repro fig8", tmp_path / "nowhere") == []
+    assert offered("repro table ", tmp_path / "nowhere") == []
     assert offered("repro fig8", OMP_NUM_THREADS="abc") == []

@@ -231,6 +231,9 @@ def test_what_is_no_alternative_gets_a_list_to_type_from(
     assert options == [
         "  --alternative 'positive_classes=[0]'",
         "  --alternative 'positive_classes=[0, 1, 8, 9]'",
+        "  --alternative input_scaling=symmetric",
+        "  --alternative num_convolutions=9",
+        "  --alternative initialisation=he_uniform",
         "  --alternative cut_factor=1.0",
         "  --alternative differentiated=all",
         "  --alternative num_flips=99",

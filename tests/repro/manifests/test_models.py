@@ -326,9 +326,9 @@ FAULTS: dict[str, Edit] = {
     ),
     "untested alternative that is no text": (
         "experiment.yaml",
-        '      untested: ["9 convolutions and 3 linear layers", ',
-        "      untested: [9, ",
-        "stages.training.width.untested.0: Input should be a valid string (found 9)",
+        '      untested: ["11 convolutions and 1 linear layer"]',
+        "      untested: [9]",
+        "stages.training.num_convolutions.untested.0: Input should be a valid string (found 9)",
     ),
     "kind of another file": (
         "fig8a.yaml",
@@ -496,6 +496,12 @@ FAULTS: dict[str, Edit] = {
         "fig8b.yaml",
         "claims:\n",
         CLAIM + "    control: training.final_loss\n    no_control: algebra\n",
+        "claims.0: a claim has either a 'control' or a reason in 'no_control'",
+    ),
+    "neither a control nor why there is none": (
+        "fig8b.yaml",
+        "claims:\n",
+        CLAIM,
         "claims.0: a claim has either a 'control' or a reason in 'no_control'",
     ),
     "no reason why there is no control": (

@@ -4,26 +4,31 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pytest
 
 from repro.manifests.models import Claim, Figure, Identity, Reference
-from repro.outcome.checks import MIN_RUNS, judge, prediction_interval
+from repro.outcome.checks import judge
+from repro.outcome.intervals import MIN_RUNS, prediction_interval
 from repro.outcome.record import Machine
 from repro.outcome.references import RecordedRun
-from repro.outcome.verdicts import (
-    ClaimVerdict,
-)
+from repro.outcome.verdicts import ClaimVerdict
 from ssbrepro.domains import SHARE
 
 ASYMMETRY, NOISE = "spectrum.asymmetry_max", "spectrum.asymmetry_noise"
+BROKEN = "spectrum.asymmetry_broken"
 EULER = "spectrum.euler_residual_max"
 ACCURACY = "training.final_accuracy"
 
 SYMMETRIC = Claim(
-    id="symmetric", statement="s", where="w", metric=ASYMMETRY, at_most=0.25, noise=NOISE
+    id="symmetric", statement="s", where="w", metric=ASYMMETRY, at_most=0.25, noise=NOISE,
+    no_control="n",
+)  # fmt: skip
+CONTROLLED = Claim(
+    id="controlled", statement="s", where="w", metric=ASYMMETRY, at_most=0.25, control=BROKEN
 )
-ACCURATE = Claim(id="accurate", statement="s", where="w", metric=ACCURACY, at_least=0.9)
+ACCURATE = Claim(
+    id="accurate", statement="s", where="w", metric=ACCURACY, at_least=0.9, no_control="n"
+)
 EXACT = Identity(id="euler", metric=EULER, at_most=1e-4, why="w")
 REFERENCE = Reference(metric=ASYMMETRY, resolution=0.01, why="w")
 
@@ -67,15 +72,18 @@ def reference_verdict(metrics: Mapping[str, float], recorded: list[RecordedRun])
         (0.3, 0.4, "inconclusive"),  # chance alone reaches further
         (0.3, 0.3, "inconclusive"),
         (0.5, 0.4, "not supported"),
-        (0.3, None, "not supported"),
     ],
 )
-def test_an_upper_bound_and_its_noise(value: float, noise: float | None, expected: str) -> None:
-    metrics = {ASYMMETRY: value} | ({} if noise is None else {NOISE: noise})
-    verdict = claim_verdict(SYMMETRIC, metrics)
+def test_an_upper_bound_and_its_noise(value: float, noise: float, expected: str) -> None:
+    verdict = claim_verdict(SYMMETRIC, {ASYMMETRY: value, NOISE: noise})
     assert verdict.verdict == expected
     assert (verdict.value, verdict.relation, verdict.bound) == (value, "at_most", 0.25)
-    assert ("chance alone reaches" in verdict.reason) == (expected == "inconclusive")
+    assert verdict.noise == noise
+    by_chance = f"chance alone reaches {noise:g} at this profile if the statement holds exactly; "
+    by_chance += f"measured: {value:g}"
+    assert (verdict.cause, verdict.reason) == (
+        ("by chance", by_chance) if expected == "inconclusive" else ("", "")
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,23 +102,95 @@ def test_a_lower_bound(value: float, expected: str) -> None:
         (0.2, 0.1, "inconclusive"),  # chance alone falls further
         (0.2, 0.2, "inconclusive"),
         (0.05, 0.1, "not supported"),
-        (0.2, None, "not supported"),
-        (0.2, math.nan, "not supported"),
     ],
 )
-def test_a_lower_bound_and_its_noise(value: float, noise: float | None, expected: str) -> None:
+def test_a_lower_bound_and_its_noise(value: float, noise: float, expected: str) -> None:
     claim = Claim(
-        id="lopsided", statement="s", where="w", metric=ASYMMETRY, at_least=0.25, noise=NOISE
-    )
-    verdict = claim_verdict(claim, {ASYMMETRY: value} | ({} if noise is None else {NOISE: noise}))
+        id="lopsided", statement="s", where="w", metric=ASYMMETRY, at_least=0.25, noise=NOISE,
+        no_control="n",
+    )  # fmt: skip
+    verdict = claim_verdict(claim, {ASYMMETRY: value, NOISE: noise})
     assert verdict.verdict == expected
     assert ("chance alone falls to" in verdict.reason) == (expected == "inconclusive")
+
+
+@pytest.mark.parametrize("noise", [None, math.nan])
+def test_chance_that_is_not_measured_excuses_nothing_and_is_no_verdict(noise: float | None) -> None:
+    chance = {} if noise is None else {NOISE: noise}
+    verdict = claim_verdict(SYMMETRIC, {ASYMMETRY: 0.3} | chance)
+    assert (verdict.verdict, verdict.cause) == ("inconclusive", "not measured")
+    assert verdict.reason == "what chance alone does is not measured: no such number"
+    # Where the bound is met, chance decides over nothing.
+    assert claim_verdict(SYMMETRIC, {ASYMMETRY: 0.2} | chance).verdict == "supported"
+
+
+@pytest.mark.parametrize(
+    ("value", "control", "expected", "cause"),
+    [
+        (0.2, 0.3, "supported", ""),
+        (0.2, 0.25, "inconclusive", "without power"),  # the bound itself belongs to the claim
+        (0.2, 0.1, "inconclusive", "without power"),
+        (0.2, None, "inconclusive", "not measured"),
+        (0.2, math.nan, "inconclusive", "not measured"),
+        (0.3, 0.1, "not supported", ""),  # beyond the bound, whatever the control does
+        (0.3, None, "not supported", ""),
+    ],
+)
+def test_an_upper_bound_and_its_control(
+    value: float, control: float | None, expected: str, cause: str
+) -> None:
+    metrics = {ASYMMETRY: value} | ({} if control is None else {BROKEN: control})
+    verdict = claim_verdict(CONTROLLED, metrics)
+    assert (verdict.verdict, verdict.cause) == (expected, cause)
+    assert verdict.control == (None if cause == "not measured" else control)
+    if cause == "without power":
+        gives = f"the control, where the statement is false, gives {control:g}"
+        assert verdict.reason == f"{gives} and is within the bound as 0.2 is"
+
+
+@pytest.mark.parametrize(("control", "expected"), [(0.8, "supported"), (0.9, "inconclusive")])
+def test_a_lower_bound_and_its_control(control: float, expected: str) -> None:
+    claim = Claim(
+        id="accurate", statement="s", where="w", metric=ACCURACY, at_least=0.9, control=BROKEN
+    )
+    verdict = claim_verdict(claim, {ACCURACY: 0.95, BROKEN: control})
+    assert (verdict.verdict, verdict.cause) == (
+        expected, "without power" if expected == "inconclusive" else ""
+    )  # fmt: skip
+
+
+def test_a_control_that_was_not_measured_fails_with_the_stages_reason() -> None:
+    missing = {BROKEN: "no copy trains"}
+    verdicts = judge(figure(claims=(CONTROLLED,)), {ASYMMETRY: 0.1}, missing, [])
+    assert verdicts.failures == ["claim controlled: the control is not measured: no copy trains"]
+
+
+def test_a_reason_why_there_is_no_control_is_kept() -> None:
+    verdict = claim_verdict(ACCURATE, {ACCURACY: 1.0})
+    assert (verdict.verdict, verdict.control, verdict.no_control) == ("supported", None, "n")
+
+
+def test_a_measurement_without_power_is_a_finding_and_no_failure() -> None:
+    reason = "without power: broken copies are as symmetric as intact ones"
+    recorded = [run({}, {"symmetric": "inconclusive"})]
+    verdicts = judge(figure(claims=(SYMMETRIC,)), {}, {ASYMMETRY: reason}, recorded)
+    (claim,) = verdicts.claims
+    assert (claim.verdict, claim.cause, claim.reason) == ("inconclusive", "without power", reason)
+    assert (verdicts.status, verdicts.failures) == ("as recorded", [])
+    # Where it had power when it was recorded, that is a change.
+    recorded = runs(0.1, claims={"symmetric": "supported"})
+    verdicts = judge(figure(claims=(SYMMETRIC,)), {}, {ASYMMETRY: reason}, recorded)
+    assert verdicts.status == "changed"
+    assert verdicts.failures == ["claim symmetric: inconclusive, recorded: supported"]
 
 
 def test_a_claim_not_measured_is_inconclusive_with_the_stages_reason_and_fails() -> None:
     missing = {ASYMMETRY: "the Hessian is zero"}
     verdicts = judge(figure(claims=(SYMMETRIC,)), {}, missing, [])
-    assert verdicts.claims[0].verdict == "inconclusive"
+    assert (verdicts.claims[0].verdict, verdicts.claims[0].cause) == (
+        "inconclusive",
+        "not measured",
+    )
     assert verdicts.claims[0].value is None
     assert verdicts.claims[0].reason == "not measured: the Hessian is zero"
     assert verdicts.status == "not recorded"
@@ -128,6 +208,7 @@ def test_a_violated_identity_leaves_no_claim_standing(residual: float | None) ->
     assert verdicts.identities[0].verdict == "violated"
     assert [claim.verdict for claim in verdicts.claims] == ["inconclusive", "inconclusive"]
     assert all("identities do not hold" in claim.reason for claim in verdicts.claims)
+    assert {claim.cause for claim in verdicts.claims} == {"unsound"}
     assert verdicts.status == "failed"
 
 
@@ -145,7 +226,9 @@ def test_nan_supports_nothing() -> None:
     verdicts = judge(
         figure(claims=(SYMMETRIC, ACCURATE), references=(REFERENCE,)), metrics, {}, runs(1, 2, 3)
     )
-    assert [claim.verdict for claim in verdicts.claims] == ["not supported", "not supported"]
+    assert {(claim.verdict, claim.cause) for claim in verdicts.claims} == {
+        ("inconclusive", "not measured")
+    }
     assert verdicts.references[0].verdict == "outside"
     assert verdicts.status == "changed"
 
@@ -170,46 +253,6 @@ def test_recorded_runs_that_all_agree_leave_the_resolution() -> None:
     assert reference_verdict({ASYMMETRY: 1.0101}, recorded) == "outside"
 
 
-def test_the_prediction_interval_by_hand() -> None:
-    # Mean 3, s² = (4+1+0+1+4)/4 = 2.5, t(0.975; 4) = 2.776445 (table), so
-    # half = 2.776445 · √2.5 · √1.2 = 4.808944.
-    low, high = prediction_interval([1.0, 2.0, 3.0, 4.0, 5.0], 0.01)
-    # The table's six decimals, times √3 and rounded once more.
-    assert (low, high) == pytest.approx((3 - 4.808944, 3 + 4.808944), abs=2e-6)
-    # Two degrees of freedom: t(0.975; 2) = 4.302653, s = 1, half = 4.302653 · √(4/3) = 4.968276.
-    low, high = prediction_interval([1.0, 2.0, 3.0], 0.01)
-    assert (low, high) == pytest.approx((2 - 4.968276, 2 + 4.968276), abs=2e-6)
-
-
-def test_a_resolution_wider_than_the_spread_wins() -> None:
-    assert prediction_interval([1.0, 2.0, 3.0], 10.0) == (-8.0, 12.0)
-
-
-@pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0]])
-def test_too_few_runs_have_no_interval(values: list[float]) -> None:
-    with pytest.raises(ValueError, match="needs 3"):
-        prediction_interval(values, 0.01)
-
-
-def test_intervals_that_hold_together_are_wider():
-    # t quantiles of four degrees of freedom: 0.975 and 0.995.
-    (low, _), (wider, _) = (prediction_interval([1, 2, 3, 4, 5], 0.01, k) for k in (1, 5))
-    assert (3 - wider) / (3 - low) == pytest.approx(4.604095 / 2.776445, rel=1e-6)
-
-
-@pytest.mark.parametrize("recorded", [3, 10])
-def test_the_prediction_interval_covers_a_new_run_19_times_in_20(recorded: int) -> None:
-    trials = 2000
-    draws = np.random.default_rng(8).normal(5.0, 2.0, size=(trials, recorded + 1))
-    covered = 0
-    for *seen, new in draws.tolist():
-        low, high = prediction_interval(seen, 1e-9)
-        covered += low <= new <= high
-    # Four binomial standard deviations: 4 √(0.05 · 0.95 / 2000) = 0.0195. The interval of the mean,
-    # without the new run's own spread, would cover some 66 % (n = 3), one with 1.96 for t some 82 %.
-    assert covered / trials == pytest.approx(0.95, abs=0.0195)
-
-
 def test_an_interval_stays_where_its_number_can_be() -> None:
     shares = [0.9, 1.0, 0.95, 0.99]
     recorded = [run({ACCURACY: share}) for share in shares]
@@ -229,6 +272,7 @@ def test_recorded_verdicts_are_collected_over_runs() -> None:
         *runs(1.0, claims={"symmetric": "not supported"}),
         *runs(1.0, claims={"another": "inconclusive"}),
     ]
-    (claim,) = judge(figure(claims=(SYMMETRIC,)), {ASYMMETRY: 9.0}, {}, recorded).claims
+    metrics = {ASYMMETRY: 9.0, NOISE: 0.1}
+    (claim,) = judge(figure(claims=(SYMMETRIC,)), metrics, {}, recorded).claims
     assert claim.recorded == ("not supported", "supported")
     assert not claim.changed

@@ -11,13 +11,15 @@ from repro.manifests.library import FigureManifest, Library
 from repro.outcome.console import (
     show_alternative,
     show_not_computable,
+    show_pooled,
     show_run,
     show_table,
 )
+from repro.outcome.entries import PooledEntry
 from repro.outcome.record import Record
 from repro.outcome.verdicts import ClaimWord, IdentityVerdict, ReferenceVerdict
 from repro.outcome.wording import without_end
-from tests.fakes import CLAIM, MANIFESTS, record_of
+from tests.fakes import CLAIM, MANIFESTS, POOLED, record_of
 
 LONG = "/a/path/" + "that/is/much/longer/than/eighty/columns/" * 4 + "file"
 
@@ -79,6 +81,37 @@ def test_violated_and_unmeasured_identities_are_shown() -> None:
     assert "euler 0.01 ≤ 0.0001 violated" in words
     assert "symmetry missing ≤ 0.0001 violated" in words
     assert "identities hold" not in words
+
+
+def test_a_verdict_is_shown_with_its_cause() -> None:
+    shown, text = console()
+    claim = replace(CLAIM, verdict="inconclusive", cause="without power", reason="alike: 1 and 2")
+    show_run(shown, shown_record(claims=(claim,)))
+    words = " ".join(text.getvalue().split())
+    assert "at smoke: 1 inconclusive; changed" in words
+    assert "zero-loss 0.5 ≤ 0.1 inconclusive: without power zero-loss: alike: 1 and 2" in words
+
+
+CROSSES = replace(
+    POOLED, id="a-claim-with-quite-a-long-name", verdict="inconclusive", cause="crosses the bound",
+    reason="the interval crosses the bound",
+)  # fmt: skip
+
+
+def test_verdicts_over_seeds_are_shown_with_their_intervals() -> None:
+    shown, text = console()
+    claims = (POOLED, CROSSES, replace(POOLED, id="none", mean=None, low=None, high=None))
+    show_pooled(
+        shown,
+        PooledEntry(id="li2022/fig8b", profile="desk", seeds=(0, 1, 2, 3, 4, 5), claims=claims),
+    )
+    words = " ".join(text.getvalue().split())
+    assert "li2022/fig8b at desk over 6 seeds: 2 not supported, 1 inconclusive" in words
+    assert "zero-loss 0.25 0.125 to 0.375 ≤ 0.1 not supported" in words
+    assert "inconclusive: crosses the bound" in words
+    assert "none ≤ 0.1 not supported" in words
+    assert "a-claim-with-quite-a-long-name: the interval crosses the bound" in words
+    assert all(len(line) <= 80 for line in text.getvalue().splitlines())
 
 
 def alternative(verdict: ClaimWord, **changes: Any) -> Record:

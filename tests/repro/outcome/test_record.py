@@ -97,7 +97,8 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
         "series": {"epochs", "values"},
         "identities": {"id", "metric", "value", "bound", "verdict"},
         "claims": {
-            "id", "statement", "metric", "value", "relation", "bound", "verdict", "reason", "recorded"
+            "id", "statement", "metric", "value", "relation", "bound", "verdict", "reason", "recorded",
+            "cause", "noise", "control", "no_control",
         },
         "references": {"metric", "value", "low", "high", "runs", "verdict"},
     }  # fmt: skip

@@ -8,7 +8,12 @@ import pytest
 from repro.errors import StoreError
 from repro.manifests.library import FigureManifest, Library
 from repro.outcome.record import Record
-from repro.outcome.references import RecordedStep, recorded_runs, write_references
+from repro.outcome.references import (
+    RecordedStep,
+    largest_recorded,
+    recorded_runs,
+    write_references,
+)
 from tests.fakes import FIGURE, MANIFESTS, copy_manifests, record_of
 
 
@@ -18,7 +23,11 @@ def manifest(tmp_path: Path) -> FigureManifest:
 
 
 def record(seed: int) -> Record:
-    return record_of(seed=seed, metrics={"training.final_loss": 0.5 + seed})
+    return record_of(
+        seed=seed,
+        metrics={"training.final_loss": 0.5 + seed},
+        missing={"training.mean_loss": "without power: a reason"},
+    )
 
 
 def test_nothing_recorded_is_no_runs(manifest: FigureManifest) -> None:
@@ -30,6 +39,7 @@ def test_runs_are_kept_by_seed_with_all_that_made_them(manifest: FigureManifest)
     runs = recorded_runs(manifest, "smoke")
     assert [run.seed for run in runs] == [0, 1, 2]
     assert runs[0].metrics == {"training.final_loss": 0.5}
+    assert runs[0].missing == {"training.mean_loss": "without power: a reason"}
     assert runs[0].claims == {"zero-loss": "supported"}
     assert runs[0].versions == {"torch": "2"}
     assert runs[0].device == "cpu"
@@ -43,13 +53,30 @@ def test_the_file_holds_what_it_always_did(manifest: FigureManifest) -> None:
     (path, *_) = sorted(MANIFESTS.glob("*/references/*.json"))
     theirs = json.loads(path.read_text())
     assert set(ours) == set(theirs)
-    assert set(ours["runs"][0]) == set(theirs["runs"][0])
+    assert set(ours["runs"][0]) == set(theirs["runs"][0]) | {"missing"}
     for part in ("machine", "steps"):
         mine, other = (
             next(iter(one if isinstance(one, list) else [one]))
             for one in (ours["runs"][0][part], theirs["runs"][0][part])
         )
         assert set(mine) == set(other)
+
+
+def test_runs_from_before_reasons_were_kept_have_none(manifest: FigureManifest) -> None:
+    write_references(manifest, "smoke", [record(0)])
+    path = manifest.references_path("smoke")
+    content = json.loads(path.read_text())
+    del content["runs"][0]["missing"]
+    path.write_text(json.dumps(content))
+    (run,) = recorded_runs(manifest, "smoke")
+    assert (run.missing, run.metrics) == ({}, {"training.final_loss": 0.5})
+
+
+def test_the_largest_profile_that_is_recorded(manifest: FigureManifest) -> None:
+    assert largest_recorded(manifest) is None
+    for profile in ("smoke", "paper", "desk"):
+        write_references(manifest, profile, [record(0)])
+    assert largest_recorded(manifest) == "paper"
 
 
 def test_the_same_runs_give_the_same_bytes(manifest: FigureManifest) -> None:

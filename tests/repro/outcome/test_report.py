@@ -20,6 +20,7 @@ from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
     MANIFESTS,
+    POOLED,
     FakeExecutor,
     Listener,
     copy_manifests,
@@ -87,7 +88,7 @@ def changed(run: Run, **changes: Any) -> Run:
 
 def test_the_page_is_self_contained(runs: list[Run], tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(runs, {}, {}, path)
+    write_report(runs, {}, {}, {}, path)
     page = Page(path)
     assert page.open == []
     for _, attributes in page.tags:
@@ -106,9 +107,9 @@ def test_it_shows_the_latest_run_of_each_figure_with_every_origin(
     runs: list[Run], tmp_path: Path
 ) -> None:
     path = tmp_path / "report.html"
-    write_report(runs, {}, {}, path)
+    write_report(runs, {}, {}, {}, path)
     text = Page(path).text
-    assert text.count("li2022/fig8a at smoke: 4 supported; not recorded") == 1
+    assert text.count("li2022/fig8a at smoke: 3 supported; not recorded") == 1
     assert text.count("li2022/fig8b at smoke: 2 supported; not recorded") == 1
     assert "Seed 1, cpu" in text
     assert text.index("li2022/fig8a") < text.index("li2022/fig8b")
@@ -125,7 +126,7 @@ def test_it_shows_the_latest_run_of_each_figure_with_every_origin(
 
 def test_what_a_paper_states_against_itself_is_listed_once(runs: list[Run], tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(runs, {}, {}, path)
+    write_report(runs, {}, {}, {}, path)
     text = Page(path).text
     assert text.count("arXiv:2201.07934): inconsistencies") == 1
     assert text.count("8.68·10^12 cannot be a number of weights") == 1
@@ -150,7 +151,7 @@ def test_text_is_text(runs: list[Run], tmp_path: Path) -> None:
         device=HOSTILE, versions={HOSTILE: HOSTILE}, profile=HOSTILE,
     )  # fmt: skip
     path = tmp_path / "report.html"
-    write_report([hostile], {}, {}, path)
+    write_report([hostile], {}, {}, {}, path)
     page = Page(path)
     assert "script" not in [tag for tag, _ in page.tags]
     assert HOSTILE in page.text
@@ -165,7 +166,7 @@ def test_verdicts_have_their_colours(runs: list[Run], tmp_path: Path) -> None:
         )
     )
     write_report(
-        [changed(runs[1], claims=claims, status="failed")], {}, {}, tmp_path / "report.html"
+        [changed(runs[1], claims=claims, status="failed")], {}, {}, {}, tmp_path / "report.html"
     )
     text = (tmp_path / "report.html").read_text("utf-8")
     assert "<span class='against'>not supported</span>" in text
@@ -174,11 +175,46 @@ def test_verdicts_have_their_colours(runs: list[Run], tmp_path: Path) -> None:
     assert "<span class='good'>not supported" not in text
 
 
+def test_a_verdict_has_its_cause_chance_and_control(runs: list[Run], tmp_path: Path) -> None:
+    first, second = runs[1].record.claims
+    claims = (
+        replace(
+            first, verdict="inconclusive", cause="without power", reason="without power: alike",
+            noise=0.125, control=0.0625,
+        ),
+        replace(second, no_control="it is algebra"),
+    )  # fmt: skip
+    write_report([changed(runs[1], claims=claims)], {}, {}, {}, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert (
+        "<td>0.125</td><td>0.0625</td><td>≤ 0.001</td><td><span class='open'>inconclusive: without "
+        "power</span> <span class='small'>(alike)</span></td>"
+    ) in text
+    assert "<td></td><td>it is algebra</td><td>≥ 0.9999</td>" in text
+
+
+def test_verdicts_over_seeds_stand_beside_the_latest_run(runs: list[Run], tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report(runs, {(FIGURE, "smoke"): [POOLED], (FIGURE, "desk"): [POOLED]}, {}, {}, path)
+    page = Page(path)
+    assert page.open == []
+    assert page.text.count("Over the recorded seeds") == 1
+    assert page.text.index("Over the recorded seeds") > page.text.index("li2022/fig8b at")
+    assert (
+        "<td>0.25 (0.125 to 0.375)</td><td>0.03</td><td>0.75</td><td>≤ 0.1</td>"
+        "<td><span class='against'>not supported</span></td><td>1 supported, 5 not supported "
+        "<span class='small'>(would be supported if false: 2 of 5 seeds; if true: 4 of 6 seeds)"
+    ) in path.read_text("utf-8")
+    unrecorded = replace(POOLED, seeds=0, measured=0)
+    write_report(runs, {(FIGURE, "smoke"): [unrecorded]}, {}, {}, path)
+    assert "Over the recorded seeds" not in path.read_text("utf-8")
+
+
 def test_a_missing_value_says_so(runs: list[Run], tmp_path: Path) -> None:
     references = tuple(
         replace(entry, value=None, verdict="missing") for entry in runs[1].record.references
     )
-    write_report([changed(runs[1], references=references)], {}, {}, tmp_path / "report.html")
+    write_report([changed(runs[1], references=references)], {}, {}, {}, tmp_path / "report.html")
     assert "<span class='bad'>missing</span>" in (tmp_path / "report.html").read_text("utf-8")
 
 
@@ -186,7 +222,7 @@ class TestAlternatives:
     """They come below the run as declared they belong to, and are never taken for one."""
 
     def text(self, runs: list[Run], tmp_path: Path) -> str:
-        write_report(runs, {}, {}, tmp_path / "report.html")
+        write_report(runs, {}, {}, {}, tmp_path / "report.html")
         page = Page(tmp_path / "report.html")
         assert page.open == []
         return page.text
@@ -236,7 +272,7 @@ def test_a_figure_nothing_computes_is_listed_with_the_reason(
     library = Library(MANIFESTS)
     figure = library.not_computable()["li2022/fig1"].model_copy(update={"title": HOSTILE})
     papers = {"li2022": library.papers()["li2022"]}
-    write_report(runs, {"li2022/fig1": figure}, papers, tmp_path / "report.html")
+    write_report(runs, {}, {"li2022/fig1": figure}, papers, tmp_path / "report.html")
     page = Page(tmp_path / "report.html")
     assert page.open == []
     assert "script" not in [tag for tag, _ in page.tags]

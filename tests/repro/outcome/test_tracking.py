@@ -15,12 +15,14 @@ import pytest
 from repro import files
 from repro.errors import Interrupted, TrackingError
 from repro.outcome.record import TRACKED, Run
-from repro.outcome.tracking import track
+from repro.outcome.tracking import _note, track
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,
+    CLAIM,
     FIGURE,
     copy_manifests,
+    record_of,
     recorded,
     settings_below,
 )
@@ -102,12 +104,19 @@ def test_the_parent_holds_verdicts_and_numbers(tracked: Tracked) -> None:
     assert parent.data.metrics == pytest.approx(dict(record.metrics), rel=0, abs=0)
     tags = parent.data.tags
     assert tags["figure"] == BOTH_STAGES
-    assert (tags["verdict"], tags["status"]) == ("4 supported", "not recorded")
+    assert (tags["verdict"], tags["status"]) == ("3 supported", "not recorded")
     assert tags["alternative"] == "none"
     assert tags["ssbrepro.digest"] == record.digest
     for claim in record.claims:
         assert tags[f"claim.{claim.id}"] == claim.verdict
     assert "| symmetric-spectrum | 0.05 | ≤ 0.25 | supported |" in tags["mlflow.note.content"]
+
+
+def test_a_verdict_has_its_cause() -> None:
+    claim = replace(CLAIM, verdict="inconclusive", cause="without power")
+    assert "| zero-loss | 0.5 | ≤ 0.1 | inconclusive: without power |" in _note(
+        record_of(claims=(claim,))
+    )
 
 
 def test_a_child_holds_parameters_with_their_origin(tracked: Tracked) -> None:

@@ -10,9 +10,11 @@ from repro.outcome.verdicts import (
     ClaimVerdict,
     IdentityVerdict,
     ReferenceVerdict,
+    Relation,
     Severity,
     Verdicts,
     changed_claims,
+    meets,
     severity,
     tally,
 )
@@ -25,14 +27,18 @@ def verdicts(
     recorded: tuple[str, ...] = (),
     reference: str = "within",
     identity: str = "holds",
-    value: float | None = 1.0,
+    cause: str = "",
     runs: int = 3,
 ) -> Verdicts:
     return Verdicts(
         (IdentityVerdict("i", EULER, 0.0, 1.0, identity),),
-        (ClaimVerdict("c", "s", ASYMMETRY, value, "at_most", 1.0, claim, "", recorded),),
+        (ClaimVerdict("c", "s", ASYMMETRY, 1.0, "at_most", 1.0, claim, "", recorded, cause),),
         (ReferenceVerdict(ASYMMETRY, 1.0, 0.0, 2.0, runs, reference),),
     )
+
+
+NOT_MEASURED = {"claim": "inconclusive", "cause": "not measured"}
+WITHOUT_POWER = {"claim": "inconclusive", "cause": "without power"}
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,13 @@ def verdicts(
         ({"recorded": ("supported",), "reference": "outside"}, "changed", 1),
         ({"recorded": ("supported",), "reference": "missing"}, "changed", 1),
         ({"reference": "missing", "runs": 0}, "not recorded", 1),
-        ({"value": None, "claim": "inconclusive", "recorded": ("inconclusive",)}, "changed", 1),
+        # Not to measure is a failure, whatever is recorded; to find no power is a finding.
+        ({**NOT_MEASURED, "recorded": ("inconclusive",)}, "changed", 1),
+        ({**NOT_MEASURED, "recorded": ("supported",)}, "changed", 1),
+        (NOT_MEASURED, "not recorded", 1),
+        ({**WITHOUT_POWER, "recorded": ("inconclusive",)}, "as recorded", 0),
+        ({**WITHOUT_POWER, "recorded": ("supported",)}, "changed", 1),
+        (WITHOUT_POWER, "not recorded", 0),
         # One change outweighs all that nothing is recorded of, a violated identity any change.
         ({"claim": "inconclusive", "reference": "outside"}, "changed", 1),
         ({"identity": "violated", "recorded": ("supported",), "reference": "outside"}, "failed", 2),
@@ -76,6 +88,15 @@ def test_claims_are_counted_by_verdict() -> None:
 def test_every_word_says_how_grave_it_is(kind: Any) -> None:
     for word in get_args(kind):
         assert word in words._SEVERITIES
+    assert severity("inconclusive: without power") is severity("inconclusive") is Severity.OPEN
+
+
+@pytest.mark.parametrize(
+    ("relation", "within"),
+    [("at_most", [True, True, False]), ("at_least", [False, True, True])],
+)
+def test_the_bound_itself_is_within(relation: Relation, within: list[bool]) -> None:
+    assert [meets(number, relation, 0.25) for number in (0.2, 0.25, 0.3)] == within
 
 
 def test_only_a_supported_paper_is_good_and_only_the_artifact_at_fault() -> None:

@@ -1,0 +1,86 @@
+"""What the commands share: where they speak, what they were asked for, and a runner for it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from repro import output, selection
+from repro.engines.engine import Engine
+from repro.engines.inline import InlineEngine
+from repro.errors import UsageError
+from repro.manifests.library import Library
+from repro.outcome.console import say, show_not_computable
+from repro.plan import Plan
+from repro.running import Runner, announce
+from repro.selection import Selected
+from repro.settings import Settings
+from repro.store import Store
+
+out = Console()
+err = Console(stderr=True)
+
+
+def words(json_file: Path | None) -> Console:
+    """Where words go: not among JSON."""
+    return err if json_file == output.STANDARD else out
+
+
+def chosen(ids: Sequence[str] | None, all_figures: bool) -> list[str]:
+    """The figures named, or all.
+
+    Raises:
+        UsageError: If none is named.
+    """
+    if all_figures:
+        return Library(Settings.from_environment().manifests).ids()
+    if not ids:
+        raise UsageError("name figures, or --all")
+    return list(ids)
+
+
+def select(
+    ids: Sequence[str],
+    profile: str,
+    device: str,
+    seeds: Sequence[int],
+    alternatives: Sequence[str] | None = None,
+    engine: Engine | None = None,
+) -> Selected:
+    """What options stand for: see :func:`repro.selection.select`."""
+    library = Library(Settings.from_environment().manifests)
+    engine = engine or selection.engine()
+    tell = partial(say, err)
+    return selection.select(library, ids, profile, device, seeds, alternatives or (), engine, tell)
+
+
+def each_plan(selected: Selected) -> Iterator[Plan]:
+    """All there is to run; of a figure nothing computes, why is said when its turn comes.
+
+    Yields:
+        Each figure's plan, and after it those of its alternatives.
+    """
+    for choice in selected.figures:
+        if isinstance(choice.declared, Plan):
+            yield from (choice.declared, *choice.alternatives)
+        else:
+            show_not_computable(out, choice.id, choice.declared)
+
+
+def runner(
+    console: Console,
+    plans: Iterable[Plan] = (),
+    fresh: bool = False,
+    engine: Engine | None = None,
+) -> Runner:
+    """A runner for plans, having said how long they take; ``fresh`` computes stored steps anew."""
+    settings = Settings.from_environment()
+    plans = list(plans)
+    anew = {step.key for plan in plans for step in plan.steps} if fresh else set()
+    forecast = announce(plans, anew, Store(settings.home / "store"), err)
+    engine = engine or selection.engine()
+    # A bar that is drawn anew all the time would leave a debugger no terminal.
+    inline = isinstance(engine, InlineEngine)
+    progress = Console(stderr=True, force_terminal=False) if inline else err
+    return Runner(settings, engine, console, progress, forecast, anew)

@@ -1,0 +1,153 @@
+"""Commands about what is recorded: ``repro record``, ``list``, ``report`` and ``table``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro import output, selection
+from repro.commands import chosen, out, runner, select, words
+from repro.errors import UsageError
+from repro.manifests.library import Library
+from repro.names import PROFILES, nearest_names
+from repro.options import (
+    AllOption,
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    MaybeIds,
+    PaperArgument,
+    ProfileOption,
+    RecordedProfileOption,
+    SeedsOption,
+)
+from repro.outcome import wording
+from repro.outcome.console import say, show_not_computable, show_table
+from repro.outcome.entries import as_data, list_entry, without_entry
+from repro.outcome.intervals import MIN_RUNS
+from repro.outcome.pooling import pool_recorded
+from repro.outcome.record import all_runs
+from repro.outcome.references import write_references
+from repro.outcome.verdicts import FAILED
+from repro.plan import Plan
+from repro.settings import Settings
+
+app = typer.Typer()
+
+
+@app.command()
+def record(
+    seeds: SeedsOption,
+    ids: MaybeIds = None,
+    all_figures: AllOption = False,
+    profile: ProfileOption = "auto",
+    device: DeviceOption = "auto",
+    engine_name: EngineOption = selection.DEFAULT_ENGINE,
+) -> None:
+    """Run figures with several seeds and write down what they gave, for `repro verify`.
+
+    A figure with a run whose exact identities do not hold is not recorded: such a run is no
+    measurement, and to leave its seed out would be a choice of seeds.
+    """
+    numbers, engine = selection.seeds(seeds), selection.engine(engine_name)
+    selected = select(chosen(ids, all_figures), profile, device, numbers, engine=engine)
+    recorder = runner(out, selected.plans(), engine=engine)
+    refused = False
+    for choices in selected.by_figure():
+        first = choices[0]
+        if not isinstance(first.declared, Plan):
+            show_not_computable(out, first.id, first.declared)
+            continue
+        plans = [choice.declared for choice in choices if isinstance(choice.declared, Plan)]
+        runs = [recorder.record(plan).run.record for plan in plans]
+        unsound = [run for run in runs if run.status == FAILED]
+        refused = refused or bool(unsound)
+        for run in unsound:
+            identities = ", ".join(one.id for one in run.identities if one.verdict != "holds")
+            say(out, f"{first.id}, seed {run.seed}: exact identities do not hold: {identities}")
+        if unsound:
+            say(out, f"{first.id}: not recorded")
+            continue
+        manifest, at = first.declared.manifest, selected.profile
+        write_references(manifest, at, runs)
+        say(out, f"{manifest.references_path(at)}: {len(runs)} runs")
+        if len(runs) < MIN_RUNS:
+            out.print(f"  fewer than {MIN_RUNS} runs give no tolerance")
+    if refused:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_figures(json_file: JsonOption = None) -> None:
+    """Show every manifest, what is recorded of it, and what its last run here came to."""
+    settings = Settings.from_environment()
+    library = Library(settings.manifests)
+    records = [run.record for run in all_runs(settings)]
+    latest = {record.id: record for record in records if record.alternative is None}
+    without = library.not_computable()
+    entries = [
+        without_entry(figure_id, without[figure_id])
+        if figure_id in without
+        else list_entry(library.load(figure_id), latest.get(figure_id))
+        for figure_id in library.ids()
+    ]
+    console = words(json_file)
+    show_table(
+        console,
+        ("id", "title", "recorded", "here", "last run"),
+        [(entry.id, entry.title, entry.recorded(), *entry.last_run()) for entry in entries],
+        shorten={"title": wording.without_end},
+    )
+    say(console, "  claims supported of all: over all recorded seeds; by the last run here")
+    if json_file:
+        output.write_json(json_file, as_data(entries))
+
+
+@app.command()
+def report(
+    ids: MaybeIds = None,
+    all_figures: AllOption = False,
+    out_file: Annotated[
+        Path, typer.Option("--out", metavar="FILE.html", parser=output.page)
+    ] = Path("report.html"),
+) -> None:
+    """Write one self-contained page with the latest run of each figure and profile."""
+    from repro.outcome.report import write_report
+
+    settings = Settings.from_environment()
+    library = Library(settings.manifests)
+    wanted = [library.resolve(name) for name in chosen(ids, all_figures or not ids)]
+    runs = [run for run in all_runs(settings) if run.record.id in wanted]
+    without = library.not_computable()
+    others = {figure_id: without[figure_id] for figure_id in wanted if figure_id in without}
+    if not runs and len(others) < len(wanted):
+        raise UsageError("no run is recorded on this machine yet: repro run fig8a")
+    papers = {figure_id.partition("/")[0] for figure_id in wanted}
+    pooled = {
+        (figure_id, profile): pool_recorded(library.load(figure_id), profile)
+        for figure_id, profile in {(run.record.id, run.record.profile) for run in runs}
+    }
+    write_report(
+        runs,
+        pooled,
+        others,
+        {name: one for name, one in library.papers().items() if name in papers},
+        out_file,
+    )
+    say(out, str(out_file))
+
+
+@app.command()
+def table(paper: PaperArgument, profile: RecordedProfileOption = "desk") -> None:
+    """Print the verdicts over all recorded seeds of a paper's figures, as a table in Markdown."""
+    from repro.outcome.tables import verdict_table
+
+    library = Library(Settings.from_environment().manifests)
+    for kind, name, known in (
+        ("paper", paper, list(library.papers())),
+        ("profile", profile, PROFILES),
+    ):
+        if name not in known:
+            hint = nearest_names(name, known)
+            raise UsageError(f"no {kind} {name!r}{hint}; there are {', '.join(known)}")
+    typer.echo(verdict_table(library, paper, profile), nl=False)
