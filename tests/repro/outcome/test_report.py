@@ -109,7 +109,7 @@ def test_it_shows_the_latest_run_of_each_figure_with_every_origin(
     path = tmp_path / "report.html"
     write_report(runs, {}, {}, {}, path)
     text = Page(path).text
-    assert text.count("li2022/fig8a at smoke: 4 supported; not recorded") == 1
+    assert text.count("li2022/fig8a at smoke: 3 supported; not recorded") == 1
     assert text.count("li2022/fig8b at smoke: 2 supported; not recorded") == 1
     assert "Seed 1, cpu" in text
     assert text.index("li2022/fig8a") < text.index("li2022/fig8b")

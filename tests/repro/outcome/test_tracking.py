@@ -104,7 +104,7 @@ def test_the_parent_holds_verdicts_and_numbers(tracked: Tracked) -> None:
     assert parent.data.metrics == pytest.approx(dict(record.metrics), rel=0, abs=0)
     tags = parent.data.tags
     assert tags["figure"] == BOTH_STAGES
-    assert (tags["verdict"], tags["status"]) == ("4 supported", "not recorded")
+    assert (tags["verdict"], tags["status"]) == ("3 supported", "not recorded")
     assert tags["alternative"] == "none"
     assert tags["ssbrepro.digest"] == record.digest
     for claim in record.claims:
