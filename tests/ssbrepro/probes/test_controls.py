@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 from torch import nn
 
 from ssbrepro.networks import vgg12
@@ -344,9 +345,20 @@ def statistics(draw):
     """S of a network, of intact and of broken copies over checkpoints, with holes in all three."""
     holes = st.one_of(st.floats(0, 2), st.just(math.nan))
     checkpoints = draw(st.integers(1, 4))
-    shapes = ((checkpoints,), *((draw(st.integers(1, 6)), checkpoints) for _ in range(2)))
+    shapes = ((checkpoints,), *((draw(st.integers(1, 22)), checkpoints) for _ in range(2)))
     own, intact, broken = (draw(arrays(np.float64, shape, elements=holes)) for shape in shapes)
     return own, intact, broken + draw(st.sampled_from([0.0, 2.0]))
+
+
+def highest(intact_worst):
+    """What one more would stay below: among 19 or more their quantile, else if they are normal."""
+    number = len(intact_worst)
+    if number == 1 or number >= 19:
+        return reached(intact_worst, 0.95)
+    one_more = (
+        stats.t.ppf(0.95, number - 1) * np.std(intact_worst, ddof=1) * (1 + 1 / number) ** 0.5
+    )
+    return max(*intact_worst, np.mean(intact_worst) + one_more)
 
 
 def by_hand(own, intact, broken):
@@ -371,7 +383,7 @@ def by_hand(own, intact, broken):
     )
     return (
         worst[0],
-        reached(intact_worst, 0.95),
+        highest(intact_worst),
         sorted(broken_worst)[math.floor(0.05 * (len(broken_worst) - 1) + 1e-9)],
     )
 
@@ -388,6 +400,18 @@ def test_the_worst_index_its_noise_and_its_control_are_those_found_by_hand(value
     assert indices.measured.tolist() == np.isfinite(values[0]).tolist()
     assert not (indices.power & ~indices.measured).any()
     assert np.isfinite(indices.index).tolist() == indices.power.tolist()
+
+
+@pytest.mark.parametrize("number", [3, 5, 9, 19, 39])
+def test_one_intact_network_in_twenty_is_above_the_noise_however_few_the_copies(number):
+    source = np.random.default_rng(number)
+    above = 0
+    for _ in range(1000):
+        own, *intact = source.normal(1.0, 0.3, (1 + number, 1))
+        indices = breaking_indices(own, np.array(intact), [[9.0]])
+        above += indices.worst > indices.noise
+    # 5 % of a thousand, and three standard errors to both sides.
+    assert 50 - 3 * 7 < above < 50 + 3 * 7
 
 
 @given(statistics())

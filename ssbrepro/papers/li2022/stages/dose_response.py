@@ -29,10 +29,11 @@ with lazily():
     from ssbrepro.data import cifar10
     from ssbrepro.networks import flattening
     from ssbrepro.papers.li2022 import copies, doses, experiment
-    from ssbrepro.probes import controls, operators, spectra
+    from ssbrepro.probes import controls, gradients, operators, spectra
     from ssbrepro.probes.circuits import counting, sampling
     from ssbrepro.probes.entries import per_example
     from ssbrepro.probes.entries import sampling as sampling_of_pairs
+    from ssbrepro.probes.spectra import extremes
     from ssbrepro.statistics import symmetry
     from ssbrepro.training import losses
 
@@ -43,8 +44,8 @@ class Parameters:
 
     At each of ``widths`` the gradient of ``num_networks`` is measured, on ``num_examples`` inside the
     margin, and of the first ``num_detailed`` all else, with ``num_circuits`` and ``num_pairs`` drawn of
-    each; their spectra, by ``num_steps`` Lanczos steps, at the first ``num_spectrum_widths`` widths
-    only. ``num_replicates`` bootstrap samples of the networks say what is chance.
+    each; their spectra, by ``num_steps`` Lanczos steps at most, at the first ``num_spectrum_widths``
+    widths only. ``num_replicates`` bootstrap samples of the networks say what is chance.
     """
 
     widths: Annotated[tuple[Positive, ...], MinLen(2)]
@@ -54,7 +55,7 @@ class Parameters:
     num_circuits: Count
     num_pairs: Count
     num_spectrum_widths: Count
-    num_steps: Annotated[int, Ge(2)]
+    num_steps: Annotated[int, Ge(20)]
     num_replicates: Annotated[int, Ge(19)]
 
 
@@ -71,7 +72,7 @@ NUMBERS = {
 _FEWEST = 10  # examples: the law of an entry over fewer is theirs, not the entry's
 _ALIVE_AMONG = 10  # examples looked at for one that has circuits
 _PAIRS = 10  # eigenvalues on each side, at most
-_CONVERGED = 0.01  # residual in units of the largest magnitude: a hundredth of S at most
+_CONVERGED = 0.01  # residual in units of the largest magnitude: a hundredth of S_k at most
 
 
 def run(parameters: Parameters, context: Context) -> Result:
@@ -194,10 +195,10 @@ def _measure(
     found = dict.fromkeys(STATISTICS, float("nan"))
     if "weights" in wanted:
         found["weights"] = _weights(model)
-    gradient = _gradient(model, inside)
+    gradient = gradients.mean_gradient(model, *inside) if len(chosen) else torch.zeros(1)
     if not gradient.any():
         return found
-    found["gradient"] = symmetry.reflection_asymmetry(gradient)
+    found["gradient"] = symmetry.reflection_asymmetry(gradient.cpu().numpy())
     if "circuits" in wanted:
         draws = seeding.torch_generator(seed, "doses", "circuits", name)
         found["circuits"] = _circuits(model, inside.inputs, parameters.num_circuits, draws)
@@ -215,15 +216,6 @@ def _weights(model: torch.nn.Module) -> float:
     layers = [weight.detach().cpu().numpy().ravel() for weight in model.parameters()]
     asymmetries = [symmetry.reflection_asymmetries(layer) for layer in layers]
     return float(np.average(asymmetries, weights=[layer.size for layer in layers]))
-
-
-def _gradient(model: torch.nn.Module, inside: cifar10.BinaryImages) -> Array:
-    """All entries; zeros where no example is inside the margin."""
-    if not len(inside.inputs):
-        return np.zeros(1)
-    loss = losses.hinge(model(inside.inputs), inside.targets)
-    parts = torch.autograd.grad(loss, [*model.parameters()])
-    return torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
 
 
 def _circuits(
@@ -263,16 +255,9 @@ def _spectrum(
 ) -> float:
     """S_k: the difference of the k outermost eigenvalues of both sides over their sum."""
     hessian = operators.hessian_operator(model, losses.hinge, *inside, "cached")
-    start = torch.randn(hessian.dim, generator=generator).to(inside.inputs)
-    quadrature = spectra.lanczos(hessian.matvec, start, num_steps)
-    nodes, residuals = quadrature.nodes.numpy(), quadrature.residuals.numpy()
-    good = residuals <= _CONVERGED * np.abs(nodes).max()
-    both = (good & good[::-1])[: min(len(nodes) // 2, _PAIRS)]
-    converged = int(np.cumprod(both).sum())
-    if not converged:
-        return float("nan")
-    positive, negative = nodes[::-1][:converged], -nodes[:converged]
-    return float(np.abs(positive - negative).sum() / np.abs(positive + negative).sum())
+    pairs = spectra.top_eigenpairs(hessian, _PAIRS, generator, _CONVERGED, num_steps)
+    values = pairs.converged(_CONVERGED).values
+    return extremes.extremes_asymmetry(values.numpy()) if values.numel() else float("nan")
 
 
 def _half_share(values: Array) -> float:

@@ -16,6 +16,7 @@ from ssbrepro.networks.flattening import flat_weights
 from ssbrepro.papers import stage
 from ssbrepro.papers.li2022.stages import dose_response
 from ssbrepro.papers.li2022.stages.dose_response import SHARES, STATISTICS, Parameters
+from ssbrepro.probes import gradients
 from ssbrepro.statistics.symmetry import reflection_asymmetry
 from ssbrepro.training.losses import hinge, within_margin
 from tests.oracles.hessians import dense_derivatives
@@ -31,7 +32,7 @@ SMALL = Parameters(
     num_circuits=50,
     num_pairs=20,
     num_spectrum_widths=1,
-    num_steps=8,
+    num_steps=20,
     num_replicates=19,
 )
 
@@ -131,15 +132,15 @@ def test_the_run_is_measured_at_its_start_and_at_the_last_checkpoint_with_exampl
 
 def test_all_is_measured_on_examples_inside_the_margin(images, monkeypatch):
     seen = []
-    kept = dose_response._gradient
+    kept = dose_response.gradients.mean_gradient
 
-    def watched(model, inside):
+    def watched(model, inputs, targets):
         with torch.no_grad():
-            assert within_margin(model(inside.inputs), inside.targets).all()
-        seen.append(len(inside.inputs))
-        return kept(model, inside)
+            assert within_margin(model(inputs), targets).all()
+        seen.append(len(inputs))
+        return kept(model, inputs, targets)
 
-    monkeypatch.setattr(dose_response, "_gradient", watched)
+    monkeypatch.setattr(gradients, "mean_gradient", watched)
     measure(parameters=dataclasses.replace(SMALL, num_networks=2))
     assert len(seen) == 2 * 2 * 7 + 2
     assert max(seen) == 10  # and fewer where a network has no more
@@ -154,15 +155,6 @@ def small(name, num_examples=60):
 
 
 @pytest.mark.parametrize("name", ["fully-connected", "max-pooled"])
-def test_the_gradient_is_the_dense_one(name):
-    model, inside = small(name)
-    truth, _ = dense_derivatives(model.double(), hinge, *inside)
-    found = dose_response._gradient(model.float(), inside)
-    # float32 over four layers.
-    assert found == pytest.approx(truth.numpy(), abs=1e-5 * float(truth.abs().max()))
-
-
-@pytest.mark.parametrize("name", ["fully-connected", "max-pooled"])
 def test_the_spectrum_is_that_of_the_outermost_eigenvalues(name):
     model, inside = small(name)
     _, hessian = dense_derivatives(model.double(), hinge, *inside)
@@ -170,9 +162,8 @@ def test_the_spectrum_is_that_of_the_outermost_eigenvalues(name):
     positive, negative = values[::-1][:10], -values[:10]
     expected = np.abs(positive - negative).sum() / (positive + negative).sum()
     found = dose_response._spectrum(model.float(), inside, len(values), generator())
-    assert found == pytest.approx(expected, abs=1e-3)  # float32 products; all have converged
-    first = dose_response._spectrum(model.float(), inside, 2, generator())
-    assert np.isnan(first)  # two steps find none
+    # Each of the twenty may be off by the square of the tolerance over the gap to the next.
+    assert found == pytest.approx(expected, abs=0.02)
 
 
 def test_entries_are_judged_over_the_examples_they_are_not_zero_for():
