@@ -100,8 +100,8 @@ def inside_margin(
     model: nn.Module, images: BinaryImages, wanted: int, generator: torch.Generator
 ) -> Tensor:
     """Indices of random examples inside the margin, at most as many as wanted, in ascending order."""
-    found: list[Tensor] = []
     order = torch.randperm(len(images.inputs), generator=generator).to(images.inputs.device)
+    found = [order[:0]]
     with torch.no_grad():
         for part in order.split(_CHUNK):
             if sum(map(len, found)) >= wanted:

@@ -136,3 +136,9 @@ def test_nothing_to_measure_is_no_lack_of_power():
     numbers, missing = worst_index("gradient", EPOCHS, nothing)
     assert not numbers
     assert {*missing.values()} == {"there is nothing to measure at any checkpoint"}
+
+
+def test_where_the_network_has_no_example_inside_its_margin_copies_have_none(images):
+    (copy,) = copies(network(0), images, 0, 1, 0, seed=5)
+    assert copy.inputs.shape == (0, 3, 32, 32)
+    assert copy.targets.shape == (0,)
