@@ -8,7 +8,7 @@ BASE_IMAGE ?= python:3.11-slim-bookworm
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install data test test-slow check format verify-all report ui image bench lock schema clean
+.PHONY: help install data test test-slow check format verify-all report ui image bench lock schema verdicts clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9%-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -75,6 +75,10 @@ lock: install ## Resolve the requirements anew (needs `uv`)
 
 schema: install ## Write manifests/<paper>/schema.json from the models and the stages
 	$(VENV)/bin/python -c 'import sys, pathlib; from repro.manifests.models import json_schema; [pathlib.Path("manifests", paper, "schema.json").write_text(json_schema(paper), "utf-8") for paper in sys.argv[1:]]' $(PAPERS)
+
+verdicts: install ## Write docs/verdicts/ from what is recorded
+	for paper in $(PAPERS); do for profile in smoke desk; do \
+		$(REPRO) table $$paper --profile $$profile > docs/verdicts/$$paper.$$profile.md; done; done
 
 clean: ## Remove .venv; results stay
 	rm -rf $(VENV)
