@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from ssbrepro.contract import Array, Context
-from ssbrepro.papers.li2022.copies import worst_index
+from ssbrepro.papers.li2022.placement import worst_index
 from ssbrepro.probes.controls import breaking_indices
 from ssbrepro.probes.entries.ensembles import Ensemble, recorded
 
@@ -53,7 +53,7 @@ def breaking(
 
     Returns:
         Arrays ``<name>`` (checkpoints,), ``<name>_intact`` and ``<name>_broken`` (copies, checkpoints),
-        and the numbers of :func:`ssbrepro.papers.li2022.copies.worst_index` with what is missing.
+        and the numbers of :func:`ssbrepro.papers.li2022.placement.worst_index` with what is missing.
     """
     intact = statistic_of_copies(context, "intact", statistic)
     broken = statistic_of_copies(context, "broken", statistic)

@@ -15,7 +15,7 @@ with lazily():
 
     from ssbrepro import seeding
     from ssbrepro.data import cifar10
-    from ssbrepro.papers.li2022 import checkpoints, copies
+    from ssbrepro.papers.li2022 import checkpoints, copies, placement
     from ssbrepro.probes import controls
     from ssbrepro.probes import gradients as probe
     from ssbrepro.probes import risk as risks
@@ -194,7 +194,7 @@ def _numbers(arrays: dict[str, Array]) -> tuple[dict[str, float], dict[str, str]
         names = ("asymmetry_max", "asymmetry_noise", "asymmetry_control", "zero_share_max")
         missing |= dict.fromkeys(names, "the gradient is exactly zero at every checkpoint")
     indices = controls.breaking_indices(arrays["asymmetry"], arrays["intact"].T, arrays["broken"].T)
-    placed, without = copies.worst_index("asymmetry", arrays["epoch"], indices)
+    placed, without = placement.worst_index("asymmetry", arrays["epoch"], indices)
     numbers, missing = numbers | placed, missing | without
     shares = ("median_final_share", "median_final_share_control")
     if median[0] > 0:

@@ -16,7 +16,7 @@ with lazily():
 
     from ssbrepro import seeding
     from ssbrepro.data import cifar10
-    from ssbrepro.papers.li2022 import checkpoints, copies
+    from ssbrepro.papers.li2022 import checkpoints, copies, placement
     from ssbrepro.probes import controls, spectra
     from ssbrepro.probes import risk as risks
     from ssbrepro.probes.spectra import distribution, extremes, measurement, traces
@@ -220,7 +220,7 @@ def _placed(
 ) -> tuple[dict[str, float], dict[str, str]]:
     """The worst value and index over the checkpoints that are not empty, or why there is none."""
     lost = arrays["epoch"][filled & ~indices.measured]
-    numbers, missing = copies.worst_index(statistic, arrays["epoch"], indices)
+    numbers, missing = placement.worst_index(statistic, arrays["epoch"], indices)
     if len(lost):
         reason = (
             f"at epoch {', '.join(map(str, lost))} no eigenvalue has converged on both sides at the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ssbrepro import domains
 from ssbrepro.contract import Array, Context, Count, Imitations, Positive, Result, Share, Stage
@@ -11,8 +12,8 @@ from ssbrepro.lazy import lazily
 with lazily():
     import numpy as np
 
-    from ssbrepro import seeding
-    from ssbrepro.papers.li2022 import copies, experiment
+    from ssbrepro import networks, seeding
+    from ssbrepro.papers.li2022 import placement
     from ssbrepro.probes import controls
     from ssbrepro.statistics import histograms, symmetry
 
@@ -91,9 +92,10 @@ def run(parameters: Parameters, context: Context) -> Result:
     return Result(arrays=arrays, numbers=numbers, missing=missing)
 
 
-def _layer_sizes(training: experiment.Setting, seed: int) -> list[int]:
+def _layer_sizes(training: Any, seed: int) -> list[int]:
     """Number of weights of each layer of the network that was trained."""
-    model = experiment.network(training, seeding.torch_generator(seed, "weights"))
+    generator = seeding.torch_generator(seed, "weights")
+    model = networks.vgg12(training.width, generator, training.num_convolutions)
     return [weight.numel() for weight in model.parameters()]
 
 
@@ -157,7 +159,7 @@ def _numbers(
     }
     broken = np.average(arrays["broken"], axis=0, weights=arrays["layer_sizes"])
     indices = controls.breaking_indices(mean, flips, broken[None])
-    placed, missing = copies.worst_index("asymmetry", arrays["epoch"], indices)
+    placed, missing = placement.worst_index("asymmetry", arrays["epoch"], indices)
     return {name: float(number) for name, number in numbers.items()} | placed, missing
 
 

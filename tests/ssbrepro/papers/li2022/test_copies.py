@@ -7,7 +7,8 @@ import torch
 from ssbrepro.contract import WITHOUT_POWER
 from ssbrepro.data.cifar10 import BinaryImages
 from ssbrepro.networks import vgg12
-from ssbrepro.papers.li2022.copies import copies, worst_index
+from ssbrepro.papers.li2022.copies import copies
+from ssbrepro.papers.li2022.placement import worst_index
 from ssbrepro.probes.controls import breaking_indices
 from ssbrepro.training.losses import within_margin
 
