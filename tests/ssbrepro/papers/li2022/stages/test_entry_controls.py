@@ -114,7 +114,8 @@ def test_intact_entries_have_an_index_near_zero_and_broken_ones_near_one(name, i
     assert abs(symmetric[index]) < 0.6
     assert run(name, *broken).numbers[index] == pytest.approx(1, abs=0.01)
     assert symmetric[index.replace("max", "control")] == pytest.approx(1, abs=0.01)
-    assert symmetric[index.replace("max", "noise")] < 0.6
+    # Beyond the copies, as they are few, but not as far as broken ones.
+    assert symmetric[index.replace("max", "noise")] < 0.9
 
 
 def test_copies_that_cannot_be_told_apart_have_no_index():
