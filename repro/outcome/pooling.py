@@ -216,19 +216,19 @@ def _too_few(seeds: Sequence[ClaimVerdict], values: _Sample) -> Finding:
 
 
 def _within(claim: "Claim", controls: _Sample) -> Finding:
-    """Of an interval within the bound: whether the control's lies wholly beyond.
+    """Of an interval within the bound: whether no seed's control is within it too.
 
-    One that only reaches into the bound counts against the claim: where the control could not be told
-    from support, neither can the measurement.
+    One of them is enough to count against the claim. Where a false statement is taken for a true one
+    more often than once in twenty seeds, a hit says nothing, and of fewer seeds one is more than that.
+    Their mean would say less, as a single control far off carries it anywhere.
     """
     if claim.control is None:
         return Finding("supported")
     if not controls.enough:
         return Finding("inconclusive", "not measured", _not_recorded("the control", controls))
-    ends = controls.interval or ()
-    if any(meets(end, claim.relation, claim.bound) for end in ends):
-        interval = wording.mean(controls.mean, ends)
-        why = f"the control, where the statement is false, gives {interval}, which meets the bound"
+    if number := _num_within(claim, controls):
+        of = wording.counted(len(controls.numbers), "seed")
+        why = f"the control, where the statement is false, meets the bound in {number} of {of}"
         return Finding("inconclusive", "without power", why)
     return Finding("supported")
 

