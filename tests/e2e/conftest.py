@@ -145,7 +145,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Manifests whose profile smoke takes seconds."""
-    return copy_manifests(tmp_path_factory.mktemp("tiny") / "manifests")
+    return copy_manifests(tmp_path_factory.mktemp("tiny") / "manifests", controls=True)
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ def test_a_verdict_has_its_cause() -> None:
 
 def test_a_child_holds_parameters_with_their_origin(tracked: Tracked) -> None:
     training = tracked.children()["training"]
-    assert training.data.params["num_examples"] == "48"
+    assert training.data.params["num_examples"] == "112"
     assert training.data.params["cut_epochs"] == "[3]"
     assert training.data.tags["origin.num_examples"] == ("profile: sized for tests of the harness")
     assert training.data.tags["origin.momentum"].startswith("assumed: the usual value")
