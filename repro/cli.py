@@ -4,25 +4,36 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
 
 from repro import data_commands, output, recorded_commands, selection
-from repro.commands import chosen, each_plan, err, out, runner, select, words
+from repro.commands import (
+    chosen,
+    each_plan,
+    err,
+    finish,
+    out,
+    run_selected,
+    runner,
+    select,
+    words,
+)
 from repro.errors import Interrupted, ReproError, UsageError
 from repro.explain import StoredParts
 from repro.names import NOT_COMPUTABLE
 from repro.options import (
     AllOption,
     AlternativeOption,
+    BudgetOption,
     DeviceOption,
     EngineOption,
     Ids,
+    JobsOption,
     JsonOption,
     MaybeIds,
     MaybeSeedsOption,
@@ -30,12 +41,11 @@ from repro.options import (
     ProfileOption,
     SeedOption,
 )
-from repro.outcome.console import show_not_computable, show_pooled, show_table
+from repro.outcome.console import say, show_pooled, show_table
 from repro.outcome.entries import (
     FigureEntry,
     PooledEntry,
     as_data,
-    not_computable_entry,
     pooled_data,
     pooled_entry,
 )
@@ -43,8 +53,8 @@ from repro.outcome.record import all_runs
 from repro.outcome.references import recorded_runs, recorded_steps
 from repro.outcome.verdicts import AS_RECORDED
 from repro.plan import Plan, changed_parts
-from repro.running import Runner, announce
-from repro.selection import Choice, Selected
+from repro.running import announce
+from repro.selection import Selected
 from repro.settings import NO_TRACKING, Settings
 from repro.shorthand import CommandsAndFigures
 from repro.store import Store
@@ -68,6 +78,8 @@ def run(
     engine_name: EngineOption = selection.DEFAULT_ENGINE,
     seed: OneSeedOption = None,
     seeds: MaybeSeedsOption = None,
+    jobs: JobsOption = None,
+    budget: BudgetOption = None,
     fresh: Annotated[bool, typer.Option(help="Compute again what is stored.")] = False,
     container: Annotated[bool, typer.Option(help="Run inside the Docker image.")] = False,
     image: Annotated[str, typer.Option(help="The image for --container.")] = "ssbrepro:0.1.0",
@@ -75,7 +87,7 @@ def run(
     json_file: JsonOption = None,
 ) -> None:
     """Run figures: compute what is not stored, judge the claims, draw, and track."""
-    console, engine = words(json_file), selection.engine(engine_name)
+    console, engine = words(json_file), selection.engine(engine_name, jobs)
     if seed is not None and seeds is not None:
         raise UsageError("--seed or --seeds, not both")
     numbers = [seed or 0] if seeds is None else selection.seeds(seeds)
@@ -83,6 +95,8 @@ def run(
         arguments = [*ids, "--profile", profile, "--device", device]
         arguments += ["--seed", str(numbers[0])] if seeds is None else ["--seeds", seeds]
         arguments += ["--engine", engine_name] if engine_name != selection.DEFAULT_ENGINE else []
+        arguments += [] if jobs is None else ["--jobs", str(jobs)]
+        arguments += [] if budget is None else ["--budget", f"{budget.left():.0f}s"]
         arguments += ["--fresh"] if fresh else []
         for text in alternative or ():
             arguments += ["--alternative", text]
@@ -91,18 +105,13 @@ def run(
             output.write_json(json_file, outcome)
         raise typer.Exit(status)
     selected = select(ids, profile, device, numbers, alternative, engine)
-    figure_runner = runner(console, selected.plans(), fresh, engine)
-    entries: list[FigureEntry] = []
-    pooled: list[PooledEntry] = []
-    for choices in selected.by_figure():
-        of_figure = [_entry(figure_runner, selected, choice) for choice in choices]
-        entries += of_figure
-        declared = choices[0].declared
-        if seeds is not None and isinstance(declared, Plan):
-            pooled.append(pooled_entry(declared.manifest, of_figure))
-            show_pooled(console, pooled[-1])
+    figure_runner = runner(console, selected.plans(), fresh, engine, budget)
+    entries = run_selected(figure_runner, selected)
+    pooled = [] if seeds is None else _pooled(selected, entries)
+    for one in pooled:
+        show_pooled(console, one)
     failed = any(entry.failures for entry in entries)
-    _finish(as_data(entries) | pooled_data(pooled), json_file, failed)
+    finish(as_data(entries) | pooled_data(pooled), json_file, figure_runner, failed)
 
 
 @app.command()
@@ -113,20 +122,22 @@ def verify(
     device: DeviceOption = "auto",
     engine_name: EngineOption = selection.DEFAULT_ENGINE,
     seed: SeedOption = 0,
+    jobs: JobsOption = None,
+    budget: BudgetOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Check figures against the papers' claims and our recorded runs; run what is missing."""
-    console, engine = words(json_file), selection.engine(engine_name)
+    console, engine = words(json_file), selection.engine(engine_name, jobs)
     selected = select(chosen(ids, all_figures), profile, device, [seed], engine=engine)
-    figure_runner = runner(console, selected.plans(), engine=engine)
-    entries = []
-    for choice in selected.figures:
-        entries.append(_entry(figure_runner, selected, choice))
-        plan = choice.declared
-        if isinstance(plan, Plan) and not recorded_runs(plan.manifest, plan.profile):
-            console.print(f"  nothing is recorded: repro record {choice.id} --seeds 0-9")
+    figure_runner = runner(console, selected.plans(), engine=engine, budget=budget)
+    entries = run_selected(figure_runner, selected)
+    for figure_plan in selected.plans():
+        if not recorded_runs(figure_plan.manifest, figure_plan.profile):
+            figure_id = figure_plan.manifest.id
+            say(console, f"{figure_id}: nothing is recorded: repro record {figure_id} --seeds 0-9")
     told = (AS_RECORDED, NOT_COMPUTABLE)
-    _finish(as_data(entries), json_file, any(entry.status not in told for entry in entries))
+    failed = any(entry.status not in told for entry in entries)
+    finish(as_data(entries), json_file, figure_runner, failed)
 
 
 @app.command()
@@ -134,13 +145,15 @@ def plan(
     ids: Ids,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
+    engine_name: EngineOption = selection.DEFAULT_ENGINE,
     seed: SeedOption = 0,
     alternative: AlternativeOption = None,
 ) -> None:
     """Show the steps, stored or to run, with estimated time and memory; run nothing."""
     settings = Settings.from_environment()
     store = Store(settings.home / "store")
-    selected = select(ids, profile, device, [seed], alternative)
+    engine = selection.engine(engine_name)
+    selected = select(ids, profile, device, [seed], alternative, engine)
     announce(selected.plans(), (), store, err)
     for figure_plan in each_plan(selected):
         past = recorded_steps(figure_plan.manifest, figure_plan.profile)
@@ -163,12 +176,14 @@ def explain(
     ids: Ids,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
+    engine_name: EngineOption = selection.DEFAULT_ENGINE,
     seed: SeedOption = 0,
     alternative: AlternativeOption = None,
 ) -> None:
     """Say for every step whether it will run, and which part of its key changed."""
     store = Store(Settings.from_environment().home / "store")
-    selected = select(ids, profile, device, [seed], alternative)
+    engine = selection.engine(engine_name)
+    selected = select(ids, profile, device, [seed], alternative, engine)
     known = StoredParts(store.metas(), (step for plan in selected.plans() for step in plan.steps))
     for figure_plan in each_plan(selected):
         out.print(f"[bold]{escape(figure_plan.name)}[/] at {figure_plan.profile}")
@@ -245,19 +260,15 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted(number)
 
 
-def _entry(runner: Runner, selected: Selected, choice: Choice) -> FigureEntry:
-    """Run a figure that was asked for, or say why nothing computes it."""
-    if isinstance(choice.declared, Plan):
-        return runner.run(choice.declared, choice.alternatives)
-    show_not_computable(runner.out, choice.id, choice.declared)
-    return not_computable_entry(choice.id, selected.profile, choice.seed)
-
-
-def _finish(content: dict[str, Any], json_file: Path | None, failed: bool) -> None:
-    if json_file:
-        output.write_json(json_file, content)
-    if failed:
-        raise typer.Exit(1)
+def _pooled(selected: Selected, entries: Sequence[FigureEntry]) -> list[PooledEntry]:
+    """Of each figure that was run with every seed, the verdicts over them."""
+    pooled = []
+    for choices in selected.by_figure():
+        declared = choices[0].declared
+        own = [entry for entry in entries if entry.id == choices[0].id]
+        if isinstance(declared, Plan) and len(own) == len(choices):
+            pooled.append(pooled_entry(declared.manifest, own))
+    return pooled
 
 
 def _usual(values: Sequence[float], unit: float, name: str) -> str:

@@ -3,15 +3,19 @@
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import typer
 from rich.console import Console
 
 from repro import output, selection
+from repro.budget import Budget
 from repro.engines.engine import Engine
 from repro.engines.inline import InlineEngine
 from repro.errors import UsageError
 from repro.manifests.library import Library
 from repro.outcome.console import say, show_not_computable
+from repro.outcome.entries import FigureEntry
 from repro.plan import Plan
 from repro.running import Runner, announce
 from repro.selection import Selected
@@ -73,14 +77,37 @@ def runner(
     plans: Iterable[Plan] = (),
     fresh: bool = False,
     engine: Engine | None = None,
+    budget: Budget | None = None,
 ) -> Runner:
     """A runner for plans, having said how long they take; ``fresh`` computes stored steps anew."""
     settings = Settings.from_environment()
     plans = list(plans)
     anew = {step.key for plan in plans for step in plan.steps} if fresh else set()
-    forecast = announce(plans, anew, Store(settings.home / "store"), err)
+    expected = announce(plans, anew, Store(settings.home / "store"), err)
     engine = engine or selection.engine()
     # A bar that is drawn anew all the time would leave a debugger no terminal.
     inline = isinstance(engine, InlineEngine)
     progress = Console(stderr=True, force_terminal=False) if inline else err
-    return Runner(settings, engine, console, progress, forecast, anew)
+    return Runner(settings, engine, console, progress, expected, anew, budget)
+
+
+def run_selected(figure_runner: Runner, selected: Selected) -> list[FigureEntry]:
+    """Run all that was asked for; entries for ``--json``, in the order in which it was asked for."""
+    entries = dict(figure_runner.run(selected.figures, selected.profile))
+    return [entries[index] for index in sorted(entries)]
+
+
+def finish(
+    content: dict[str, Any], json_file: Path | None, figure_runner: Runner, failed: bool
+) -> None:
+    """End a command that ran figures: write ``--json``, and exit as steps and checks came out.
+
+    Raises:
+        StageError: If a step failed.
+        Exit: If a check did.
+    """
+    if json_file:
+        output.write_json(json_file, content | figure_runner.left_data())
+    figure_runner.conclude()
+    if failed:
+        raise typer.Exit(1)

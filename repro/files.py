@@ -116,14 +116,19 @@ def partial_folder(final: Path) -> Iterator[Path]:
         StoreError: If it cannot be made.
     """
     with writing(final):
-        for abandoned in final.parent.glob(f".{final.name}.*"):
-            shutil.rmtree(abandoned, ignore_errors=True)
+        remove_partial(final)
         partial = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
         partial.mkdir(parents=True)
     try:
         yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_partial(final: Path) -> None:
+    """Remove what was begun beside a folder and never published; call it under its lock."""
+    for abandoned in final.parent.glob(f".{final.name}.*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
 
 
 def publish(partial: Path, final: Path) -> None:
@@ -138,8 +143,7 @@ def publish(partial: Path, final: Path) -> None:
         flush(partial)
         _rename(partial, final)
         flush(final.parent)
-        for replaced in final.parent.glob(f".{final.name}.*"):
-            shutil.rmtree(replaced, ignore_errors=True)
+        remove_partial(final)
 
 
 def _rename(partial: Path, final: Path) -> None:

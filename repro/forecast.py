@@ -1,7 +1,7 @@
 """How far a command is and how long it still takes: recorded seconds, corrected by what is observed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 _ALMOST = 0.99  # as far as anything gets that is not done
@@ -34,9 +34,16 @@ class Forecast:
 
     Args:
         expected: Seconds of each step there is to compute, by key; None where nothing is known.
+        inputs: Keys of the steps that each needs; others than those to compute count for nothing.
+        at_once: How many steps can run side by side.
     """
 
-    def __init__(self, expected: Mapping[str, float | None]) -> None:
+    def __init__(
+        self,
+        expected: Mapping[str, float | None],
+        inputs: Mapping[str, Collection[str]] | None = None,
+        at_once: int = 1,
+    ) -> None:
         self._expected = {
             key: None if seconds is None else max(seconds, 1e-3)
             for key, seconds in expected.items()
@@ -45,16 +52,18 @@ class Forecast:
         usual = math.fsum(known) / len(known) if known else 1.0
         self._weights = {key: seconds or usual for key, seconds in self._expected.items()}
         self._taken: dict[str, float | None] = {}  # seconds of what is done, if it was computed
-        self._running: _Running | None = None
+        self._running: dict[str, _Running] = {}
+        self._inputs = inputs or {}
+        self._at_once = at_once
         self._reached = 0.0
 
     def begin(self, key: str, now: float, continued: bool = False) -> None:
         """A step begins, or continues where an earlier process stopped."""
-        self._running = _Running(key, now, continued)
+        self._running[key] = _Running(key, now, continued)
 
-    def advance(self, done: int, total: int, now: float) -> None:
-        """The running step counts."""
-        running = self._running
+    def advance(self, key: str, done: int, total: int, now: float) -> None:
+        """A running step counts."""
+        running = self._running.get(key)
         if running is None or total <= 0:
             return
         counted = min(max(done / total, 0.0), 1.0)
@@ -72,25 +81,32 @@ class Forecast:
 
     def finish(self, key: str, now: float) -> None:
         """A step is done, whether it was computed here or elsewhere; once is enough."""
-        running, self._running = self._running, None
-        ours = running is not None and running.key == key and not running.continued
+        running = self._running.pop(key, None)
+        ours = running is not None and not running.continued
         self._taken.setdefault(key, now - running.began if running and ours else None)
+
+    def drop(self, key: str) -> None:
+        """A running step ends without a result."""
+        self._running.pop(key, None)
 
     def share(self, now: float) -> float:
         """How much of all is done, from 0 to 1; never less than before, 1 only when all is."""
         if self._taken.keys() >= self._weights.keys():
             return 1.0
         done = math.fsum(w for key, w in self._weights.items() if key in self._taken)
-        running = self._running
-        if running and running.key in self._weights and running.key not in self._taken:
-            done += self._weights[running.key] * self._share_of(running, now)
+        for key, running in self._running.items():
+            if key in self._weights:
+                done += self._weights[key] * self._share_of(running, now)
         share = min(done / math.fsum(self._weights.values()), _ALMOST)
         self._reached = max(self._reached, share)
         return self._reached
 
     def remaining(self, now: float) -> float | None:
-        """Seconds until all is done; None where that is not known."""
-        seconds = 0.0
+        """Seconds until all is done; None where that is not known.
+
+        No less than the longest chain of steps takes, and no less than all take on all there is.
+        """
+        left: dict[str, float] = {}
         pace = self._pace(now)
         for key, expected in self._expected.items():
             if key in self._taken:
@@ -98,13 +114,22 @@ class Forecast:
             if expected is None:
                 return None
             part = 1.0
-            if self._running and self._running.key == key:
-                clock = self._clock(self._running, now)
-                if clock is not None and clock >= 1 and not self._lags(self._running, now):
+            if running := self._running.get(key):
+                clock = self._clock(running, now)
+                if clock is not None and clock >= 1 and not self._lags(running, now):
                     return None  # it takes longer than expected, by nobody knows how much
-                part -= self._share_of(self._running, now)
-            seconds += expected * pace * part
-        return seconds
+                part -= self._share_of(running, now)
+            left[key] = expected * pace * part
+        return max(math.fsum(left.values()) / self._at_once, self._longest_chain(left))
+
+    def _longest_chain(self, left: Mapping[str, float]) -> float:
+        """The most seconds that steps which need each other have left; inputs come first."""
+        ends: dict[str, float] = {}
+        for key, seconds in left.items():
+            ends[key] = seconds + max(
+                (ends.get(needed, 0.0) for needed in self._inputs.get(key, ())), default=0.0
+            )
+        return max(ends.values(), default=0.0)
 
     def _share_of(self, running: _Running, now: float) -> float:
         clock = self._clock(running, now)
@@ -137,11 +162,10 @@ class Forecast:
             usual = self._expected.get(key)
             if usual is not None and seconds is not None:
                 taken, expected = taken + seconds, expected + usual
-        running = self._running
-        if now is not None and running and self._lags(running, now):
-            usual = self._expected[running.key]
-            assert usual is not None
-            assert running.counted is not None
-            taken += now - running.began
-            expected += usual * (running.counted - running.start)
+        for key, running in self._running.items() if now is not None else ():
+            assert now is not None
+            usual = self._expected.get(key)
+            if usual is not None and running.counted is not None and self._lags(running, now):
+                taken += now - running.began
+                expected += usual * (running.counted - running.start)
         return taken / expected

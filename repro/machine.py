@@ -3,6 +3,7 @@
 What executes a step states them for its key, and whatever process the step then runs in compares.
 """
 
+import contextlib
 import os
 import platform
 import re
@@ -104,8 +105,45 @@ def settle(wanted: Facts) -> None:
     os.environ.update(settled)
 
 
+def num_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that new processes can have; None where the system does not say.
+
+    A container's limit counts where it is lower than what the machine has.
+    """
+    free = [
+        _kibibytes(Path("/proc/meminfo"), "MemAvailable"),
+        _below_limit(Path("/sys/fs/cgroup"), "memory.max", "memory.current"),
+        _below_limit(
+            Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"
+        ),
+    ]
+    return min((one for one in free if one is not None), default=None)
+
+
+def _kibibytes(listed: Path, name: str) -> int | None:
+    with contextlib.suppress(OSError):
+        found = re.search(rf"^{name}: *(\d+) kB$", listed.read_text("utf-8"), re.MULTILINE)
+        return int(found.group(1)) * 1024 if found else None
+    return None
+
+
+def _below_limit(folder: Path, limit: str, usage: str) -> int | None:
+    """What a control group's limit leaves; None without one."""
+    with contextlib.suppress(OSError, ValueError):  # "max" is no number
+        return int((folder / limit).read_text("ascii")) - int((folder / usage).read_text("ascii"))
+    return None
+
+
 def num_threads() -> int:
-    """Threads of a stage: every core this process may use, or ``OMP_NUM_THREADS``.
+    """Threads of a stage: one, or ``OMP_NUM_THREADS``.
+
+    Two threads took 0.7 to 0.9 of what two steps side by side take, and one gives the same keys, and
+    so the same results, on machines with any number of cores.
 
     Raises:
         UsageError: If that is no number of threads.
@@ -113,7 +151,7 @@ def num_threads() -> int:
     given = os.environ.get("OMP_NUM_THREADS", "")
     first = given.partition(",")[0].strip()  # of nested levels
     if not first:
-        return len(os.sched_getaffinity(0))
+        return 1
     if not first.isdecimal() or len(first) > 6 or int(first) < 1:
         raise UsageError(f"OMP_NUM_THREADS={given}: it is a number of threads, at least 1")
     return int(first)

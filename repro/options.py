@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from repro import completion, output
+from repro import budget, completion, output
+from repro.budget import Budget
 from repro.names import PROFILES
 
 Ids = Annotated[
@@ -41,8 +42,24 @@ EngineOption = Annotated[
     str,
     typer.Option(
         "--engine",
-        help="local: in processes; inline: all in this one, for breakpoints.",
+        help="local: in processes; slurm: as jobs; inline: all in this process, for breakpoints.",
         autocompletion=completion.engines,
+    ),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", min=1, help="Steps at once.", show_default="cores, or what a cluster takes"
+    ),
+]
+BudgetOption = Annotated[
+    Budget | None,
+    typer.Option(
+        "--budget",
+        metavar="TIME",
+        help="Stop by itself after so long, such as 9m, where that loses least.",
+        parser=budget.from_text,
+        show_default=False,
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Root seed of all random draws.")]

@@ -1,5 +1,6 @@
 """Commands about what is recorded: ``repro record``, ``list``, ``report`` and ``table``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +9,14 @@ import typer
 from repro import output, selection
 from repro.commands import chosen, out, runner, select, words
 from repro.errors import UsageError
-from repro.manifests.library import Library
+from repro.manifests.library import FigureManifest, Library
 from repro.names import PROFILES, nearest_names
 from repro.options import (
     AllOption,
+    BudgetOption,
     DeviceOption,
     EngineOption,
+    JobsOption,
     JsonOption,
     MaybeIds,
     PaperArgument,
@@ -26,7 +29,7 @@ from repro.outcome.console import say, show_not_computable, show_table
 from repro.outcome.entries import as_data, list_entry, without_entry
 from repro.outcome.intervals import MIN_RUNS
 from repro.outcome.pooling import pool_recorded
-from repro.outcome.record import all_runs
+from repro.outcome.record import Record, all_runs
 from repro.outcome.references import write_references
 from repro.outcome.verdicts import FAILED
 from repro.plan import Plan
@@ -43,38 +46,51 @@ def record(
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
     engine_name: EngineOption = selection.DEFAULT_ENGINE,
+    jobs: JobsOption = None,
+    budget: BudgetOption = None,
 ) -> None:
     """Run figures with several seeds and write down what they gave, for `repro verify`.
 
     A figure with a run whose exact identities do not hold is not recorded: such a run is no
     measurement, and to leave its seed out would be a choice of seeds.
     """
-    numbers, engine = selection.seeds(seeds), selection.engine(engine_name)
+    numbers, engine = selection.seeds(seeds), selection.engine(engine_name, jobs)
     selected = select(chosen(ids, all_figures), profile, device, numbers, engine=engine)
-    recorder = runner(out, selected.plans(), engine=engine)
+    plans = selected.plans()
+    recorder = runner(out, plans, engine=engine, budget=budget)
+    runs: dict[str, list[Record]] = {}
     refused = False
-    for choices in selected.by_figure():
-        first = choices[0]
-        if not isinstance(first.declared, Plan):
-            show_not_computable(out, first.id, first.declared)
-            continue
-        plans = [choice.declared for choice in choices if isinstance(choice.declared, Plan)]
-        runs = [recorder.record(plan).run.record for plan in plans]
-        unsound = [run for run in runs if run.status == FAILED]
-        refused = refused or bool(unsound)
-        for run in unsound:
-            identities = ", ".join(one.id for one in run.identities if one.verdict != "holds")
-            say(out, f"{first.id}, seed {run.seed}: exact identities do not hold: {identities}")
-        if unsound:
-            say(out, f"{first.id}: not recorded")
-            continue
-        manifest, at = first.declared.manifest, selected.profile
-        write_references(manifest, at, runs)
-        say(out, f"{manifest.references_path(at)}: {len(runs)} runs")
-        if len(runs) < MIN_RUNS:
-            out.print(f"  fewer than {MIN_RUNS} runs give no tolerance")
+    for index, done in recorder.record(plans):
+        manifest = plans[index].manifest
+        own = runs.setdefault(manifest.id, [])
+        own.append(done.run.record)
+        if len(own) == len(numbers):
+            refused = not _write_down(manifest, selected.profile, own) or refused
+    for choice in selected.figures:
+        if not isinstance(choice.declared, Plan):
+            show_not_computable(out, choice.id, choice.declared)
+    for plan in plans[:: len(numbers)]:
+        if len(runs.get(plan.manifest.id, ())) < len(numbers):
+            say(out, f"{plan.manifest.id}: not recorded: not every seed is done")
+    recorder.conclude()
     if refused:
         raise typer.Exit(1)
+
+
+def _write_down(manifest: FigureManifest, profile: str, runs: Sequence[Record]) -> bool:
+    """Replace the recorded runs of a figure, unless some are unsound; tells whether it has."""
+    unsound = [run for run in runs if run.status == FAILED]
+    for run in unsound:
+        identities = ", ".join(one.id for one in run.identities if one.verdict != "holds")
+        say(out, f"{manifest.id}, seed {run.seed}: exact identities do not hold: {identities}")
+    if unsound:
+        say(out, f"{manifest.id}: not recorded")
+        return False
+    write_references(manifest, profile, runs)
+    say(out, f"{manifest.references_path(profile)}: {len(runs)} runs")
+    if len(runs) < MIN_RUNS:
+        out.print(f"  fewer than {MIN_RUNS} runs give no tolerance")
+    return True
 
 
 @app.command("list")

@@ -1,74 +1,172 @@
 """Running figures for the command line: compute, record, show and track, here or in the container."""
 
 import os
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from repro import files, kernels
-from repro.engines.engine import Engine
-from repro.errors import ReproError, TrackingError
+from repro.budget import Budget
+from repro.engines.engine import Engine, Needs
+from repro.errors import ReproError, StageError, TrackingError
 from repro.explain import StoredParts
 from repro.forecast import Forecast
 from repro.outcome import wording
-from repro.outcome.console import say, show_alternative, show_run
-from repro.outcome.entries import Done, FigureEntry, figure_entry
+from repro.outcome.console import say, show_alternative, show_not_computable, show_run
+from repro.outcome.entries import Done, FigureEntry, figure_entry, not_computable_entry
 from repro.outcome.record import Run, all_runs
 from repro.outcome.recording import record_run
 from repro.outcome.references import RecordedStep, recorded_steps
 from repro.outcome.screen import Screen
-from repro.plan import Plan
-from repro.scheduler import run_plan
+from repro.plan import Plan, Step
+from repro.scheduler import Failure, Scheduler
+from repro.selection import Choice
 from repro.settings import NO_TRACKING, Settings
 from repro.store import Store
 from repro.transfer import Transfer
 from ssbrepro.data import DataError, Dataset
 
 
-@dataclass(frozen=True)
 class Runner:
     """Runs figures on an engine; results are said on ``out``, progress on ``err``.
 
-    ``fresh`` holds keys of steps to compute even if they are stored, until that is done.
+    Args:
+        settings: Where things are.
+        engine: What runs the steps.
+        out: For results.
+        err: For progress.
+        expected: What steps take, by key, as far as it is recorded.
+        fresh: Keys of steps to compute even if they are stored.
+        budget: When to stop.
     """
 
-    settings: Settings
-    engine: Engine
-    out: Console
-    err: Console
-    forecast: Forecast
-    fresh: set[str]
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        out: Console,
+        err: Console,
+        expected: Mapping[str, Needs] | None = None,
+        fresh: Collection[str] = (),
+        budget: Budget | None = None,
+    ) -> None:
+        self.settings = settings
+        self.engine = engine
+        self.out = out
+        self.err = err
+        self.expected = expected or {}
+        self.fresh = fresh
+        self.budget = budget
+        self.failures: list[Failure] = []
+        self.left: list[Step] = []
 
-    def run(self, wanted: Plan, alternatives: Sequence[Plan]) -> FigureEntry:
-        """A figure as declared and with each alternative; returns its entry for ``--json``."""
-        declared = self.record(wanted)
+    def run(self, choices: Sequence[Choice], profile: str) -> Iterator[tuple[int, FigureEntry]]:
+        """Run figures as declared and with their alternatives; each is shown once it is complete.
+
+        Yields:
+            The index of each choice with its entry for ``--json``, as they are completed.
+        """
+        plans: list[Plan] = []
+        choice_of: list[int] = []
+        for number, choice in enumerate(choices):
+            if isinstance(choice.declared, Plan):
+                plans += [choice.declared, *choice.alternatives]
+                choice_of += [number] * (1 + len(choice.alternatives))
+            else:
+                show_not_computable(self.out, choice.id, choice.declared)
+                yield number, not_computable_entry(choice.id, profile, choice.seed)
+        done: dict[int, Done] = {}
+        for index, one in self.record(plans):
+            done[index] = one
+            number = choice_of[index]
+            own = [index for index, owner in enumerate(choice_of) if owner == number]
+            if all(index in done for index in own):
+                declared, *others = (done[index] for index in own)
+                self._show(declared, others)
+                yield number, figure_entry(declared, others)
+
+    def record(self, plans: Sequence[Plan]) -> Iterator[tuple[int, Done]]:
+        """Run plans, and record each once its steps are done; :meth:`conclude` says how it ended.
+
+        Yields:
+            The index of each plan with its run, as they are completed.
+        """
+        if not plans:
+            return
+        say(self.err, _title(plans))
+        forecast = Forecast(
+            {key: one.seconds for key, one in self.expected.items()},
+            {step.key: tuple(step.inputs.values()) for plan in plans for step in plan.steps},
+            self.engine.capacity().tasks,
+        )
+        with (
+            Screen(self.err, forecast, plans) as screen,
+            Scheduler(
+                plans,
+                self.settings,
+                self.engine,
+                screen,
+                self.expected,
+                self.fresh,
+                self.budget,
+            ) as scheduler,
+        ):
+            for index in scheduler.run():
+                outcomes = scheduler.outcomes_of(plans[index])
+                recorded = record_run(plans[index], outcomes, self.settings)
+                statuses = {outcome.step.stage: outcome.status for outcome in outcomes}
+                with screen.hidden():
+                    yield index, Done(recorded, statuses)
+        self.failures, self.left = scheduler.failures, scheduler.unfinished()
+        self._say_how_it_ended(len(scheduler.outcomes), forecast)
+
+    def conclude(self) -> None:
+        """End a command as its steps did.
+
+        Raises:
+            StageError: If any has failed, with every reason.
+        """
+        if self.failures:
+            raise StageError("\n".join(failure.reason for failure in self.failures))
+
+    def left_data(self) -> dict[str, Any]:
+        """What ``--json`` says of the steps that are not done: nothing if all are."""
+        return {"left": [step.key for step in self.left]} if self.left else {}
+
+    def _say_how_it_ended(self, num_done: int, forecast: Forecast) -> None:
+        """What was not done, unless it is one step alone that failed, which says so itself."""
+        if len(self.left) <= len(self.failures) and num_done == 0:
+            return
+        if self.failures:
+            never = len(self.left) - len(self.failures)
+            say(
+                self.err,
+                f"{wording.counted(num_done, 'step')} done, {len(self.failures)} failed, "
+                f"{never} never started; what is done is kept",
+            )
+            for failure in self.failures:
+                if failure.dependants:
+                    names = ", ".join(dict.fromkeys(one.stage for one in failure.dependants))
+                    say(self.err, f"  without {failure.step.stage}: {names}")
+        elif self.left:
+            seconds = forecast.remaining(time.monotonic())
+            about = "" if seconds is None else f", {wording.about(seconds)}"
+            say(
+                self.err,
+                f"the budget is used: {wording.counted(num_done, 'step')} done, "
+                f"{len(self.left)} left{about}; the same command continues",
+            )
+
+    def _show(self, declared: Done, others: Sequence[Done]) -> None:
         show_run(self.out, declared.run.record)
         self._finish(declared.run)
-        others = []
-        for plan in alternatives:
-            other = self.record(plan)
+        for other in others:
             show_alternative(self.out, declared.run.record, other.run.record)
             self._finish(other.run)
-            others.append(other)
-        return figure_entry(declared, others)
-
-    def record(self, plan: Plan) -> Done:
-        """Run and record a plan."""
-        self.err.print(
-            f"[bold]{escape(plan.name)}[/] at {plan.profile}, seed {plan.seed}: "
-            f"{escape(plan.manifest.figure.title)}",
-            soft_wrap=True,
-        )
-        with Screen(self.err, self.forecast) as screen:
-            outcomes = run_plan(plan, self.settings, self.engine, screen, self.fresh)
-        self.fresh.difference_update(step.key for step in plan.steps)
-        recorded = record_run(plan, outcomes, self.settings)
-        return Done(recorded, {outcome.step.stage: outcome.status for outcome in outcomes})
 
     def run_in_container(self, arguments: Sequence[str], image: str) -> tuple[int, dict[str, Any]]:
         """Run in the image; what it recorded is tracked from here, since it reaches no server.
@@ -131,7 +229,9 @@ class Runner:
         self.track(recorded, strict=False)
 
 
-def announce(plans: Iterable[Plan], anew: Collection[str], store: Store, err: Console) -> Forecast:
+def announce(
+    plans: Iterable[Plan], anew: Collection[str], store: Store, err: Console
+) -> dict[str, Needs]:
     """Say on ``err`` how long it takes to compute what is not stored, and why if that is a surprise.
 
     Args:
@@ -139,6 +239,9 @@ def announce(plans: Iterable[Plan], anew: Collection[str], store: Store, err: Co
         anew: Keys of steps to compute even if they are stored.
         store: What is stored.
         err: Where to say it.
+
+    Returns:
+        What each step that is to be computed is expected to take, by key.
     """
     plans = list(plans)
     past = _recorded_steps(plans)
@@ -148,16 +251,19 @@ def announce(plans: Iterable[Plan], anew: Collection[str], store: Store, err: Co
         for step in plan.steps
         if step.key in anew or not store.has(step.key)
     }
-    expected = {key: _usual_seconds(past[key]) for key in steps}
+    expected = {key: _usual(past[key]) for key in steps}
     if steps:
         say(
             err,
-            _estimate(expected.values(), {one.threads for key in steps for one in past[key]}),
+            _estimate(
+                [one.seconds for one in expected.values()],
+                {one.threads for key in steps for one in past[key]},
+            ),
         )
         stored = StoredParts(store.metas(), (step for plan in plans for step in plan.steps))
         for line in stored.computed_anew(step for step in steps.values() if step.key not in anew):
             say(err, line)
-    return Forecast(expected)
+    return expected
 
 
 def _recorded_steps(plans: Iterable[Plan]) -> dict[str, list[RecordedStep]]:
@@ -176,8 +282,22 @@ def _recorded_steps(plans: Iterable[Plan]) -> dict[str, list[RecordedStep]]:
     return found
 
 
-def _usual_seconds(past: Sequence[RecordedStep]) -> float | None:
-    return median(one.seconds for one in past) if past else None
+def _usual(past: Sequence[RecordedStep]) -> Needs:
+    """The seconds that a step usually took, and the most memory that it ever did."""
+    if not past:
+        return Needs()
+    return Needs(median(one.seconds for one in past), max(one.peak_memory_bytes for one in past))
+
+
+def _title(plans: Sequence[Plan]) -> str:
+    """What a command runs: one figure by its title, of more how many."""
+    first = plans[0]
+    seeds = sorted({plan.seed for plan in plans})
+    at = f"at {first.profile}, seed{'s' if len(seeds) > 1 else ''} {wording.ranges(seeds)}"
+    names = list(dict.fromkeys(plan.name for plan in plans))
+    if len(names) == 1:
+        return f"{first.name} {at}: {first.manifest.figure.title}"
+    return f"{len(names)} figures {at}"
 
 
 def _estimate(expected: Collection[float | None], threads: Collection[int]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from repro.engines.engine import Engine
 from repro.engines.inline import InlineEngine
 from repro.engines.local import LocalEngine
+from repro.engines.slurm import SlurmEngine
 from repro.errors import ManifestError, UsageError
 from repro.manifests.library import FigureManifest, Library
 from repro.names import DEVICES, PROFILES, nearest_names
@@ -49,7 +50,11 @@ class Selected(NamedTuple):
         ]
 
 
-ENGINES: Mapping[str, Callable[[], Engine]] = {"local": LocalEngine, "inline": InlineEngine}
+ENGINES: Mapping[str, Callable[[int | None], Engine]] = {
+    "local": LocalEngine,
+    "slurm": SlurmEngine,
+    "inline": lambda jobs: InlineEngine(),
+}
 DEFAULT_ENGINE = "local"
 
 _MAX_SEEDS = 1000
@@ -115,8 +120,8 @@ def select(
     return Selected(profile, choices)
 
 
-def engine(name: str = DEFAULT_ENGINE) -> Engine:
-    """The engine of a name.
+def engine(name: str = DEFAULT_ENGINE, jobs: int | None = None) -> Engine:
+    """The engine of a name, for so many steps at once.
 
     Raises:
         UsageError: If there is none.
@@ -124,7 +129,7 @@ def engine(name: str = DEFAULT_ENGINE) -> Engine:
     if name not in ENGINES:
         hint = nearest_names(name, ENGINES)
         raise UsageError(f"no engine {name!r}{hint}; there are {', '.join(ENGINES)}")
-    return ENGINES[name]()
+    return ENGINES[name](jobs)
 
 
 def seeds(text: str) -> list[int]:

@@ -5,6 +5,7 @@ whenever the same key is computed on one machine) and ``meta.json`` (key parts, 
 memory, versions). Damaged folders are set aside under ``store/damaged/``.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from repro import files
 from repro.errors import StoreError
-from repro.plan import Step
 
 if TYPE_CHECKING:
     import numpy as np
+    from filelock import FileLock
 
 ARRAYS, RESULT, META = "arrays.npz", "result.json", "meta.json"
 _CONTENT = (ARRAYS, RESULT)
@@ -86,18 +87,34 @@ class Store:
         say(f"stored result {key[:12]} is damaged ({problem}); set aside as {aside}")
         return None
 
-    def publish(self, step: Step, partial: Path, extra: Mapping[str, Any]) -> None:
-        """Make a folder that holds ``ARRAYS`` and ``RESULT`` the result of a step.
+    def wait_for(self, key: str, seconds: float) -> bool:
+        """Whether a result that was published elsewhere is there, at the latest after some seconds.
+
+        By listing the folder: what a network's file system says of one name can be older.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(FileNotFoundError):
+                if any(path.name == key for path in self._root.iterdir()):
+                    return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(min(1.0, seconds))
+
+    def publish(
+        self, key: str, parts: Mapping[str, Any], partial: Path, extra: Mapping[str, Any]
+    ) -> None:
+        """Make a folder that holds ``ARRAYS`` and ``RESULT`` the result of a key.
 
         Raises:
             StoreError: If it cannot be written.
         """
         with files.writing(partial):
             digests = {name: files.sha256(partial / name) for name in _CONTENT}
-        meta = {"key": step.key, "parts": step.parts, "digests": digests, **extra}
+        meta = {"key": key, "parts": parts, "digests": digests, **extra}
         meta["digest"] = files.canonical_digest(meta)
         files.write_json(partial / META, meta)
-        files.publish(partial, self.folder(step.key))
+        files.publish(partial, self.folder(key))
 
     def metas(self) -> Iterator[Mapping[str, Any]]:
         """The records of all stored results, whole ones or not, newest first.
@@ -117,21 +134,51 @@ class Store:
     @contextmanager
     def lock(self, key: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Hold a key against other processes; the system frees it should this process be killed."""
+        with self.lock_if_free(key) as free:
+            if free:
+                yield
+                return
+        waiting()
+        lock = self._lock(key)
+        with files.writing(Path(lock.lock_file)):
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def lock_if_free(self, key: str) -> Iterator[bool]:
+        """Hold a key if no other process does.
+
+        Yields:
+            Whether it is held now.
+        """
+        lock = self._lock(key)
+        with files.writing(Path(lock.lock_file)):
+            try:
+                lock.acquire(blocking=False)
+            except TimeoutError:
+                yield False
+                return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def clear(self, key: str) -> None:
+        """Remove what a killed process left of a result, unless another computes it now."""
+        with self.lock_if_free(key) as free:
+            if free:
+                files.remove_partial(self.folder(key))
+
+    def _lock(self, key: str) -> "FileLock":
         from filelock import FileLock
 
         path = self._root / "locks" / f"{key}.lock"
         with files.writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
-            try:
-                lock.acquire(blocking=False)
-            except TimeoutError:
-                waiting()
-                lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+        return FileLock(path)
 
     @staticmethod
     def _problem(folder: Path) -> str | None:

@@ -7,16 +7,19 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from repro import files
 from repro.engines.compute import write_arrays
-from repro.engines.engine import Report, Task
+from repro.engines.engine import Capacity, Engine, Report, Reports, Task
+from repro.errors import StageError
 from repro.machine import Facts, facts
 from repro.manifests.library import Library
 from repro.outcome.pooling import ClaimStatistics, PooledVerdict
@@ -24,8 +27,9 @@ from repro.outcome.record import SCHEMA_VERSION, Machine, RanStep, Record, Run
 from repro.outcome.recording import record_run
 from repro.outcome.verdicts import ClaimVerdict
 from repro.plan import Plan, Step, make_plan
-from repro.scheduler import run_plan
+from repro.scheduler import Scheduler, StepOutcome
 from repro.settings import NO_TRACKING, Settings
+from repro.store import Store
 from ssbrepro.papers import stage as stage_of
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -252,34 +256,69 @@ def draw_a_pixel(
     return [folder / f"{name}.png", folder / f"{name}.svg"]
 
 
+def succeed(task: Task, report: Report) -> int:
+    """What a worker does, without computing: messages, and a published result."""
+    report({"done": 1, "total": 2, "activity": "half way"})
+    publish(Store(Path(task.content["store"])), task.step)
+    shutil.rmtree(task.scratch)
+    return 0
+
+
+def publish(store: Store, step: Step, numbers: Mapping[str, float] | None = None) -> None:
+    """Make up a result of a step, and publish it as a worker would."""
+    with files.partial_folder(store.folder(step.key)) as partial_folder:
+        write_result(step, partial_folder, numbers)
+        taken = {"seconds": 0.25, "peak_memory_bytes": 2**20}
+        store.publish(step.key, step.parts, partial_folder, taken)
+
+
+def run_plan(
+    plan: Plan,
+    settings: Settings,
+    engine: Engine,
+    listener: "Listener",
+    fresh: Collection[str] = (),
+) -> list[StepOutcome]:
+    """The outcomes of one plan, in its order; the first failure raises."""
+    with Scheduler([plan], settings, engine, listener, fresh=fresh) as scheduler:
+        list(scheduler.run())
+    if scheduler.failures:
+        raise StageError(scheduler.failures[0].reason)
+    return scheduler.outcomes_of(plan)
+
+
 class FakeExecutor:
     """Runs tasks in this process; ``behaviour`` replaces what a stage does."""
 
     def __init__(self, **behaviour: Callable[[Task, Report], int]) -> None:
         self.behaviour = behaviour
+        self.tasks = 1  # at once
+        self.waiting: dict[str, Task] = {}
         self.events: list[tuple[str, str]] = []
 
     def facts(self, device: str) -> Facts:
         return facts(device)
 
-    def capacity(self) -> int:
-        return 1
+    def capacity(self) -> Capacity:
+        return Capacity(self.tasks)
 
-    def submit(self, task: Task) -> Task:
+    def submit(self, task: Task) -> None:
         self.events.append(("submit", task.step.stage))
-        return task
+        self.waiting[task.step.key] = task
 
-    def poll(self, handle: Task, report: Report, seconds: float) -> int | None:
-        self.events.append(("poll", handle.step.stage))
-        if handle.step.stage in self.behaviour:
-            return self.behaviour[handle.step.stage](handle, report)
-        report({"done": 1, "total": 2, "activity": "half way"})
-        write_result(handle.step, handle.output)
-        report({"seconds": 0.25, "peak_memory_bytes": 2**20})
-        return 0
+    def poll(self, report: Reports, seconds: float) -> Mapping[str, int]:
+        key, task = next(iter(self.waiting.items()))
+        self.events.append(("poll", task.step.stage))
+        status = self.behaviour.get(task.step.stage, succeed)(task, partial(report, key))
+        del self.waiting[key]
+        return {key: status}
 
-    def cancel(self, handle: Task) -> None:
-        self.events.append(("cancel", handle.step.stage))
+    def cancel(self, key: str) -> None:
+        self.events.append(("cancel", self.waiting.pop(key).step.stage))
+
+    def abandon(self, keys: Collection[str]) -> None:
+        for key in keys:
+            self.cancel(key)
 
     @property
     def ran(self) -> list[str]:

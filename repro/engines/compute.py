@@ -1,12 +1,13 @@
-"""A task computed in this process: what every engine comes to.
+"""A task computed and published in this process: what every engine comes to.
 
-It leaves ``arrays.npz`` and ``result.json`` in the task's output folder. Whatever moment the process is
-killed at, the state it saved is whole.
+The key's lock is taken here, where the step runs, so that it is held exactly as long. Whatever moment
+the process is killed at, the state it saved is whole, and so is what has been published.
 """
 
 import json
 import os
 import resource
+import shutil
 import time
 import zipfile
 import zlib
@@ -18,11 +19,11 @@ from typing import Any
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, with_config
 
-from repro import machine
+from repro import files, machine
 from repro.code import module_digests
 from repro.engines.engine import Report
-from repro.files import flush, write_json
 from repro.plan import changed_parts
+from repro.store import Store
 from ssbrepro.contract import Array, Context, Input, Result
 from ssbrepro.memory import keep_freed_memory
 from ssbrepro.papers import stage as stage_of
@@ -44,7 +45,8 @@ class ScratchProgress:
         partial = self._scratch / f".{name}.partial"
         write_arrays(partial, state)
         partial.replace(self._scratch / f"{name}.npz")
-        flush(self._scratch)
+        files.flush(self._scratch)
+        self._report({"saved": name})
 
     def restore(self, name: str) -> dict[str, Array] | None:
         """A state kept by an earlier process of the same step."""
@@ -76,25 +78,43 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
 
 
 def compute(task: Mapping[str, Any], report: Report) -> None:
-    """Compute a task; all that goes wrong raises, what the stage raises itself included.
+    """Compute a task and publish its result; all that goes wrong raises, what the stage raises too.
+
+    What another process has published meanwhile is not computed again, unless it is what this task is
+    to replace.
 
     Args:
         task: The content of a :class:`repro.engines.engine.Task`.
-        report: Told of progress, of damaged states, and at the end of time and memory.
+        report: Told of progress, of saved and of damaged states.
 
     Raises:
         RuntimeError: If the machine or the code is another than the step's key says.
     """
-    started = time.monotonic()
     _check(task)
-    _write(Path(task["output"]), _run(task, report))
-    report(
-        {
-            "seconds": time.monotonic() - started,
-            # A fork's peak starts from what it copies: the libraries' data, none of their code.
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        }
-    )
+    store, key, scratch = Store(Path(task["store"])), task["key"], Path(task["scratch"])
+
+    def warn(text: str) -> None:
+        report({"warning": text})
+
+    with store.lock(key, lambda: warn("another process computes this; waiting")):
+        started = time.monotonic()
+        stored = store.read(key, warn)
+        if stored is not None and stored.meta["digest"] != task["replaces"]:
+            report({"stored": True})
+        else:
+            with files.partial_folder(store.folder(key)) as output:
+                _write(output, _run(task, report))
+                store.publish(key, task["parts"], output, _taken(started))
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _taken(started: float) -> dict[str, float]:
+    """What the step took until now."""
+    return {
+        "seconds": time.monotonic() - started,
+        # A fork's peak starts from what it copies: the libraries' data, none of their code.
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
 
 
 def parameters_of(stage: str, values: Mapping[str, Any]) -> Any:
@@ -157,4 +177,4 @@ def _write(output: Path, result: Result) -> None:
         "missing": dict(result.missing),
         "series": {name: asdict(series) for name, series in result.series.items()},
     }
-    write_json(output / "result.json", content)
+    files.write_json(output / "result.json", content)

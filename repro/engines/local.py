@@ -9,101 +9,134 @@ import signal
 import subprocess
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import IO, Any
 
 from repro import machine
 from repro.code import source
-from repro.engines.engine import Report, Task
+from repro.engines.engine import Capacity, Reports, Task
 
 _NURSERY = (sys.executable, "-m", "repro.engines.nursery")
 
 
 @dataclass
-class LocalStep:
-    """A step that was started, with the process it is a fork of; ``status`` once it has ended."""
+class _Slot:
+    """A nursery, the facts it imported libraries with, and the key of the task that is its fork."""
 
     nursery: "subprocess.Popen[bytes]"
+    facts: machine.Facts
+    key: str | None = None
     unread: bytes = b""  # the beginning of a line
-    status: int | None = None
+
+    @property
+    def lines(self) -> IO[bytes]:
+        """What the worker says."""
+        assert self.nursery.stdout is not None
+        return self.nursery.stdout
 
 
 class LocalEngine:
-    """Each task a process on this machine, with all its cores; one at a time.
+    """Each task a process on this machine, several side by side.
 
-    All are forks of one process, :mod:`repro.engines.nursery`, started with the first.
+    Each is a fork of a process, :mod:`repro.engines.nursery`, of which there are as many as tasks have
+    run at once.
+
+    Args:
+        jobs: How many tasks at once; by default as many as there are cores for their threads.
     """
 
-    def __init__(self) -> None:
-        self._nursery: subprocess.Popen[bytes] | None = None
-        self._facts: machine.Facts | None = None
+    def __init__(self, jobs: int | None = None) -> None:
+        self._jobs = jobs
+        self._slots: list[_Slot] = []
 
     def facts(self, device: str) -> machine.Facts:
         """This machine's."""
         return machine.facts(device)
 
-    def capacity(self) -> int:
-        """One: a step uses every core."""
-        return 1
+    def capacity(self) -> Capacity:
+        """As many as there are cores for, in the memory that is free now; one on the GPU."""
+        jobs = self._jobs or max(1, machine.num_cores() // machine.num_threads())
+        return Capacity(jobs, machine.available_memory(), gpus=1)
 
-    def submit(self, task: Task) -> LocalStep:
+    def submit(self, task: Task) -> None:
         """Start the worker; its errors go to a log beside the scratch state."""
         path = task.write(lifeline=True)
-        nursery = self._nursery_for(task)
-        assert nursery.stdin is not None
+        slot = self._slot_for(task)
+        slot.key, slot.unread = task.step.key, b""
+        assert slot.nursery.stdin is not None
         wanted = {
             "task": str(path),
             "log": str(task.log),
             "libraries": libraries(task.step.parts["code"]),
         }
         with contextlib.suppress(BrokenPipeError):  # it has been killed: who waits will see
-            nursery.stdin.write(json.dumps(wanted).encode() + b"\n")
-            nursery.stdin.flush()
-        return LocalStep(nursery)
+            slot.nursery.stdin.write(json.dumps(wanted).encode() + b"\n")
+            slot.nursery.stdin.flush()
 
-    def poll(self, handle: LocalStep, report: Report, seconds: float) -> int | None:
-        """Read the worker's lines until one tells that it has ended."""
-        lines = handle.nursery.stdout
-        assert lines is not None
-        if handle.status is None and select.select([lines], [], [], seconds)[0]:
-            read = os.read(lines.fileno(), 2**16)
-            if not read:  # it ended itself, and the step with it
-                handle.status = handle.nursery.wait()
-            *whole, handle.unread = (handle.unread + read).split(b"\n")
-            for message in filter(None, map(_message, whole)):
-                if "exit_status" in message:
-                    handle.status = int(message["exit_status"])
-                else:
-                    report(message)
-        return handle.status
+    def poll(self, report: Reports, seconds: float) -> Mapping[str, int]:
+        """Read the workers' lines until some have come, or one tells that its worker has ended."""
+        busy = {slot.lines.fileno(): slot for slot in self._slots if slot.key is not None}
+        ended = {}
+        for number in select.select(list(busy), [], [], seconds)[0]:
+            key = busy[number].key
+            assert key is not None
+            status = _read(busy[number], key, report)
+            if status is not None:
+                ended[key] = status
+        return ended
 
-    def cancel(self, handle: LocalStep) -> None:
+    def cancel(self, key: str) -> None:
         """Kill the worker: what it saved is whole at any moment."""
-        if handle.status is None:
-            _end(handle.nursery)
-            handle.status = handle.nursery.returncode
+        for slot in [slot for slot in self._slots if slot.key == key]:
+            self._slots.remove(slot)
+            _end(slot.nursery)
 
-    def _nursery_for(self, task: Task) -> "subprocess.Popen[bytes]":
-        """The process to fork from; another for other facts, which libraries read on import."""
-        nursery, facts = self._nursery, task.step.facts
-        if nursery and nursery.poll() is None and facts == self._facts:
-            return nursery
-        if nursery:
-            _end(nursery)
+    def abandon(self, keys: Collection[str]) -> None:
+        """Kill their workers."""
+        for key in keys:
+            self.cancel(key)
+
+    def _slot_for(self, task: Task) -> _Slot:
+        """An idle nursery to fork from; another for other facts, which libraries read on import."""
+        facts = task.step.facts
+        for slot in [slot for slot in self._slots if slot.key is None]:
+            if slot.nursery.poll() is None and slot.facts == facts:
+                return slot
+            self._slots.remove(slot)
+            _end(slot.nursery)
+        slot = _Slot(self._nursery(task), facts)
+        self._slots.append(slot)
+        return slot
+
+    def _nursery(self, task: Task) -> "subprocess.Popen[bytes]":
         with task.log.open("a") as errors:
             nursery = subprocess.Popen(
                 [*_NURSERY, str(os.getpid())],
                 stdin=subprocess.PIPE,  # closes when this process dies, and ends the worker
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=machine.environment(facts),
+                env=machine.environment(task.step.facts),
                 start_new_session=True,  # Ctrl-C reaches us alone; we then cancel
             )
         weakref.finalize(self, _end, nursery)  # at exit at the latest
-        self._nursery, self._facts = nursery, facts
         return nursery
+
+
+def _read(slot: _Slot, key: str, report: Reports) -> int | None:
+    """Pass on what a slot's worker says; its exit status if it says that it has ended."""
+    read = os.read(slot.lines.fileno(), 2**16)
+    if not read:  # the nursery ended itself, and the worker with it
+        slot.key = None
+        return slot.nursery.wait()
+    *whole, slot.unread = (slot.unread + read).split(b"\n")
+    for message in filter(None, map(message_of, whole)):
+        if "exit_status" in message:
+            slot.key = None
+            return int(message["exit_status"])
+        report(key, message)
+    return None
 
 
 def libraries(modules: Iterable[str]) -> list[str]:
@@ -129,8 +162,8 @@ def _imported(module: str) -> frozenset[str]:
     return frozenset(name for name in names if name.partition(".")[0] not in not_theirs)
 
 
-def _message(line: bytes) -> dict[str, Any] | None:
-    """What a line of the worker's says, or None: it is a library's, and not for the user."""
+def message_of(line: bytes) -> dict[str, Any] | None:
+    """What a line of a worker's says, or None: it is a library's, and not for the user."""
     try:
         message = json.loads(line)
     except ValueError:

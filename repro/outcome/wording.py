@@ -94,6 +94,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def ranges(numbers: Sequence[int]) -> str:
+    """Ascending whole numbers as they are written on the command line, such as "0-4,7"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
 def without_ends(texts: Sequence[str], length: int) -> list[str]:
     """At most so many characters of each text; prose says what it is about at its start."""
     return [text if len(text) <= length else f"{text[: length - 1].rstrip()}…" for text in texts]

@@ -30,7 +30,7 @@ def test_the_share_never_falls_and_is_whole_only_at_the_end(
         forecast.begin(str(key), now, continued)
         for done, total in counts:
             now += real / (len(counts) + 1)
-            forecast.advance(done, total, now)
+            forecast.advance(str(key), done, total, now)
             shares.append(forecast.share(now))
             left = forecast.remaining(now)
             assert left is None or (left >= 0 and math.isfinite(left))
@@ -63,8 +63,8 @@ def test_the_time_left_comes_true_as_steps_finish(expected: list[float], pace: f
 def test_a_counter_behind_the_clock_is_believed() -> None:
     forecast = Forecast({"a": 100.0, "b": 100.0})
     forecast.begin("a", 0.0)
-    forecast.advance(0, 10, 0.0)
-    forecast.advance(1, 10, 50.0)  # five times slower than expected
+    forecast.advance("a", 0, 10, 0.0)
+    forecast.advance("a", 1, 10, 50.0)  # five times slower than expected
     assert forecast.share(50.0) == pytest.approx(0.05)
     assert forecast.remaining(50.0) == pytest.approx(190 * 55 / 15)
 
@@ -73,7 +73,7 @@ def test_a_counter_that_begins_anew_gives_way_to_the_clock() -> None:
     forecast = Forecast({"a": 40.0, "b": 60.0})
     forecast.begin("a", 0.0)
     for now in range(1, 36):  # four networks of ten seconds
-        forecast.advance(now % 10, 10, float(now))
+        forecast.advance("a", now % 10, 10, float(now))
         assert forecast.share(now) == pytest.approx(0.4 * now / 40)
         assert forecast.remaining(now) == pytest.approx(100 - now)
 
@@ -89,16 +89,16 @@ def test_longer_than_expected_nobody_knows_how_long() -> None:
 def test_what_comes_before_a_counter_is_not_held_against_the_step() -> None:
     forecast = Forecast({"a": 10.0})
     forecast.begin("a", 0.0)
-    forecast.advance(0, 10, 8.0)  # libraries were imported
+    forecast.advance("a", 0, 10, 8.0)  # libraries were imported
     assert forecast.remaining(8.0) == pytest.approx(10.0)
-    forecast.advance(5, 10, 13.0)
+    forecast.advance("a", 5, 10, 13.0)
     assert forecast.remaining(13.0) == pytest.approx(5.0)
 
 
 def test_a_continued_step_starts_where_it_stopped_and_says_nothing_of_the_pace() -> None:
     forecast = Forecast({"a": 100.0, "b": 100.0})
     forecast.begin("a", 0.0, continued=True)
-    forecast.advance(80, 100, 0.0)
+    forecast.advance("a", 80, 100, 0.0)
     assert forecast.share(0.0) == pytest.approx(0.4)
     assert forecast.remaining(0.0) == pytest.approx(120.0)
     forecast.finish("a", 20.0)
@@ -113,7 +113,7 @@ def test_an_unknown_step_has_a_share_but_no_time() -> None:
     forecast.begin("b", 0.0)
     shares = []
     for now, done in enumerate((0, 1, 2, 0, 1, 2)):  # two networks
-        forecast.advance(done, 2, float(now))
+        forecast.advance("b", done, 2, float(now))
         shares.append(forecast.share(float(now)))
     assert shares == sorted(shares)
     assert shares[5] > shares[2]
@@ -124,7 +124,7 @@ def test_what_was_not_foreseen_changes_nothing() -> None:
     """A stored result that turns out to be damaged is computed after all."""
     forecast = Forecast({"a": 10.0})
     forecast.begin("damaged", 0.0)
-    forecast.advance(1, 2, 5.0)
+    forecast.advance("damaged", 1, 2, 5.0)
     assert forecast.share(5.0) == 0.0
     forecast.finish("damaged", 9.0)
     assert forecast.remaining(9.0) == pytest.approx(10.0)

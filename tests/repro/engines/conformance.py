@@ -1,7 +1,7 @@
 """What every engine must do, to be inherited by a class of tests with a fixture ``engine``."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from repro import files
-from repro.engines.engine import Engine, Report, Task
+from repro.engines.engine import Capacity, Engine, Reports, Task
 from repro.engines.local import LocalEngine
 from repro.errors import Interrupted, StageError, UsageError
 from repro.machine import Facts
 from repro.plan import Plan
-from repro.scheduler import StepOutcome, run_plan
+from repro.scheduler import StepOutcome
 from repro.settings import Settings
 from repro.store import Store
 from tests.fakes import (
@@ -24,6 +24,8 @@ from tests.fakes import (
     copy_manifests,
     hidden,
     plan_of,
+    publish,
+    run_plan,
     settings_below,
 )
 
@@ -53,28 +55,30 @@ class Altered:
 
     engine: Engine
     content: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda content: content
-    submitted: Callable[[Any], None] = lambda handle: None
     tasks: list[Task] = field(default_factory=list)
-    handles: list[Any] = field(default_factory=list)
+    ended: dict[str, int] = field(default_factory=dict)
 
     def facts(self, device: str) -> Facts:
         return self.engine.facts(device)
 
-    def capacity(self) -> int:
+    def capacity(self) -> Capacity:
         return self.engine.capacity()
 
-    def submit(self, task: Task) -> Any:
+    def submit(self, task: Task) -> None:
         self.tasks.append(task)
-        handle = self.engine.submit(replace(task, content=self.content(task.content)))
-        self.handles.append(handle)
-        self.submitted(handle)
-        return handle
+        self.engine.submit(replace(task, content=self.content(task.content)))
 
-    def poll(self, handle: Any, report: Report, seconds: float) -> int | None:
-        return self.engine.poll(handle, report, seconds)
+    def poll(self, report: Reports, seconds: float) -> Mapping[str, int]:
+        ended = self.engine.poll(report, seconds)
+        assert not ended.keys() & self.ended.keys()  # each is told once
+        self.ended |= ended
+        return ended
 
-    def cancel(self, handle: Any) -> None:
-        self.engine.cancel(handle)
+    def cancel(self, key: str) -> None:
+        self.engine.cancel(key)
+
+    def abandon(self, keys: Collection[str]) -> None:
+        self.engine.abandon(keys)
 
 
 class Conformance:
@@ -107,7 +111,7 @@ class Conformance:
             assert engine.facts("cuda") == automatic
 
     def test_it_has_room(self, engine: Engine) -> None:
-        assert engine.capacity() >= 1
+        assert engine.capacity().tasks >= 1
 
     def test_a_figure_runs_and_its_bits_are_those_of_any_engine(
         self, engine: Engine, manifests: Path, settings: Settings, expected: dict[str, Any]
@@ -132,7 +136,7 @@ class Conformance:
         told = r"stage training: the loss is \S+ after epoch \d+ \(ArithmeticError; its log is "
         with pytest.raises(StageError, match=told):
             run_plan(plan, settings, fails, Listener())
-        assert engine.poll(fails.handles[0], print, 1) == 1
+        assert fails.ended == {plan.steps[0].key: 1}
         assert Store(settings.home / "store").read(plan.steps[0].key) is None
         assert hidden(settings.home) == []
 
@@ -194,20 +198,52 @@ class Conformance:
     def test_a_task_cancelled_at_once_never_succeeds_and_the_engine_goes_on(
         self, engine: Engine, plan: Plan, settings: Settings
     ) -> None:
-        cancels = Altered(engine, submitted=engine.cancel)
-        with pytest.raises(StageError):
-            run_plan(plan, settings, cancels, Listener())
-        assert engine.poll(cancels.handles[0], print, 1) not in (0, None)
+        class Hasty(Altered):
+            def submit(self, task: Task) -> None:
+                super().submit(task)
+                for _ in range(2):  # again does nothing
+                    engine.cancel(task.step.key)
+                raise Interrupted(2)
+
+        with pytest.raises(Interrupted):
+            run_plan(plan, settings, Hasty(engine), Listener())
+        assert engine.poll(lambda key, message: pytest.fail(str(message)), 0) == {}
+        assert Store(settings.home / "store").read(plan.steps[0].key) is None
         assert hidden(settings.home) == []
         assert [one.status for one in run_plan(plan, settings, engine, Listener())] == ["ran"]
 
-    def test_what_has_ended_keeps_its_status_and_says_nothing_again(
+    def test_what_has_ended_is_told_once_and_says_nothing_again(
         self, engine: Engine, plan: Plan, settings: Settings
     ) -> None:
         watched = Altered(engine)
         run_plan(plan, settings, watched, Listener())
-        (handle,), said = watched.handles, []
-        for _ in range(2):
-            assert engine.poll(handle, said.append, 1) == 0
-            engine.cancel(handle)
-        assert said == []
+        (key,) = watched.ended
+        assert watched.ended == {key: 0}
+        engine.cancel(key)
+        assert engine.poll(lambda key, message: pytest.fail(str(message)), 0) == {}
+
+    def test_what_another_process_has_published_meanwhile_is_not_computed_again(
+        self, engine: Engine, plan: Plan, settings: Settings
+    ) -> None:
+        (step,) = plan.steps
+
+        class Late(Altered):
+            def submit(self, task: Task) -> None:
+                publish(Store(settings.home / "store"), step)
+                super().submit(task)
+
+        listener = Listener()
+        (outcome,) = run_plan(plan, settings, Late(engine), listener)
+        assert outcome.status == "stored"
+        assert outcome.result.seconds == 0.25
+        assert listener.messages == []
+        assert list((settings.home / "scratch").iterdir()) == []
+
+    def test_a_result_that_is_to_be_replaced_is(
+        self, engine: Engine, plan: Plan, settings: Settings, expected: dict[str, Any]
+    ) -> None:
+        (step,) = plan.steps
+        publish(Store(settings.home / "store"), step)
+        outcomes = run_plan(plan, settings, engine, Listener(), [step.key])
+        assert [outcome.status for outcome in outcomes] == ["ran"]
+        assert digests(outcomes) == {step.key: expected[step.key]}

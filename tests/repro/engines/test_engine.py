@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from repro import machine
-from repro.engines.engine import Engine, Report, Task
+from repro.engines.engine import Capacity, Engine, Needs, Reports, Task
 from repro.engines.inline import InlineEngine
 from repro.engines.local import LocalEngine
 from repro.machine import Facts, facts
@@ -35,16 +35,19 @@ class TestInline(Conformance):
 class AnotherEngine:
     """Starts the worker's command line as a cluster would: with no input and its own environment."""
 
+    def __init__(self) -> None:
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
     def facts(self, device: str) -> Facts:
         return machine.facts(device)
 
-    def capacity(self) -> int:
-        return 1
+    def capacity(self) -> Capacity:
+        return Capacity(1)
 
-    def submit(self, task: Task) -> Any:
+    def submit(self, task: Task) -> None:
         command = [sys.executable, "-m", "repro.engines.worker", str(task.write())]
         with task.log.open("w") as log:
-            return subprocess.Popen(
+            self._processes[task.step.key] = subprocess.Popen(
                 command,
                 env={"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "7", "MKL_CBWR": "COMPATIBLE"},
                 stdin=subprocess.DEVNULL,
@@ -52,17 +55,25 @@ class AnotherEngine:
                 stderr=log,
             )
 
-    def poll(self, handle: Any, report: Report, seconds: float) -> int:
-        if not handle.stdout.closed:
-            for line in handle.stdout:
-                report(json.loads(line))
-            handle.stdout.close()
-        return int(handle.wait())
+    def poll(self, report: Reports, seconds: float) -> Mapping[str, int]:
+        ended = {}
+        for key, process in list(self._processes.items()):
+            assert process.stdout is not None
+            for line in process.stdout:
+                report(key, json.loads(line))
+            process.stdout.close()
+            ended[key] = process.wait()
+            del self._processes[key]
+        return ended
 
-    def cancel(self, handle: Any) -> None:
-        handle.kill()
-        handle.wait()
-        handle.stdout.close()
+    def cancel(self, key: str) -> None:
+        if process := self._processes.pop(key, None):
+            process.kill()
+            process.communicate()
+
+    def abandon(self, keys: Collection[str]) -> None:
+        for key in keys:
+            self.cancel(key)
 
 
 class TestAnotherEngine(Conformance):
@@ -73,7 +84,7 @@ class TestAnotherEngine(Conformance):
 
 def test_a_task_is_written_as_its_worker_reads_it(tmp_path: Path) -> None:
     step = Step("", {}, 0, facts("cpu"), {}, {}, "")
-    task = Task(step, tmp_path / "output", tmp_path / "scratch", {"stage": "training"})
+    task = Task(step, Needs(), tmp_path / "scratch", {"stage": "training"})
     task.log.parent.mkdir()
     task.log.write_text("of an earlier attempt")
     assert json.loads(task.write().read_text()) == {"stage": "training"}

@@ -12,9 +12,16 @@ import pytest
 
 from repro.engines.inline import InlineEngine
 from repro.errors import StageError
-from repro.scheduler import run_plan
 from ssbrepro.training import hinge
-from tests.fakes import CHECKOUT, FIGURE, Listener, copy_manifests, plan_of, settings_below
+from tests.fakes import (
+    CHECKOUT,
+    FIGURE,
+    Listener,
+    copy_manifests,
+    plan_of,
+    run_plan,
+    settings_below,
+)
 
 
 def raises(*arguments: Any) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from repro import machine
 from repro.engines import local
-from repro.engines.engine import Engine, Report, Task
+from repro.engines.engine import Engine, Needs, Report, Task
 from repro.engines.local import LocalEngine
 from repro.machine import facts
 from repro.plan import Step
@@ -43,15 +44,16 @@ print(json.dumps({"pid": os.getpid(), "nursery": os.getppid()}), flush=True)
 NEVER_ENDS = SAYS_WHERE_IT_RUNS + "import ctypes; ctypes.PyDLL(None).sleep(600)"
 
 
-def script_task(folder: Path, script: str, threads: int = 1) -> Task:
-    step = Step("", {}, 0, replace(facts("cpu"), threads=threads), {}, {"code": {}}, "")
-    return Task(step, folder, folder, {"script": script})
+def script_task(folder: Path, script: str, threads: int = 1, key: str = "key") -> Task:
+    step = Step("", {}, 0, replace(facts("cpu"), threads=threads), {}, {"code": {}}, key)
+    return Task(step, Needs(), folder, {"script": script})
 
 
-def finished(engine: Engine, handle: Any, report: Report = print) -> int:
-    """The exit status of a step, once it has one."""
-    while (status := engine.poll(handle, report, 10)) is None:
+def finished(engine: Engine, report: Report = print) -> int:
+    """The exit status of the one step there is, once it has one."""
+    while not (ended := engine.poll(lambda key, message: report(message), 10)):
         pass
+    (status,) = ended.values()
     return status
 
 
@@ -77,23 +79,59 @@ class TestLocalEngine:
 
         def run_script(script: str, threads: int = 1) -> tuple[int, list[Any]]:
             heard: list[Any] = []
-            handle = engine.submit(script_task(tmp_path, script, threads))
-            status = finished(engine, handle, heard.append)
-            engine.cancel(handle)  # as a run does, whatever happened
-            return status, heard
+            engine.submit(script_task(tmp_path, script, threads))
+            return finished(engine, heard.append), heard
 
         return run_script
 
     @pytest.fixture
-    def endless(self, engine: Engine, tmp_path: Path) -> tuple[Any, int, int]:
-        """A step that runs until it is killed: handle, its process, its nursery's."""
-        handle = engine.submit(script_task(tmp_path, NEVER_ENDS))
+    def endless(self, engine: Engine, tmp_path: Path) -> tuple[int, int]:
+        """A step that runs until it is killed: its process, its nursery's."""
+        engine.submit(script_task(tmp_path, NEVER_ENDS))
         heard: list[Any] = []
-        until(lambda: engine.poll(handle, heard.append, 1) or heard)
-        return handle, heard[0]["pid"], heard[0]["nursery"]
+        until(lambda: engine.poll(lambda key, message: heard.append(message), 1) or heard)
+        return heard[0]["pid"], heard[0]["nursery"]
 
-    def test_one_task_at_a_time(self, engine: Engine) -> None:
-        assert engine.capacity() == 1
+    def test_as_many_tasks_at_once_as_there_are_cores_for_their_threads(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(machine, "num_cores", lambda: 8)
+        for threads, tasks in (("", 8), ("1", 8), ("3", 2), ("8", 1), ("9", 1)):
+            monkeypatch.setenv("OMP_NUM_THREADS", threads)
+            assert LocalEngine().capacity().tasks == tasks
+            assert LocalEngine(5).capacity().tasks == 5
+        assert LocalEngine().capacity().gpus == 1
+
+    def test_tasks_run_side_by_side_and_each_is_heard_by_its_key(
+        self, engine: Engine, tmp_path: Path
+    ) -> None:
+        """Each waits until the other has started."""
+        for name, other in (("one", "two"), ("two", "one")):
+            (tmp_path / name).mkdir()
+            meets = f"""
+import json, pathlib, time
+pathlib.Path({str(tmp_path / name / "here")!r}).touch()
+while not pathlib.Path({str(tmp_path / other / "here")!r}).exists():
+    time.sleep(0.01)
+print(json.dumps({{"name": {name!r}}}), flush=True)
+status = {len(other) + len(name)}
+"""
+            engine.submit(script_task(tmp_path / name, meets, key=name))
+        heard: list[tuple[str, str]] = []
+        ended: dict[str, int] = {}
+        while len(ended) < 2:
+            ended |= engine.poll(lambda key, message: heard.append((key, message["name"])), 10)
+        assert ended == {"one": 6, "two": 6}
+        assert sorted(heard) == [("one", "one"), ("two", "two")]
+
+    def test_cancelling_one_leaves_the_other(
+        self, engine: Engine, endless: tuple[int, int], tmp_path: Path
+    ) -> None:
+        (tmp_path / "other").mkdir()
+        engine.submit(script_task(tmp_path / "other", "import time; time.sleep(0.2)", key="other"))
+        engine.cancel("key")
+        assert not any(is_running(pid) for pid in endless)
+        assert finished(engine) == 0
 
     def test_messages_are_lines_of_json_objects_and_anything_else_is_noise(
         self, run_script: Callable[..., Any]
@@ -151,7 +189,8 @@ print(json.dumps(dict(pair.partition("=")[::2] for pair in began)), flush=True)
             (tmp_path / name).mkdir()
             (tmp_path / name / "log.txt").write_text("of an earlier attempt")
             complains = f"import os; os.write(2, b'{name}')"  # as C code does
-            finished(engine, engine.submit(script_task(tmp_path / name, complains)))
+            engine.submit(script_task(tmp_path / name, complains))
+            finished(engine)
         for name in ("first", "second"):
             assert (tmp_path / name / "log.txt").read_text() == name
 
@@ -175,18 +214,16 @@ print(json.dumps({"peak": peak}), flush=True)
         assert small["peak"] < 2**28 < large["peak"]
 
     def test_cancelling_ends_the_step_at_once_and_twice_is_once(
-        self, engine: Engine, endless: tuple[Any, int, int], tmp_path: Path
+        self, engine: Engine, endless: tuple[int, int], tmp_path: Path
     ) -> None:
-        handle, *processes = endless
         for _ in range(2):
-            engine.cancel(handle)
-            assert not any(is_running(pid) for pid in processes)
-            assert handle.status == -signal.SIGKILL
+            engine.cancel("key")
+            assert not any(is_running(pid) for pid in endless)
         # Reaped: no longer a child of ours.
         with pytest.raises(ChildProcessError):
-            os.waitpid(handle.nursery.pid, os.WNOHANG)
-        again = engine.submit(script_task(tmp_path, "status = 7"))
-        assert finished(engine, again) == 7
+            os.waitpid(endless[1], os.WNOHANG)
+        engine.submit(script_task(tmp_path, "status = 7"))
+        assert finished(engine) == 7
 
     def test_a_nursery_that_is_killed_takes_its_step_along(
         self, engine: Engine, run_script: Callable[..., Any], tmp_path: Path
@@ -194,13 +231,13 @@ print(json.dumps({"peak": peak}), flush=True)
         waits = SAYS_WHERE_IT_RUNS + (
             "while os.read(0, 1): pass"  # as the worker does, in a thread
         )
-        handle = engine.submit(script_task(tmp_path, waits))
+        engine.submit(script_task(tmp_path, waits))
 
         def kill(said: Any) -> None:
             assert os.getpgid(said["pid"]) == said["nursery"]
             os.kill(said["nursery"], signal.SIGKILL)
 
-        assert finished(engine, handle, kill) == -signal.SIGKILL
+        assert finished(engine, kill) == -signal.SIGKILL
         assert run_script("status = 7") == (7, [])
 
     def test_a_nursery_that_is_killed_before_it_hears_of_its_step(
@@ -209,22 +246,22 @@ print(json.dumps({"peak": peak}), flush=True)
         engine = LocalEngine()
 
         def kill(modules: Any) -> list[str]:
-            assert engine._nursery is not None
-            engine._nursery.kill()
-            engine._nursery.wait()
+            (slot,) = engine._slots
+            slot.nursery.kill()
+            slot.nursery.wait()
             return []
 
         for _ in range(2):
             with monkeypatch.context() as patched:
                 patched.setattr(local, "libraries", kill)
-                handle = engine.submit(script_task(tmp_path, ""))
-            assert finished(engine, handle) == -signal.SIGKILL
-            engine.cancel(handle)
+                engine.submit(script_task(tmp_path, ""))
+            assert finished(engine) == -signal.SIGKILL
 
     def test_an_engine_that_is_gone_leaves_no_process(self, tmp_path: Path) -> None:
         engine = LocalEngine()
         said: list[Any] = []
-        finished(engine, engine.submit(script_task(tmp_path, SAYS_WHERE_IT_RUNS)), said.append)
+        engine.submit(script_task(tmp_path, SAYS_WHERE_IT_RUNS))
+        finished(engine, said.append)
         assert is_running(said[0]["nursery"])
         del engine
         assert not is_running(said[0]["nursery"])
@@ -240,10 +277,9 @@ from repro.plan import Step
 _, folder, script, *local._NURSERY = sys.argv
 step = Step("", {{}}, 0, facts("cpu"), {{}}, {{"code": {{}}}}, "")
 processes, heard = local.LocalEngine(), []
-task = engine.Task(step, Path(folder), Path(folder), {{"script": script}})
-handle = processes.submit(task)
+processes.submit(engine.Task(step, engine.Needs(), Path(folder), {{"script": script}}))
 while not heard:
-    processes.poll(handle, heard.append, 1)
+    processes.poll(lambda key, message: heard.append(message), 1)
 print(json.dumps(heard[0]), flush=True)
 {ends}
 """

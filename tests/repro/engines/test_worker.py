@@ -6,15 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from repro.engines.engine import Report, Task
-from repro.scheduler import run_plan
-from tests.fakes import CHECKOUT, FIGURE, FakeExecutor, Listener, plan_of, settings_below
+from tests.fakes import CHECKOUT, FIGURE, FakeExecutor, Listener, plan_of, run_plan, settings_below
 from tests.processes import assert_ends_with_its_parent
 
 COMMAND = [sys.executable, "-m", "repro.engines.worker"]
@@ -41,7 +40,6 @@ def task(tmp_path: Path) -> Task:
             FakeExecutor(training=keep),
             Listener(),
         )
-    kept[0].output.mkdir()
     return kept[0]
 
 
@@ -78,7 +76,7 @@ def test_a_file_that_is_no_task_is_a_message(
 
 def test_a_refusal_names_fact_expected_and_found(task: Task) -> None:
     facts = asdict(task.step.facts) | {"architecture": "abacus"}
-    refused = Task(task.step, task.output, task.scratch, {**task.content, "facts": facts})
+    refused = replace(task, content={**task.content, "facts": facts})
     status, [message], _ = work(refused.write())
     assert status == 1
     expected, found = "architecture: abacus", os.uname().machine
@@ -86,7 +84,7 @@ def test_a_refusal_names_fact_expected_and_found(task: Task) -> None:
         "this is not the machine of the step's key (expected → found)"
     )
     assert f"{expected} → {found}" in message["error"]
-    assert list(task.output.iterdir()) == []
+    assert not Path(task.content["store"], task.step.key).exists()
 
 
 def test_with_a_lifeline_it_ends_when_standard_input_does(task: Task) -> None:

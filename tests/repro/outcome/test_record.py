@@ -19,7 +19,7 @@ from repro.outcome.record import RECORD, VERDICTS, Curve, Run, all_runs
 from repro.outcome.recording import record_run
 from repro.outcome.references import write_references
 from repro.plan import Plan, make_plan
-from repro.scheduler import StepOutcome, run_plan
+from repro.scheduler import StepOutcome
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,
@@ -31,6 +31,7 @@ from tests.fakes import (
     hidden,
     plan_of,
     replace_once,
+    run_plan,
     settings_below,
 )
 

@@ -14,7 +14,6 @@ from repro.outcome.record import Run
 from repro.outcome.recording import record_run
 from repro.outcome.report import write_report
 from repro.outcome.verdicts import IdentityVerdict
-from repro.scheduler import run_plan
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,
@@ -26,6 +25,7 @@ from tests.fakes import (
     copy_manifests,
     draw_a_pixel,
     plan_of,
+    run_plan,
     settings_below,
 )
 
