@@ -25,6 +25,7 @@ from repro.commands import (
 )
 from repro.errors import Interrupted, ReproError, UsageError
 from repro.explain import StoredParts
+from repro.manifests.library import FigureManifest
 from repro.names import NOT_COMPUTABLE
 from repro.options import (
     AllOption,
@@ -52,9 +53,8 @@ from repro.outcome.entries import (
 from repro.outcome.record import all_runs
 from repro.outcome.references import recorded_runs, recorded_steps
 from repro.outcome.verdicts import AS_RECORDED
-from repro.plan import Plan, changed_parts
+from repro.plan import changed_parts
 from repro.running import announce
-from repro.selection import Selected
 from repro.settings import NO_TRACKING, Settings
 from repro.shorthand import CommandsAndFigures
 from repro.store import Store
@@ -106,12 +106,16 @@ def run(
         raise typer.Exit(status)
     selected = select(ids, profile, device, numbers, alternative, engine)
     figure_runner = runner(console, selected.plans(), fresh, engine, budget)
-    entries = run_selected(figure_runner, selected)
-    pooled = [] if seeds is None else _pooled(selected, entries)
-    for one in pooled:
-        show_pooled(console, one)
+    pooled: dict[str, PooledEntry] = {}
+
+    def pool(manifest: FigureManifest, of_figure: list[FigureEntry]) -> None:
+        pooled[manifest.id] = pooled_entry(manifest, of_figure)
+        show_pooled(console, pooled[manifest.id])
+
+    entries = run_selected(figure_runner, selected, None if seeds is None else pool)
+    in_order = [pooled[name] for name in selected.ids() if name in pooled]
     failed = any(entry.failures for entry in entries)
-    finish(as_data(entries) | pooled_data(pooled), json_file, figure_runner, failed)
+    finish(as_data(entries) | pooled_data(in_order), json_file, figure_runner, failed)
 
 
 @app.command()
@@ -258,17 +262,6 @@ def main() -> NoReturn:
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted(number)
-
-
-def _pooled(selected: Selected, entries: Sequence[FigureEntry]) -> list[PooledEntry]:
-    """Of each figure that was run with every seed, the verdicts over them."""
-    pooled = []
-    for choices in selected.by_figure():
-        declared = choices[0].declared
-        own = [entry for entry in entries if entry.id == choices[0].id]
-        if isinstance(declared, Plan) and len(own) == len(choices):
-            pooled.append(pooled_entry(declared.manifest, own))
-    return pooled
 
 
 def _usual(values: Sequence[float], unit: float, name: str) -> str:

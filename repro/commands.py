@@ -1,6 +1,6 @@
 """What the commands share: where they speak, what they were asked for, and a runner for it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from repro.budget import Budget
 from repro.engines.engine import Engine
 from repro.engines.inline import InlineEngine
 from repro.errors import UsageError
-from repro.manifests.library import Library
+from repro.manifests.library import FigureManifest, Library
 from repro.outcome.console import say, show_not_computable
 from repro.outcome.entries import FigureEntry
 from repro.plan import Plan
@@ -91,9 +91,25 @@ def runner(
     return Runner(settings, engine, console, progress, expected, anew, budget)
 
 
-def run_selected(figure_runner: Runner, selected: Selected) -> list[FigureEntry]:
-    """Run all that was asked for; entries for ``--json``, in the order in which it was asked for."""
-    entries = dict(figure_runner.run(selected.figures, selected.profile))
+def run_selected(
+    figure_runner: Runner,
+    selected: Selected,
+    completed: Callable[[FigureManifest, list[FigureEntry]], None] | None = None,
+) -> list[FigureEntry]:
+    """Run all that was asked for; entries for ``--json``, in the order in which it was asked for.
+
+    Args:
+        figure_runner: What runs it.
+        selected: What was asked for.
+        completed: Told of each figure that is computed once it has been run with every seed.
+    """
+    entries: dict[int, FigureEntry] = {}
+    for index, entry in figure_runner.run(selected.figures, selected.profile):
+        entries[index] = entry
+        own = [i for i, choice in enumerate(selected.figures) if choice.id == entry.id]
+        declared = selected.figures[index].declared
+        if completed and isinstance(declared, Plan) and all(i in entries for i in own):
+            completed(declared.manifest, [entries[i] for i in own])
     return [entries[index] for index in sorted(entries)]
 
 

@@ -76,9 +76,6 @@ class Runner:
             if isinstance(choice.declared, Plan):
                 plans += [choice.declared, *choice.alternatives]
                 choice_of += [number] * (1 + len(choice.alternatives))
-            else:
-                show_not_computable(self.out, choice.id, choice.declared)
-                yield number, not_computable_entry(choice.id, profile, choice.seed)
         done: dict[int, Done] = {}
         for index, one in self.record(plans):
             done[index] = one
@@ -88,6 +85,10 @@ class Runner:
                 declared, *others = (done[index] for index in own)
                 self._show(declared, others)
                 yield number, figure_entry(declared, others)
+        for number, choice in enumerate(choices):
+            if not isinstance(choice.declared, Plan):
+                show_not_computable(self.out, choice.id, choice.declared)
+                yield number, not_computable_entry(choice.id, profile, choice.seed)
 
     def record(self, plans: Sequence[Plan]) -> Iterator[tuple[int, Done]]:
         """Run plans, and record each once its steps are done; :meth:`conclude` says how it ended.
@@ -98,6 +99,7 @@ class Runner:
         if not plans:
             return
         say(self.err, _title(plans))
+        told: set[str] = set()  # what one figure has computed is stored for all others
         forecast = Forecast(
             {key: one.seconds for key, one in self.expected.items()},
             {step.key: tuple(step.inputs.values()) for plan in plans for step in plan.steps},
@@ -118,7 +120,11 @@ class Runner:
             for index in scheduler.run():
                 outcomes = scheduler.outcomes_of(plans[index])
                 recorded = record_run(plans[index], outcomes, self.settings)
-                statuses = {outcome.step.stage: outcome.status for outcome in outcomes}
+                statuses = {
+                    outcome.step.stage: "stored" if outcome.step.key in told else outcome.status
+                    for outcome in outcomes
+                }
+                told |= {outcome.step.key for outcome in outcomes}
                 with screen.hidden():
                     yield index, Done(recorded, statuses)
         self.failures, self.left = scheduler.failures, scheduler.unfinished()

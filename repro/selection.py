@@ -1,6 +1,5 @@
 """What a command line means: which figures, with which alternatives, profile, seeds and engine."""
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,10 +34,9 @@ class Selected(NamedTuple):
     profile: str
     figures: list[Choice]
 
-    def by_figure(self) -> list[list[Choice]]:
-        """The choices of each figure, one a seed."""
-        groups = itertools.groupby(self.figures, key=lambda choice: choice.id)
-        return [list(choices) for _, choices in groups]
+    def ids(self) -> list[str]:
+        """The figures, each once."""
+        return list(dict.fromkeys(choice.id for choice in self.figures))
 
     def plans(self) -> list[Plan]:
         """All there is to run."""

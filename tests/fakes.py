@@ -231,12 +231,18 @@ SERIES = {
 }
 
 
-def write_result(step: Step, output: Path, numbers: Mapping[str, float] | None = None) -> None:
+def write_result(
+    step: Step,
+    output: Path,
+    numbers: Mapping[str, float] | None = None,
+    missing: Mapping[str, str] | None = None,
+) -> None:
     """What a worker would leave."""
     write_arrays(output / "arrays.npz", arrays_of(step))
+    measured = numbers_of(step) | dict(numbers or {})
     content = {
-        "numbers": numbers_of(step) | dict(numbers or {}),
-        "missing": {},
+        "numbers": {name: measured[name] for name in measured if name not in (missing or {})},
+        "missing": dict(missing or {}),
         "series": SERIES.get(step.stage, {}),
     }
     (output / "result.json").write_text(json.dumps(content))
@@ -256,18 +262,18 @@ def draw_a_pixel(
     return [folder / f"{name}.png", folder / f"{name}.svg"]
 
 
-def succeed(task: Task, report: Report) -> int:
+def succeed(task: Task, report: Report, **result: Any) -> int:
     """What a worker does, without computing: messages, and a published result."""
     report({"done": 1, "total": 2, "activity": "half way"})
-    publish(Store(Path(task.content["store"])), task.step)
+    publish(Store(Path(task.content["store"])), task.step, **result)
     shutil.rmtree(task.scratch)
     return 0
 
 
-def publish(store: Store, step: Step, numbers: Mapping[str, float] | None = None) -> None:
+def publish(store: Store, step: Step, **result: Any) -> None:
     """Make up a result of a step, and publish it as a worker would."""
     with files.partial_folder(store.folder(step.key)) as partial_folder:
-        write_result(step, partial_folder, numbers)
+        write_result(step, partial_folder, **result)
         taken = {"seconds": 0.25, "peak_memory_bytes": 2**20}
         store.publish(step.key, step.parts, partial_folder, taken)
 

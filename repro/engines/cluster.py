@@ -53,7 +53,13 @@ class Cluster(BaseModel):
         return asked or any(os.environ.get(name) for name in _GPU_VARIABLES)
 
     def options_of(
-        self, name: str, home: Path, output: tuple[Path, Path], device: str, threads: int
+        self,
+        name: str,
+        home: Path,
+        output: tuple[Path, Path],
+        device: str,
+        threads: int,
+        limits: Sequence[str],
     ) -> list[str]:
         """Options of sbatch; the user's come last, where they count.
 
@@ -63,6 +69,7 @@ class Cluster(BaseModel):
             output: Files for what it says, and for what goes wrong.
             device: With "cuda" it gets a GPU.
             threads: As many cores it gets.
+            limits: Options for what it may take.
         """
         options = [
             f"--job-name={name}",
@@ -77,7 +84,7 @@ class Cluster(BaseModel):
         ]
         if device == "cuda" and not self.asks_for_gpu:
             options.append("--gres=gpu:1")
-        return [*options, *self.options]
+        return [*options, *limits, *self.options]
 
     def command(self, *arguments: str) -> str:
         """The line of a job's script that starts a module of this project."""

@@ -66,8 +66,11 @@ def _ask(wanted: Cluster, home: Path, asked: Sequence[str], stem: Path) -> dict[
     cluster.write_script(script, wanted.command("repro.engines.describe", *asked))
     for path in (answer, log):
         files.write_text(path, "")
-    options = wanted.options_of("ssbrepro-facts", home, (answer, log), asked[0], int(asked[1]))
-    number = cluster.submit(script, [f"--time={_MINUTES}", *options])
+    device, threads, _ = asked
+    options = wanted.options_of(
+        "ssbrepro-facts", home, (answer, log), device, int(threads), [f"--time={_MINUTES}"]
+    )
+    number = cluster.submit(script, options)
     print(f"asking a node what machine it is: job {number}", file=sys.stderr, flush=True)
     try:
         job = _until_ended(number)

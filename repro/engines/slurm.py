@@ -54,6 +54,8 @@ class _SlurmTask:
     read: int = 0
     unread: bytes = b""
     exit_status: int | None = None  # as the job's script said last
+    refused: bool = False  # for now, and the user knows
+    held: bool = False  # and the user knows
     notes: list[str] = field(default_factory=list)  # for the user, with the next poll
 
 
@@ -129,17 +131,20 @@ class SlurmEngine:
     def _try_to_submit(self, known: _SlurmTask) -> None:
         task = known.task
         facts = task.step.facts
-        files_of_job = self._file(task, "out"), task.log
         options = self._cluster.options_of(
-            self._name(task), self._home, files_of_job, facts.device, facts.threads
+            self._name(task),
+            self._home,
+            (self._file(task, "out"), task.log),
+            facts.device,
+            facts.threads,
+            _limits(task),
         )
-        options += _resources(task)
         try:
             known.job = cluster.submit(self._file(task, "sh"), options)
         except NoAnswerError as error:  # it is tried again with every look at the queue
-            if not self._silent:
+            if not known.refused:
                 known.notes.append(f"{error}; trying again")
-            self._silent = True
+            known.refused = True
         else:
             known.notes.append(f"{task.step.stage} is job {known.job}")
 
@@ -210,11 +215,10 @@ class SlurmEngine:
                 self._try_to_submit(known)
                 continue
             job = queue.get(known.job) or cluster.ended_job(known.job)
-            if job is not None and job.held:
-                report(
-                    key,
-                    {"warning": f"job {job.id} is held ({job.reason}): scontrol release {job.id}"},
-                )
+            if job is not None and job.held and not known.held:
+                known.held = True
+                release = f"scontrol release {job.id} lets it go"
+                report(key, {"warning": f"job {job.id} is held ({job.reason}): {release}"})
             if job is None or job.ended:
                 self._hear(key, known, report)  # its last words
                 found[key] = self._status(key, known, job, report)
@@ -257,7 +261,7 @@ class SlurmEngine:
         return []
 
 
-def _resources(task: Task) -> list[str]:
+def _limits(task: Task) -> list[str]:
     """Time and memory, as recorded and some more, where the user does not say."""
     options, needs = [], task.needs
     if needs.seconds is not None and not os.environ.get("SBATCH_TIMELIMIT"):
