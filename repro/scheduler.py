@@ -237,6 +237,8 @@ class Scheduler:
 
     def _done(self, step: Step, status: str, result: StoredResult) -> None:
         self.outcomes[step.key] = StepOutcome(step, status, result)
+        # The worker has done so, unless it was killed right before, or another has it open still.
+        shutil.rmtree(self._settings.home / "scratch" / step.key, ignore_errors=True)
         self._graph.done(step.key)
         for index in self._plans_of[step.key]:
             self._steps_left[index] -= 1

@@ -71,7 +71,6 @@ class SlurmEngine:
         self._jobs = jobs or _JOBS
         self._ask = ask or _leave_them
         self._home = Settings.from_environment().home
-        self._folder = self._home / "slurm"
         self._tasks: dict[str, _SlurmTask] = {}
         self._earlier: dict[str, str] | None = None  # jobs of earlier commands, by name
         self._looked = -math.inf  # when the queue was last looked at
@@ -99,10 +98,10 @@ class SlurmEngine:
             known.job = job
             known.notes.append(f"{task.step.stage} is job {job} of an earlier command")
             return
-        task.write(self._file(task, "json"))
-        files.write_text(self._file(task, "out"), "")
-        worker = self._cluster.command("repro.engines.worker", str(self._file(task, "json")))
-        cluster.write_script(self._file(task, "sh"), worker)
+        task.write(_file(task, "json"))
+        files.write_text(_file(task, "out"), "")
+        worker = self._cluster.command("repro.engines.worker", str(_file(task, "json")))
+        cluster.write_script(_file(task, "sh"), worker)
         self._try_to_submit(known)
 
     def poll(self, report: Reports, seconds: float) -> Mapping[str, int]:
@@ -134,13 +133,13 @@ class SlurmEngine:
         options = self._cluster.options_of(
             self._name(task),
             self._home,
-            (self._file(task, "out"), task.log),
+            (_file(task, "out"), task.log),
             facts.device,
             facts.threads,
             _limits(task),
         )
         try:
-            known.job = cluster.submit(self._file(task, "sh"), options)
+            known.job = cluster.submit(_file(task, "sh"), options)
         except NoAnswerError as error:  # it is tried again with every look at the queue
             if not known.refused:
                 known.notes.append(f"{error}; trying again")
@@ -152,9 +151,6 @@ class SlurmEngine:
         home = hashlib.sha256(str(self._home).encode()).hexdigest()[:8]
         return f"ssbrepro-{home}-{task.step.key}"
 
-    def _file(self, task: Task, kind: str) -> Path:
-        return self._folder / f"{task.step.key}.{kind}"
-
     def _look(self, report: Reports) -> dict[str, int]:
         ended = {}
         for key, known in list(self._tasks.items()):
@@ -164,7 +160,7 @@ class SlurmEngine:
         if time.monotonic() - self._looked > _QUEUE_SECONDS:
             ended |= self._look_at_queue(report, ended)
         for key in ended:
-            self._forget(self._tasks.pop(key))
+            _forget(self._tasks.pop(key))
         return ended
 
     def _hear(self, key: str, known: _SlurmTask, report: Reports) -> None:
@@ -172,19 +168,20 @@ class SlurmEngine:
         notes, known.notes = known.notes, []
         for note in notes:
             report(key, {"warning": note})
-        with (
-            contextlib.suppress(FileNotFoundError),
-            self._file(known.task, "out").open("rb") as file,
-        ):
-            file.seek(known.read)
-            said = file.read()
-            known.read += len(said)
-            *whole, known.unread = (known.unread + said).split(b"\n")
-            for message in filter(None, map(message_of, whole)):
-                if "exit_status" in message:
-                    known.exit_status = int(message["exit_status"])
-                else:
-                    report(key, self._with_job(known, message))
+        try:
+            with _file(known.task, "out").open("rb") as file:
+                file.seek(known.read)
+                said = file.read()
+        except FileNotFoundError:  # the worker has removed its scratch: it has published
+            known.exit_status = 0
+            return
+        known.read += len(said)
+        *whole, known.unread = (known.unread + said).split(b"\n")
+        for message in filter(None, map(message_of, whole)):
+            if "exit_status" in message:
+                known.exit_status = int(message["exit_status"])
+            else:
+                report(key, self._with_job(known, message))
 
     def _with_job(self, known: _SlurmTask, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """An error says where it was; after one, nodes are asked anew what machines they are."""
@@ -248,17 +245,23 @@ class SlurmEngine:
             if numbers:
                 time.sleep(_LOOK_SECONDS)
         for one in known:
-            self._forget(one)
-
-    def _forget(self, known: _SlurmTask) -> None:
-        for kind in ("json", "sh", "out"):
-            self._file(known.task, kind).unlink(missing_ok=True)
+            _forget(one)
 
     def _queue(self) -> list[Job]:
         """The queue, or nothing where Slurm does not answer."""
         with contextlib.suppress(NoAnswerError):
             return cluster.jobs()
         return []
+
+
+def _file(task: Task, kind: str) -> Path:
+    """A file of its job's: with the saved state, so that the worker removes it with that."""
+    return task.scratch / f"job.{kind}"
+
+
+def _forget(known: _SlurmTask) -> None:
+    for kind in ("json", "sh", "out"):
+        _file(known.task, kind).unlink(missing_ok=True)
 
 
 def _limits(task: Task) -> list[str]:

@@ -66,7 +66,7 @@ def test_papers_and_the_profiles_that_are_recorded() -> None:
 
 @pytest.mark.parametrize("command", ["run fig8a", "fig8a", "verify", "record"])
 def test_engines(command: str) -> None:
-    assert offered(f"repro {command} --engine ") == ["local", "inline"]
+    assert offered(f"repro {command} --engine ") == ["local", "slurm", "inline"]
 
 
 def test_alternatives_are_those_of_the_figures_on_the_line() -> None:

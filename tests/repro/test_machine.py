@@ -26,11 +26,26 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert num_threads() == 3
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert num_threads() == len(os.sched_getaffinity(0))
+    assert num_threads() == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "4,2")  # nested levels: the first is that of a stage
     assert num_threads() == 4
     monkeypatch.setenv("OMP_NUM_THREADS", "")
-    assert num_threads() == len(os.sched_getaffinity(0))
+    assert num_threads() == 1
+
+
+def test_memory_is_what_the_system_or_the_container_leaves(tmp_path: Path) -> None:
+    listed = tmp_path / "meminfo"
+    listed.write_text("MemTotal:  100 kB\nMemAvailable:    12345 kB\n")
+    assert machine._kibibytes(listed, "MemAvailable") == 12345 * 1024
+    assert machine._kibibytes(listed, "MemFree") is None
+    assert machine._kibibytes(tmp_path / "absent", "MemAvailable") is None
+    assert machine._below_limit(tmp_path, "memory.max", "memory.current") is None
+    (tmp_path / "memory.current").write_text("30\n")
+    for limit, left in (("max\n", None), ("100\n", 70)):
+        (tmp_path / "memory.max").write_text(limit)
+        assert machine._below_limit(tmp_path, "memory.max", "memory.current") == left
+    available = machine.available_memory()
+    assert available is None or available > 2**20
 
 
 @pytest.mark.parametrize("text", ["abc", "0", "-1", "1.5", "²", "0,2", "1234567"])

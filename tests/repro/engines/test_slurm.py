@@ -309,7 +309,8 @@ def test_a_job_that_ends_without_a_result_says_why(
     assert statuses == {"0123abcd": 1}
     error = f"{ENDS[state]}; the same command continues where it stopped"
     assert heard[-1] == {"error": error, "kind": state}
-    assert list((settings.home / "slurm").iterdir()) == []
+    scratch = settings.home / "scratch" / "0123abcd"
+    assert {path.name for path in scratch.iterdir()} == {"log.txt"}
 
 
 def test_a_job_that_is_requeued_goes_on(
@@ -320,7 +321,7 @@ def test_a_job_that_is_requeued_goes_on(
     scripted(f"while [ ! -e {go} ]; do sleep 0.02; done")
     queue.say(1, "PENDING BeginTime")
     engine.submit(task_of(settings))
-    (settings.home / "slurm" / "0123abcd.out").write_text('\n{"exit_status": 143}\n')
+    (settings.home / "scratch" / "0123abcd" / "job.out").write_text('\n{"exit_status": 143}\n')
     for _ in range(3):
         assert engine.poll(lambda key, message: None, 0.2) == {}
     go.touch()
@@ -401,7 +402,7 @@ class TestAnotherDriver:
         assert outcome.result.meta["digests"] == expected[outcome.step.key]
         assert len(queue.steps()) == 1
         assert "training is job 1 of an earlier command" in listener.lines
-        assert list((settings.home / "slurm").iterdir()) == []
+        assert list((settings.home / "scratch").iterdir()) == []
 
     def test_of_another_home_does_not(
         self, queue: Queue, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -434,7 +435,7 @@ def test_the_user_is_asked_whether_to_leave_the_jobs(
     assert asked == [1]
     states = [job.state for job in cluster.jobs()]
     assert states == (["RUNNING"] if leave else ["CANCELLED"])
-    assert bool(list((settings.home / "slurm").iterdir())) == leave
+    assert (settings.home / "scratch" / "0123abcd" / "job.sh").exists() == leave
     cluster.cancel(["1"])
 
 
