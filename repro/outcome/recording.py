@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from repro import __version__, files
 from repro.code import module_digests
+from repro.machine import processor
 from repro.names import plot_module
 from repro.outcome import wording
 from repro.outcome.checks import judge
@@ -113,6 +114,10 @@ def _circumstances(plan: Plan) -> Circumstances:
             system=platform.system(),
             cores=os.cpu_count(),
             image=os.environ.get("SSBREPRO_IMAGE"),
+            processor=processor(),
+            instructions=plan.facts.instructions,
+            gpu=plan.facts.gpu.get("model", ""),
+            limits=plan.facts.limits,
         ),
     )
 

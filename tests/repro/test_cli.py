@@ -468,6 +468,51 @@ class TestVerifying:
         assert (references / "fig8b.smoke.json").exists()  # the rest is
 
 
+class TestReferences:
+    """Runs that another machine recorded."""
+
+    def record(self, repro: Cli, monkeypatch: pytest.MonkeyPatch, processor: str) -> Outcome:
+        monkeypatch.setattr("repro.outcome.recording.processor", lambda: processor)
+        shutil.rmtree(repro.home, ignore_errors=True)
+        outcome = repro.call("record", "fig8b", "--seeds", "0-2", "--profile", "smoke")
+        assert outcome.status == 0
+        return outcome
+
+    def processors(self, path: Path) -> list[str]:
+        return [run["machine"]["processor"] for run in json.loads(path.read_text())["runs"]]
+
+    def test_they_stand_beside_ours_and_stay_when_ours_are_recorded_again(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        path = repro.manifests / "li2022" / "references" / "fig8b.smoke.json"
+        self.record(repro, monkeypatch, "AMD EPYC")
+        theirs = path.rename(tmp_path / "theirs.json")
+        self.record(repro, monkeypatch, "Intel Xeon")
+        outcome = repro.call("references", "import", str(theirs))
+        assert outcome.status == 0
+        assert outcome.out.splitlines() == [
+            f"{path}: 6 runs", "  AMD EPYC: 3 runs, 3 of them new", "  Intel Xeon: 3 runs, 0 of them new"
+        ]  # fmt: skip
+        assert self.processors(path) == ["AMD EPYC", "Intel Xeon"] * 3
+        outcome = self.record(repro, monkeypatch, "Intel Xeon")
+        assert f"{path}: 3 runs, beside 3 of other machines\n" in outcome.out
+        assert self.processors(path) == ["AMD EPYC", "Intel Xeon"] * 3
+        assert repro.call("verify", "fig8b", "--profile", "smoke").status == 0
+
+    def test_one_bad_file_and_none_is_merged(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        path = repro.manifests / "li2022" / "references" / "fig8b.smoke.json"
+        self.record(repro, monkeypatch, "AMD EPYC")
+        theirs = path.rename(tmp_path / "theirs.json")
+        bad = tmp_path / "bad.json"
+        bad.write_text(theirs.read_text().replace("training.final_loss", "training.loss"))
+        outcome = repro.call("references", "import", str(theirs), str(bad))
+        assert outcome.status == 2
+        assert outcome.err.startswith(f"{bad}: seed 0: li2022/fig8b has no number 'training.loss'")
+        assert not path.exists()
+
+
 class TestSeeds:
     def outcome(self, repro: Cli, *arguments: str) -> tuple[int, dict[str, Any]]:
         path = repro.home.parent / "outcome.json"

@@ -93,7 +93,9 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
     assert record["status"] == "not recorded"  # nothing is recorded to compare with
     assert record["alternative"] is None
     assert keys(record) == {
-        "machine": {"architecture", "system", "cores", "image"},
+        "machine": {
+            "architecture", "system", "cores", "image", "processor", "instructions", "gpu", "limits"
+        },
         "steps": {"stage", "key", "seconds", "peak_memory_bytes", "threads", "digests"},
         "series": {"epochs", "values"},
         "identities": {"id", "metric", "value", "bound", "verdict"},
