@@ -1,4 +1,4 @@
-"""Commands about what is recorded: ``repro record``, ``references``, ``list``, ``report``, ``table``."""
+"""Commands about what is recorded: it is made, merged, compared, listed and shown."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +23,7 @@ from repro.options import (
     ProfileOption,
     RecordedProfileOption,
     SeedsOption,
+    Subject,
 )
 from repro.outcome import wording
 from repro.outcome.console import say, show_not_computable, show_table
@@ -96,6 +97,52 @@ def _write_down(manifest: FigureManifest, profile: str, runs: Sequence[Record]) 
     if len(runs) < MIN_RUNS:
         out.print(f"  fewer than {MIN_RUNS} runs give no tolerance")
     return True
+
+
+@app.command()
+def compare(
+    a: Subject,
+    b: Subject,
+    json_file: JsonOption = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", parser=output.picture, help="Draw both sides' claims; or FILE.svg."
+        ),
+    ] = None,
+) -> None:
+    """Compare two runs, profiles, machines, alternatives or sets of recorded runs of one figure.
+
+    Each side is a run's folder, a file of recorded runs of any checkout, or short for what is here:
+
+    fig8a@smoke: what is recorded of the figure at the profile
+
+    fig8a@smoke:0-4: some seeds of it; a single one is a run
+
+    fig8a@smoke@h200: of the one machine with "h200" in its name
+
+    here:fig8a@smoke: the latest run of each seed on this machine
+
+    fig8a@smoke+cut_factor=1: the same, with an alternative
+
+    Exit status 1 says that both differ: in the verdict of a claim or, at one profile, in a reference by
+    more than chance and its resolution allow.
+    """
+    from repro.outcome.comparing.comparison import compare as held_against
+    from repro.outcome.comparing.subjects import find
+    from repro.outcome.comparing.text import show_comparison
+
+    settings = Settings.from_environment()
+    comparison = held_against(find(a, settings), find(b, settings))
+    show_comparison(words(json_file), comparison)
+    if json_file:
+        output.write_json(json_file, comparison.as_data())
+    if picture:
+        from repro.outcome.comparing.picture import write_picture
+
+        write_picture(comparison, picture)
+    if comparison.differences:
+        raise typer.Exit(1)
 
 
 @references.command("import")

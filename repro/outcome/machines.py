@@ -34,7 +34,7 @@ class MachineName(NamedTuple):
 
     def __str__(self) -> str:
         """What people call it, which another machine may be called too."""
-        return self.gpu or self.processor or f"{self.architecture} without a name"
+        return self.gpu or self.processor or f"unnamed {self.architecture} machine"
 
     def takes_the_place_of(self, other: "MachineName") -> bool:
         """Whether what it records replaces what the other had recorded.

@@ -53,7 +53,7 @@ def merge_files(library: Library, paths: Iterable[Path]) -> list[Merge]:
     merges: dict[tuple[str, str], Merge] = {}
     for path in paths:
         content = read_runs(path)
-        manifest = _subject(library, path, content)
+        manifest = manifest_of(library, path, content.id, content.profile)
         for run in content.runs:
             if problem := _problem(manifest, run):
                 raise UsageError(f"{path}: seed {run.seed}: {problem}")
@@ -81,18 +81,18 @@ def read_runs(path: Path) -> RecordedRuns:
         ) from error
 
 
-def _subject(library: Library, path: Path, content: RecordedRuns) -> FigureManifest:
-    """The figure that recorded runs are of.
+def manifest_of(library: Library, path: Path, figure_id: str, profile: str) -> FigureManifest:
+    """The figure that a file says its runs are of.
 
     Raises:
-        UsageError: If it is not here.
+        UsageError: If it is not here, or there is no such profile.
     """
-    if content.id not in library.computed():
-        hint = nearest_names(content.id, library.computed())
-        raise UsageError(f"{path}: is of {content.id}{hint}, which no manifest here declares")
-    if content.profile not in PROFILES:
-        raise UsageError(f"{path}: is at {content.profile!r}; there are {', '.join(PROFILES)}")
-    return library.load(content.id)
+    if figure_id not in library.computed():
+        hint = nearest_names(figure_id, library.computed())
+        raise UsageError(f"{path}: is of {figure_id}{hint}, which no manifest here declares")
+    if profile not in PROFILES:
+        raise UsageError(f"{path}: is at {profile!r}; there are {', '.join(PROFILES)}")
+    return library.load(figure_id)
 
 
 def _problem(manifest: FigureManifest, run: RecordedRun) -> str | None:

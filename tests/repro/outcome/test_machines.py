@@ -54,7 +54,7 @@ def test_machines_are_called_by_their_models_and_told_apart() -> None:
     newer = XEON._replace(instructions="avx avx2 avx512f")
     gpu = XEON._replace(device="cuda", gpu="NVIDIA H200")
     names = labels([XEON, newer, gpu, NAMELESS])
-    assert (names[gpu], names[NAMELESS]) == ("NVIDIA H200", "x86_64 without a name")
+    assert (names[gpu], names[NAMELESS]) == ("NVIDIA H200", "unnamed x86_64 machine")
     assert names[XEON] != names[newer]
     assert names[XEON].startswith("Intel Xeon [")
     assert labels([XEON]) == {XEON: "Intel Xeon"}
