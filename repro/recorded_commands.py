@@ -83,7 +83,7 @@ def record(
 
 
 def _write_down(manifest: FigureManifest, profile: str, runs: Sequence[Record]) -> bool:
-    """Replace this machine's recorded runs of a figure, unless some are unsound; tells whether it has."""
+    """Replace a figure's recorded runs of this machine, unless some are unsound; whether it has."""
     unsound = [run for run in runs if run.status == FAILED]
     for run in unsound:
         identities = ", ".join(one.id for one in run.identities if one.verdict != "holds")
