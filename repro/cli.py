@@ -160,7 +160,7 @@ def plan(
     selected = select(ids, profile, device, [seed], alternative, engine)
     announce(selected.plans(), (), store, err)
     for figure_plan in each_plan(selected):
-        past = recorded_steps(figure_plan.manifest, figure_plan.profile)
+        past = recorded_steps(figure_plan.manifest, figure_plan.profile, figure_plan.facts)
         rows = [
             (
                 step.stage,

@@ -20,6 +20,11 @@ def figures() -> list[str]:
     return []
 
 
+def subjects() -> list[str]:
+    """What is short for recorded runs in ``repro compare``: figures at profiles."""
+    return [f"{name}@{profile}" for name in figures() for profile in PROFILES]
+
+
 def papers() -> list[str]:
     """What ``repro table`` takes."""
     with contextlib.suppress(ReproError):

@@ -34,11 +34,20 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         StoreError: If it cannot be written.
     """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, replacing it whole.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
         try:
-            partial.write_text(text, "utf-8")
+            partial.write_bytes(content)
             flush(partial)
             partial.replace(path)
         finally:

@@ -48,12 +48,16 @@ def instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
     Where the system does not list them, as macOS, none: there the architecture has to do.
     """
+    fields = listed(cpuinfo)
+    found = set(fields.get("flags", fields.get("features", "")).split())
+    return " ".join(name for name in _EXTENSIONS if name in found)
+
+
+def listed(cpuinfo: Path) -> dict[str, str]:
+    """What the system lists of its processors, the last of them; nothing where it lists none."""
     try:
         lines = cpuinfo.read_text("utf-8").splitlines()
     except OSError:
-        return ""
-    fields = {
-        name.strip().lower(): value for name, _, value in (line.partition(":") for line in lines)
-    }
-    found = set(fields.get("flags", fields.get("features", "")).split())
-    return " ".join(name for name in _EXTENSIONS if name in found)
+        return {}
+    pairs = (line.partition(":") for line in lines)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}

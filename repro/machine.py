@@ -172,6 +172,16 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in _LIBRARIES}
 
 
+@cache
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's model, such as "AMD EPYC 7763"; where no system names it, its architecture.
+
+    It is no part of a key: what of it can change bits, its architecture and instructions, is.
+    """
+    named = " ".join(kernels.listed(cpuinfo).get("model name", "").split())
+    return named or platform.processor() or platform.machine()
+
+
 def driver(listed: Path = Path("/proc/driver/nvidia/version")) -> str:
     """The release of NVIDIA's driver, such as "550.54.15"; "" where the system does not list it."""
     try:

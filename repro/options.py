@@ -19,6 +19,10 @@ MaybeIds = Annotated[
     list[str] | None,
     typer.Argument(metavar="[ID…]", help="Figures.", autocompletion=completion.figures),
 ]
+Subject = Annotated[
+    str,
+    typer.Argument(metavar="RUNS", help="Such as fig8a@smoke.", autocompletion=completion.subjects),
+]
 PaperArgument = Annotated[
     str,
     typer.Argument(metavar="PAPER", help="Such as li2022.", autocompletion=completion.papers),

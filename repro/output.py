@@ -33,6 +33,18 @@ def page(text: str) -> Path:
     return path
 
 
+def picture(text: str) -> Path:
+    """A file that a picture can be written to.
+
+    Raises:
+        UsageError: If it cannot be written, or its name says that it is something else.
+    """
+    path = _writable(text)
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise UsageError(f"{path}: PNG and SVG are drawn; name it .png or .svg")
+    return path
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write readable JSON to a file or to standard output.
 

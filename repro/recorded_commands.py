@@ -1,4 +1,4 @@
-"""Commands about what is recorded: ``repro record``, ``list``, ``report`` and ``table``."""
+"""Commands about what is recorded: it is made, merged, compared, listed and shown."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,11 +23,14 @@ from repro.options import (
     ProfileOption,
     RecordedProfileOption,
     SeedsOption,
+    Subject,
 )
 from repro.outcome import wording
 from repro.outcome.console import say, show_not_computable, show_table
 from repro.outcome.entries import as_data, list_entry, without_entry
 from repro.outcome.intervals import MIN_RUNS
+from repro.outcome.machines import by_machine, labels
+from repro.outcome.merging import merge_files
 from repro.outcome.pooling import pool_recorded
 from repro.outcome.record import Record, all_runs
 from repro.outcome.references import write_references
@@ -36,6 +39,8 @@ from repro.plan import Plan
 from repro.settings import Settings
 
 app = typer.Typer()
+references = typer.Typer(help="Recorded runs, of this machine and of others.", no_args_is_help=True)
+app.add_typer(references, name="references")
 
 
 @app.command()
@@ -78,7 +83,7 @@ def record(
 
 
 def _write_down(manifest: FigureManifest, profile: str, runs: Sequence[Record]) -> bool:
-    """Replace the recorded runs of a figure, unless some are unsound; tells whether it has."""
+    """Replace a figure's recorded runs of this machine, unless some are unsound; whether it has."""
     unsound = [run for run in runs if run.status == FAILED]
     for run in unsound:
         identities = ", ".join(one.id for one in run.identities if one.verdict != "holds")
@@ -86,11 +91,79 @@ def _write_down(manifest: FigureManifest, profile: str, runs: Sequence[Record]) 
     if unsound:
         say(out, f"{manifest.id}: not recorded")
         return False
-    write_references(manifest, profile, runs)
-    say(out, f"{manifest.references_path(profile)}: {len(runs)} runs")
+    kept = len(write_references(manifest, profile, runs)) - len(runs)
+    beside = f", beside {kept} of other machines" if kept else ""
+    say(out, f"{manifest.references_path(profile)}: {len(runs)} runs{beside}")
     if len(runs) < MIN_RUNS:
         out.print(f"  fewer than {MIN_RUNS} runs give no tolerance")
     return True
+
+
+@app.command()
+def compare(
+    a: Subject,
+    b: Subject,
+    json_file: JsonOption = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", parser=output.picture, help="Draw both sides' claims; or FILE.svg."
+        ),
+    ] = None,
+) -> None:
+    """Compare two runs, profiles, machines, alternatives or sets of recorded runs of one figure.
+
+    Each side is a run's folder, a file of recorded runs of any checkout, or short for what is here:
+
+    fig8a@smoke: what is recorded of the figure at the profile
+
+    fig8a@smoke:0-4: some seeds of it; a single one is a run
+
+    fig8a@smoke@h200: of the one machine with "h200" in its name
+
+    here:fig8a@smoke: the latest run of each seed on this machine
+
+    fig8a@smoke+cut_factor=1: the same, with an alternative
+
+    Exit status 1 says that both differ: in the verdict of a claim or, at one profile, in a reference by
+    more than chance and its resolution allow.
+    """
+    from repro.outcome.comparing.comparison import compare as held_against
+    from repro.outcome.comparing.subjects import find
+    from repro.outcome.comparing.text import show_comparison
+
+    settings = Settings.from_environment()
+    comparison = held_against(find(a, settings), find(b, settings))
+    show_comparison(words(json_file), comparison)
+    if json_file:
+        output.write_json(json_file, comparison.as_data())
+    if picture:
+        from repro.outcome.comparing.picture import write_picture
+
+        write_picture(comparison, picture)
+    if comparison.differences:
+        raise typer.Exit(1)
+
+
+@references.command("import")
+def import_references(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="As `repro record` writes.")],
+) -> None:
+    """Merge runs that other machines recorded, from files of another checkout's manifests/*/references/.
+
+    Each run is checked against the manifest that is here: its numbers, where they can lie, its exact
+    identities, and its verdicts. Of a seed on one machine the newer run stays; runs of several machines
+    stand beside each other, and what is expected of a new run is what any of them makes expect.
+    """
+    merges = merge_files(Library(Settings.from_environment().manifests), files)
+    for merge in merges:
+        merge.write()
+        names = labels(merge.machines)
+        total = wording.counted(len(merge.after), "run")
+        say(out, f"{merge.manifest.references_path(merge.profile)}: {total}")
+        for machine, group in by_machine(merge.after).items():
+            new = sum(run in merge.new for run in group)
+            say(out, f"  {names[machine]}: {wording.counted(len(group), 'run')}, {new} of them new")
 
 
 @app.command("list")

@@ -282,7 +282,7 @@ def _recorded_steps(plans: Iterable[Plan]) -> dict[str, list[RecordedStep]]:
     for plan in plans:
         subject = plan.name, plan.profile
         if subject not in read:
-            read[subject] = recorded_steps(plan.manifest, plan.profile)
+            read[subject] = recorded_steps(plan.manifest, plan.profile, plan.facts)
         for step in plan.steps:
             found.setdefault(step.key, []).extend(read[subject].get(step.stage, ()))
     return found

@@ -25,6 +25,7 @@ from repro.manifests.library import Library
 from repro.outcome.pooling import ClaimStatistics, PooledVerdict
 from repro.outcome.record import SCHEMA_VERSION, Machine, RanStep, Record, Run
 from repro.outcome.recording import record_run
+from repro.outcome.references import RecordedRun, RecordedStep
 from repro.outcome.verdicts import ClaimVerdict
 from repro.plan import Plan, Step, make_plan
 from repro.scheduler import Scheduler, StepOutcome
@@ -426,6 +427,28 @@ def record_of(**changes: Any) -> Record:
         files=(),
     )
     return replace(record, **changes)
+
+
+def recorded_run_of(
+    seed: int = 0,
+    processor: str = "",
+    metrics: Mapping[str, float] | None = None,
+    missing: Mapping[str, str] | None = None,
+    **changes: Any,
+) -> RecordedRun:
+    """A recorded run of a machine that never was."""
+    run = RecordedRun(
+        seed=seed,
+        recorded_at="2026-01-02T03:04:05+00:00",
+        device="cpu",
+        versions={"torch": "2"},
+        machine=Machine("x86_64", "Linux", 2, None, processor),
+        metrics=metrics or {},
+        missing=missing or {},
+        claims={},
+        steps=(RecordedStep("training", 1.0, 2, 1),),
+    )
+    return replace(run, **changes)
 
 
 def hidden(folder: Path) -> list[Path]:

@@ -29,6 +29,7 @@ DOOR = {
 }
 ALSO = {
     "ssbrepro.memory": "compute.py",
+    "ssbrepro.papers.style": "picture.py",  # the look that all pictures share
     "ssbrepro.data": "",  # anywhere: `repro data`, `repro doctor`, a stage's data error
 }
 ONLY_IN = {"mlflow": "outcome/tracking.py", "docker": "container.py"}

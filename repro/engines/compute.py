@@ -108,9 +108,10 @@ def compute(task: Mapping[str, Any], report: Report) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _taken(started: float) -> dict[str, float]:
-    """What the step took until now."""
+def _taken(started: float) -> dict[str, float | str]:
+    """What the step took until now, and of which processor."""
     return {
+        "processor": machine.processor(),
         "seconds": time.monotonic() - started,
         # A fork's peak starts from what it copies: the libraries' data, none of their code.
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

@@ -4,14 +4,15 @@ An *identity* must hold for the run to count. A *claim* is the paper's, with a b
 manifest: ``supported``, ``not supported`` or ``inconclusive``, with a cause. A value within the bound
 says nothing where the claim's control is within it too, nor does one beyond it that chance alone
 reaches. A *reference* is what our own recorded runs gave, with a tolerance computed from them:
-``within``, ``outside``, ``no tolerance`` (fewer than three recorded runs) or ``missing``.
+``within``, ``outside``, ``no tolerance`` (fewer than three recorded runs of any machine) or ``missing``.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from repro.outcome.intervals import MIN_RUNS, clipped, prediction_interval
+from repro.outcome.intervals import MIN_RUNS, Interval, clipped, prediction_interval
+from repro.outcome.machines import by_machine
 from repro.outcome.verdicts import (
     Cause,
     ClaimVerdict,
@@ -182,10 +183,8 @@ def _reference(
     domain: Domain,
 ) -> ReferenceVerdict:
     value = metrics.get(reference.metric)
-    recorded = [run.metrics[reference.metric] for run in runs if reference.metric in run.metrics]
-    low = high = None
-    if len(recorded) >= MIN_RUNS:
-        low, high = prediction_interval(recorded, reference.resolution, together)
+    expected, num_runs = _expected(reference, runs, together)
+    low, high = expected or (None, None)
     verdict: ReferenceWord
     if value is None:
         verdict = "missing"
@@ -194,4 +193,25 @@ def _reference(
     else:
         verdict = "within" if low <= value <= high else "outside"
         low, high = clipped((low, high), domain)
-    return ReferenceVerdict(reference.metric, value, low, high, len(recorded), verdict)
+    return ReferenceVerdict(reference.metric, value, low, high, num_runs, verdict)
+
+
+def _expected(
+    reference: "Reference", runs: Sequence["RecordedRun"], together: int
+) -> tuple[Interval | None, int]:
+    """Where a new run is expected, and of how many runs that is known.
+
+    One seed on two machines is not two independent runs: each machine with enough runs has an
+    interval of its own, and what lies between the outermost ends of all is expected. Without any it
+    is the most runs that a machine has.
+    """
+    machines = [
+        [run.metrics[reference.metric] for run in group if reference.metric in run.metrics]
+        for group in by_machine(runs).values()
+    ]
+    enough = [values for values in machines if len(values) >= MIN_RUNS]
+    if not enough:
+        return None, max(map(len, machines), default=0)
+    ends = [prediction_interval(values, reference.resolution, together) for values in enough]
+    hull = min(low for low, _ in ends), max(high for _, high in ends)
+    return hull, sum(map(len, enough))

@@ -33,14 +33,19 @@ def prediction_interval(values: Sequence[float], resolution: float, together: in
     n = len(values)
     if n < MIN_RUNS:
         raise ValueError(f"{n} runs; a prediction interval needs {MIN_RUNS}")
-    factor = t_quantile(1 - (1 - _LEVEL) / 2 / together, n - 1)
-    half = max(factor * statistics.stdev(values) * math.sqrt(1 + 1 / n), resolution)
+    half = max(
+        _factor(together, n - 1) * statistics.stdev(values) * math.sqrt(1 + 1 / n), resolution
+    )
     middle = mean(values)
     return middle - half, middle + half
 
 
-def mean_interval(values: Sequence[float]) -> Interval:
+def mean_interval(values: Sequence[float], together: int = 1) -> Interval:
     """Where the mean of the law the values are drawn from lies with 95 % confidence: mean ± t s/√n.
+
+    Args:
+        values: At least two.
+        together: Number of intervals that are to hold together with that confidence (Bonferroni).
 
     Raises:
         ValueError: With fewer than two values.
@@ -48,9 +53,58 @@ def mean_interval(values: Sequence[float]) -> Interval:
     n = len(values)
     if n < 2:
         raise ValueError(f"{n} values; the interval of a mean needs 2")
-    half = t_quantile(1 - (1 - _LEVEL) / 2, n - 1) * statistics.stdev(values) / math.sqrt(n)
+    half = _factor(together, n - 1) * statistics.stdev(values) / math.sqrt(n)
     middle = mean(values)
     return middle - half, middle + half
+
+
+def difference_interval(
+    before: Sequence[float], after: Sequence[float], together: int = 1
+) -> Interval:
+    """Where the difference of two means lies with 95 % confidence, after less before, each drawn alone.
+
+    Welch's interval, which takes no spread for the other's; its degrees of freedom are rounded down.
+
+    Args:
+        before: At least two values.
+        after: Likewise.
+        together: Number of intervals that are to hold together with that confidence (Bonferroni).
+
+    Raises:
+        ValueError: With fewer than two values.
+    """
+    if min(len(before), len(after)) < 2:
+        raise ValueError(f"{len(before)} and {len(after)} values; a difference of means needs 2")
+    one, two = (statistics.variance(values) / len(values) for values in (before, after))
+    difference = mean(after) - mean(before)
+    if one + two == 0:
+        return difference, difference
+    share = one / (one + two)
+    degrees = 1 / (share**2 / (len(before) - 1) + (1 - share) ** 2 / (len(after) - 1))
+    # Up to rounding they are no fewer than those of the shorter sample.
+    half = _factor(together, math.floor(degrees * (1 + 1e-12))) * math.sqrt(one + two)
+    return difference - half, difference + half
+
+
+def allowed_between_two(values: Sequence[float], resolution: float, together: int = 1) -> float:
+    """What two new runs differ by at most with 95 % probability: t s √2, and at least the resolution.
+
+    Args:
+        values: Of recorded runs.
+        resolution: Smallest difference that matters.
+        together: Number of differences that are to be within theirs together (Bonferroni).
+
+    Raises:
+        ValueError: With fewer than ``MIN_RUNS`` values.
+    """
+    if len(values) < MIN_RUNS:
+        raise ValueError(f"{len(values)} runs; a tolerance needs {MIN_RUNS}")
+    spread = statistics.stdev(values) * math.sqrt(2)
+    return max(_factor(together, len(values) - 1) * spread, resolution)
+
+
+def _factor(together: int, degrees: int) -> float:
+    return t_quantile(1 - (1 - _LEVEL) / 2 / together, degrees)
 
 
 def mean(values: Sequence[float]) -> float:

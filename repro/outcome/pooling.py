@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from repro.outcome import wording
 from repro.outcome.checks import Finding, judge
 from repro.outcome.intervals import Interval, clipped, mean, mean_interval
+from repro.outcome.machines import SeedNumbers, one_a_seed
 from repro.outcome.references import recorded_runs
 from repro.outcome.verdicts import Cause, ClaimVerdict, ClaimWord, Relation, meets, tally
 from ssbrepro.domains import REAL, Domain
@@ -20,6 +21,7 @@ from ssbrepro.domains import REAL, Domain
 if TYPE_CHECKING:
     from repro.manifests.library import FigureManifest
     from repro.manifests.models import Claim, Figure
+    from repro.outcome.references import RecordedRun
 
 # The t factor is 2.8 there, 4.3 with three seeds, 12.7 with two: with fewer, hardly any interval is on
 # one side of anything.
@@ -109,7 +111,14 @@ def pool_recorded(manifest: "FigureManifest", profile: str) -> tuple[PooledVerdi
     Raises:
         StoreError: If the file of recorded runs is damaged.
     """
-    return pool(manifest.figure, recorded_runs(manifest, profile), manifest.domains)
+    return pool(
+        manifest.figure, seeds_of(manifest, recorded_runs(manifest, profile)), manifest.domains
+    )
+
+
+def seeds_of(manifest: "FigureManifest", runs: Iterable["RecordedRun"]) -> list[SeedNumbers]:
+    """The numbers of each seed over the machines that ran it: each counts once, and is judged anew."""
+    return one_a_seed(runs, {identity.metric for identity in manifest.figure.identities})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ as PNG and SVG. The digest covers everything the folder's content follows from.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +24,20 @@ _NAME = re.compile(r"\w[\w.-]*")
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run was made on; ``image`` is the container's, where there was one."""
+    """What a run was made on; ``image`` is the container's, where there was one.
+
+    ``processor`` and ``gpu`` are models, the latter where the device is one, and ``limits`` the
+    variables that held libraries back. Runs made before these were kept do not have them.
+    """
 
     architecture: str
     system: str
     cores: int | None
     image: str | None
+    processor: str = ""
+    instructions: str = ""
+    gpu: str = ""
+    limits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

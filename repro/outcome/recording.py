@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from repro import __version__, files
 from repro.code import module_digests
+from repro.machine import processor
 from repro.names import plot_module
 from repro.outcome import wording
 from repro.outcome.checks import judge
@@ -72,7 +73,7 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
                     unfinished,
                 )
             record = Record(
-                **vars(_circumstances(plan)),
+                **vars(_circumstances(plan, outcomes)),
                 digest=digest,
                 manifest=content,
                 steps=tuple(_step(outcome) for outcome in outcomes),
@@ -93,7 +94,7 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
     return Run(settings.home, folder, record)
 
 
-def _circumstances(plan: Plan) -> Circumstances:
+def _circumstances(plan: Plan, outcomes: Sequence[StepOutcome]) -> Circumstances:
     return Circumstances(
         schema_version=SCHEMA_VERSION,
         id=plan.manifest.id,
@@ -113,8 +114,21 @@ def _circumstances(plan: Plan) -> Circumstances:
             system=platform.system(),
             cores=os.cpu_count(),
             image=os.environ.get("SSBREPRO_IMAGE"),
+            processor=_processor(outcomes),
+            instructions=plan.facts.instructions,
+            gpu=plan.facts.gpu.get("model", ""),
+            limits=plan.facts.limits,
         ),
     )
+
+
+def _processor(outcomes: Sequence[StepOutcome]) -> str:
+    """The processor that computed the steps, wherever that was, or all of them if there were several.
+
+    Results from before this was kept are taken to be of this machine.
+    """
+    named = {outcome.result.meta.get("processor") or processor() for outcome in outcomes}
+    return " and ".join(sorted(named))
 
 
 def _metrics(outcomes: Sequence[StepOutcome]) -> dict[str, float]:

@@ -1,15 +1,21 @@
-"""Recorded runs: raw values with seeds, versions and device, one file a figure and profile."""
+"""Recorded runs: raw values with seeds, versions and machine, one file a figure and profile."""
 
+import datetime
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from repro import files
 from repro.errors import StoreError
 from repro.manifests.library import FigureManifest
 from repro.names import PROFILES
+from repro.outcome.machines import MachineName, nearest_machine
 from repro.outcome.record import Machine, Record
 from repro.outcome.verdicts import ClaimWord
+
+if TYPE_CHECKING:
+    from repro.machine import Facts
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,28 @@ class RecordedRun:
     claims: Mapping[str, ClaimWord]
     steps: tuple[RecordedStep, ...]
 
+    def __post_init__(self) -> None:
+        if self.moment.tzinfo is None:  # it could not be told from which of two runs is newer
+            raise ValueError(f"{self.recorded_at!r} has no time zone")
+
+    @property
+    def moment(self) -> datetime.datetime:
+        """When it was recorded."""
+        return datetime.datetime.fromisoformat(self.recorded_at)
+
+    @property
+    def made_on(self) -> MachineName:
+        """The machine."""
+        one = self.machine
+        return MachineName(
+            self.device, one.system, one.architecture, one.processor, one.instructions, one.gpu
+        )
+
 
 @dataclass(frozen=True)
-class _File:
+class RecordedRuns:
+    """A file of recorded runs."""
+
     schema_version: Literal[1]
     id: str
     profile: str
@@ -59,7 +84,7 @@ def recorded_runs(manifest: FigureManifest, profile: str) -> tuple[RecordedRun, 
     path = manifest.references_path(profile)
     if manifest.alternative is not None or not path.exists():
         return ()
-    content = files.read_as(path, _File)
+    content = files.read_as(path, RecordedRuns)
     if (content.id, content.profile) != (manifest.id, profile):
         raise StoreError(f"{path}: is not about {manifest.id} at {profile}")
     return content.runs
@@ -71,31 +96,78 @@ def largest_recorded(manifest: FigureManifest) -> str | None:
     return next((one for one in sizes if manifest.references_path(one).exists()), None)
 
 
-def recorded_steps(manifest: FigureManifest, profile: str) -> dict[str, list[RecordedStep]]:
+def recorded_steps(
+    manifest: FigureManifest, profile: str, facts: "Facts"
+) -> dict[str, list[RecordedStep]]:
     """What each stage took in the recorded runs of a figure at a profile, none if none is recorded.
+
+    Args:
+        manifest: The figure.
+        profile: Of the runs.
+        facts: Those of the machine to run it: runs of the machines most like it count.
 
     Raises:
         StoreError: If the file is damaged.
     """
     steps: dict[str, list[RecordedStep]] = {}
-    for run in recorded_runs(manifest, profile):
+    for run in nearest_machine(recorded_runs(manifest, profile), facts):
         for step in run.steps:
             steps.setdefault(step.stage, []).append(step)
     return steps
 
 
-def write_references(manifest: FigureManifest, profile: str, records: Iterable[Record]) -> None:
-    """Replace a figure's recorded runs.
+def write_references(
+    manifest: FigureManifest, profile: str, records: Iterable[Record]
+) -> tuple[RecordedRun, ...]:
+    """Replace a figure's recorded runs of the machine that made these; those of others stay.
+
+    Returns:
+        All that is recorded now.
+
+    Raises:
+        StoreError: If the file cannot be written, or what is there is damaged.
+    """
+    new = [recorded_run(record) for record in records]
+    machines = {run.made_on for run in new}
+    kept = [
+        run
+        for run in recorded_runs(manifest, profile)
+        if not any(machine.takes_the_place_of(run.made_on) for machine in machines)
+    ]
+    return write_runs(manifest, profile, [*new, *kept])
+
+
+def write_runs(
+    manifest: FigureManifest, profile: str, runs: Iterable[RecordedRun]
+) -> tuple[RecordedRun, ...]:
+    """Write all that is recorded of a figure at a profile, by seed and machine, and return it.
 
     Raises:
         StoreError: If the file cannot be written.
     """
-    runs = tuple(_recorded(record) for record in sorted(records, key=lambda record: record.seed))
-    content = _File(1, manifest.id, profile, runs)
+    ordered = tuple(sorted(runs, key=lambda run: (run.seed, run.made_on)))
+    content = RecordedRuns(1, manifest.id, profile, ordered)
     files.write_json(manifest.references_path(profile), asdict(content))
+    return ordered
 
 
-def _recorded(record: Record) -> RecordedRun:
+def merged(runs: Iterable[RecordedRun]) -> tuple[RecordedRun, ...]:
+    """Of each seed on each machine the newest run, by seed and machine, in whatever order they come."""
+    newest: dict[tuple[int, MachineName], RecordedRun] = {}
+    for run in runs:
+        place = run.seed, run.made_on
+        if place not in newest or _age(run) > _age(newest[place]):
+            newest[place] = run
+    return tuple(newest[place] for place in sorted(newest))
+
+
+def _age(run: RecordedRun) -> tuple[datetime.datetime, str]:
+    """By which one of two runs is newer; of one moment, one of them, always the same."""
+    return run.moment, json.dumps(asdict(run), sort_keys=True)
+
+
+def recorded_run(record: Record) -> RecordedRun:
+    """What is recorded of a run."""
     return RecordedRun(
         seed=record.seed,
         recorded_at=record.recorded_at,

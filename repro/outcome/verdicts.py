@@ -55,6 +55,7 @@ _SEVERITIES: dict[str, Severity] = {
     "outside": Severity.FAULT,
     "missing": Severity.FAULT,
     "no tolerance": Severity.OPEN,
+    "beyond": Severity.FAULT,
     AS_RECORDED: Severity.PLAIN,
     CHANGED: Severity.FAULT,
     NOT_RECORDED: Severity.OPEN,

@@ -7,6 +7,7 @@ from repro.outcome.intervals import MIN_RUNS
 from repro.outcome.verdicts import ClaimVerdict, ReferenceVerdict
 
 if TYPE_CHECKING:
+    from repro.outcome.comparing.comparison import ClaimComparison
     from repro.outcome.pooling import PooledVerdict
 
 
@@ -15,7 +16,7 @@ def number(value: float | None) -> str:
     return "missing" if value is None else f"{value:.4g}"
 
 
-def bound(claim: "ClaimVerdict | PooledVerdict") -> str:
+def bound(claim: "ClaimVerdict | PooledVerdict | ClaimComparison") -> str:
     """A claim's bound, such as "≤ 0.25"."""
     return f"{'≤' if claim.relation == 'at_most' else '≥'} {claim.bound:g}"
 

@@ -468,6 +468,101 @@ class TestVerifying:
         assert (references / "fig8b.smoke.json").exists()  # the rest is
 
 
+class TestReferences:
+    """Runs that another machine recorded."""
+
+    def record(self, repro: Cli, monkeypatch: pytest.MonkeyPatch, processor: str) -> Outcome:
+        monkeypatch.setattr("repro.outcome.recording.processor", lambda: processor)
+        shutil.rmtree(repro.home, ignore_errors=True)
+        outcome = repro.call("record", "fig8b", "--seeds", "0-2", "--profile", "smoke")
+        assert outcome.status == 0
+        return outcome
+
+    def processors(self, path: Path) -> list[str]:
+        return [run["machine"]["processor"] for run in json.loads(path.read_text())["runs"]]
+
+    def test_they_stand_beside_ours_and_stay_when_ours_are_recorded_again(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        path = repro.manifests / "li2022" / "references" / "fig8b.smoke.json"
+        self.record(repro, monkeypatch, "AMD EPYC")
+        theirs = path.rename(tmp_path / "theirs.json")
+        self.record(repro, monkeypatch, "Intel Xeon")
+        outcome = repro.call("references", "import", str(theirs))
+        assert outcome.status == 0
+        assert outcome.out.splitlines() == [
+            f"{path}: 6 runs", "  AMD EPYC: 3 runs, 3 of them new", "  Intel Xeon: 3 runs, 0 of them new"
+        ]  # fmt: skip
+        assert self.processors(path) == ["AMD EPYC", "Intel Xeon"] * 3
+        outcome = self.record(repro, monkeypatch, "Intel Xeon")
+        assert f"{path}: 3 runs, beside 3 of other machines\n" in outcome.out
+        assert self.processors(path) == ["AMD EPYC", "Intel Xeon"] * 3
+        assert repro.call("verify", "fig8b", "--profile", "smoke").status == 0
+
+    def test_one_bad_file_and_none_is_merged(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        path = repro.manifests / "li2022" / "references" / "fig8b.smoke.json"
+        self.record(repro, monkeypatch, "AMD EPYC")
+        theirs = path.rename(tmp_path / "theirs.json")
+        bad = tmp_path / "bad.json"
+        bad.write_text(theirs.read_text().replace("training.final_loss", "training.loss"))
+        outcome = repro.call("references", "import", str(theirs), str(bad))
+        assert outcome.status == 2
+        assert outcome.err.startswith(f"{bad}: seed 0: li2022/fig8b has no number 'training.loss'")
+        assert not path.exists()
+
+
+class TestComparing:
+    @pytest.fixture
+    def two(self, repro: Cli) -> Cli:
+        """Six seeds recorded, and the last three run here with another loss and other verdicts."""
+        repro.call("record", "fig8b", "--seeds", "0-5", "--profile", "smoke")
+        shutil.rmtree(repro.home)
+        repro.executor.behaviour["training"] = measuring({"final_loss": 0.7})
+        repro.call("fig8b", "--seeds", "3-5", "--profile", "smoke")
+        return repro
+
+    def test_what_does_not_differ_is_status_0(self, two: Cli) -> None:
+        outcome = two.call("compare", "fig8b@smoke:0", "fig8b@smoke:1")
+        assert outcome.status == 0
+        assert "no difference beyond what is allowed" in outcome.out
+        outcome = two.call("compare", "fig8b@smoke", "fig8b@smoke:0-4")
+        assert (outcome.status, outcome.err) == (0, "")
+
+    def test_what_differs_is_status_1(self, two: Cli, tmp_path: Path) -> None:
+        file, picture = tmp_path / "c.json", tmp_path / "c.svg"
+        options = ("--json", str(file), "--picture", str(picture))
+        outcome = two.call("compare", "fig8b@smoke", "here:fig8b@smoke", *options)
+        assert outcome.status == 1
+        assert outcome.out.endswith("differs: training.final_loss: 0.000498 against 0.7\n")
+        content = json.loads(file.read_text())
+        assert content["differences"] == ["training.final_loss: 0.000498 against 0.7"]
+        assert content["b"]["seeds"] == [3, 4, 5]
+        assert "zero-loss" in picture.read_text()
+        outcome = two.call("compare", "fig8b@smoke:3", "here:fig8b@smoke:3")
+        assert outcome.status == 1
+        assert "differs: claim zero-loss: supported against not supported" in outcome.out
+
+    def test_json_on_standard_output_is_all_there_is(self, two: Cli) -> None:
+        outcome = two.call("compare", "fig8b@smoke:3", "here:fig8b@smoke:3", "--json", "-")
+        assert outcome.status == 1
+        assert json.loads(outcome.out)["a"]["text"] == "fig8b@smoke:3"
+        assert "differs: claim zero-loss" in outcome.err
+
+    def test_a_run_has_the_bits_that_its_machine_recorded(self, two: Cli) -> None:
+        (folder,) = two.home.glob("runs/li2022/fig8b/smoke-seed3-*")
+        outcome = two.call("compare", str(folder), "fig8b@smoke:3")
+        assert "mean_loss" not in outcome.out.partition("number ")[2]
+        assert "training.final_loss" in outcome.out
+        assert two.call("compare", str(folder), str(folder / "record.json")).status == 0
+
+    def test_nothing_is_looked_for_where_the_answer_cannot_be_written(self, two: Cli) -> None:
+        outcome = two.call("compare", "fig8b@smoke", "nothing", "--picture", "c.jpg")
+        assert outcome.status == 2
+        assert outcome.err == "c.jpg: PNG and SVG are drawn; name it .png or .svg\n"
+
+
 class TestSeeds:
     def outcome(self, repro: Cli, *arguments: str) -> tuple[int, dict[str, Any]]:
         path = repro.home.parent / "outcome.json"
@@ -973,7 +1068,7 @@ class TestLooking:
         outcome = repro.call("--help")
         assert outcome.status == 0
         for command in ("run", "verify", "record", "list", "plan", "explain", "report", "table",
-                        "track", "ui", "doctor", "data"):  # fmt: skip
+                        "compare", "references", "track", "ui", "doctor", "data"):  # fmt: skip
             assert f" {command} " in outcome.out
 
 

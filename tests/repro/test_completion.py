@@ -64,6 +64,11 @@ def test_papers_and_the_profiles_that_are_recorded() -> None:
     assert set(offered("repro table li2022 --profile ")) == PROFILES - {"auto"}
 
 
+def test_what_can_be_compared() -> None:
+    assert set(offered("repro compare fig8a")) == {f"fig8a@{one}" for one in PROFILES - {"auto"}}
+    assert offered("repro compare fig8a@smoke li2022/fig8b@d") == ["li2022/fig8b@desk"]
+
+
 @pytest.mark.parametrize("command", ["run fig8a", "fig8a", "verify", "record"])
 def test_engines(command: str) -> None:
     assert offered(f"repro {command} --engine ") == ["local", "slurm", "inline"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import replace
@@ -154,3 +155,34 @@ def test_variables_are_set_as_long_as_no_library_has_read_them(imported_before: 
     else:
         assert (found["threads"], found["limits"]) == (1, {})
         assert set(found["pools"]) == {1}
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        (
+            "processor\t: 0\nmodel\t\t: 1\nmodel name\t: AMD EPYC  7763 \n\n"
+            "processor\t: 1\nmodel name\t: AMD EPYC  7763\n",
+            "AMD EPYC 7763",
+        ),
+        ("processor\t: 0\nmodel name\t: \n", "arm"),
+        ("processor\t: 0\nCPU part\t: 0xd0c\n", "arm"),
+        (None, "arm"),
+    ],
+)
+def test_the_processors_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: str | None, expected: str
+) -> None:
+    monkeypatch.setattr("platform.processor", lambda: "arm")
+    if listed is not None:
+        (tmp_path / "cpuinfo").write_text(listed)
+    assert machine.processor(tmp_path / "cpuinfo") == expected
+
+
+def test_a_processor_always_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.processor", lambda: "")
+    assert machine.processor(tmp_path / "absent") == platform.machine() != ""
+
+
+def test_the_processor_is_no_part_of_a_key() -> None:
+    assert "processor" not in machine.facts("cpu").parts()

@@ -35,7 +35,10 @@ def imported_by(folder: Path, *arguments: str, **variables: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split()[1:])
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("list",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("list",), ("compare", "fig8a@smoke:0-4", "fig8a@smoke:0-4")],
+)
 def test_help_and_list_import_no_library_that_computes_or_serves(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:

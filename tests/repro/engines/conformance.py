@@ -123,6 +123,7 @@ class Conformance:
         assert digests(outcomes) == expected
         assert all(outcome.result.seconds > 0 for outcome in outcomes)
         assert all(outcome.result.meta["peak_memory_bytes"] > 2**20 for outcome in outcomes)
+        assert all(outcome.result.meta["processor"] for outcome in outcomes)
         assert {tuple(message) for message in listener.messages} == {("done", "total", "activity")}
         assert hidden(settings.home) == []
 

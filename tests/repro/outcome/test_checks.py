@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from repro.outcome.checks import judge
 from repro.outcome.intervals import MIN_RUNS, prediction_interval
 from repro.outcome.record import Machine
 from repro.outcome.references import RecordedRun
-from repro.outcome.verdicts import ClaimVerdict
+from repro.outcome.verdicts import ClaimVerdict, ReferenceVerdict
 from ssbrepro.domains import SHARE
 
 ASYMMETRY, NOISE = "spectrum.asymmetry_max", "spectrum.asymmetry_noise"
@@ -251,6 +252,51 @@ def test_recorded_runs_that_all_agree_leave_the_resolution() -> None:
     assert reference_verdict({ASYMMETRY: 1.0099}, recorded) == "within"
     assert reference_verdict({ASYMMETRY: 0.9901}, recorded) == "within"
     assert reference_verdict({ASYMMETRY: 1.0101}, recorded) == "outside"
+
+
+def of_machine(processor: str, *values: float) -> list[RecordedRun]:
+    machine = Machine("x86_64", "Linux", 2, None, processor)
+    return [replace(one, machine=machine) for one in runs(*values)]
+
+
+class TestSeveralMachines:
+    """One seed on two machines is not two independent runs."""
+
+    def verdict(self, recorded: list[RecordedRun], value: float = 1.0) -> ReferenceVerdict:
+        (verdict,) = judge(
+            figure(references=(REFERENCE,)), {ASYMMETRY: value}, {}, recorded
+        ).references
+        return verdict
+
+    def test_what_any_of_them_makes_expect_is_expected(self) -> None:
+        one, two = (1.0, 1.1, 1.2), (2.0, 2.1, 2.3, 2.2)
+        both = self.verdict([*of_machine("A", *one), *of_machine("B", *two)])
+        low, high = prediction_interval(one, 0.01)[0], prediction_interval(two, 0.01)[1]
+        assert (both.low, both.high, both.runs, both.verdict) == (low, high, 7, "within")
+        # What lies between machines is no sign that a run changed: it is what they differ by.
+        assert self.verdict([*of_machine("A", *one), *of_machine("B", *two)], 1.7).low == low
+        assert (
+            self.verdict([*of_machine("A", *one), *of_machine("B", *two)], high).verdict == "within"
+        )
+        assert self.verdict(
+            [*of_machine("A", *one), *of_machine("B", *two)], high + 0.01
+        ).verdict == ("outside")
+
+    def test_the_same_seeds_again_make_no_interval_narrower(self) -> None:
+        values = (1.0, 1.1, 1.2)
+        alone = self.verdict(of_machine("A", *values))
+        twice = self.verdict([*of_machine("A", *values), *of_machine("B", *values)])
+        assert (twice.low, twice.high) == (alone.low, alone.high)
+        assert (alone.low, alone.high) == prediction_interval(values, 0.01)
+
+    def test_a_machine_with_too_few_runs_adds_nothing(self) -> None:
+        alone = self.verdict(of_machine("A", 1.0, 1.1, 1.2))
+        assert self.verdict([*of_machine("A", 1.0, 1.1, 1.2), *of_machine("B", 7.0, 9.0)]) == alone
+
+    def test_few_runs_of_many_machines_are_few(self) -> None:
+        recorded = [*of_machine("A", 1.0, 1.1), *of_machine("B", 1.0), *of_machine("C", 1.0, 1.2)]
+        verdict = self.verdict(recorded)
+        assert (verdict.verdict, verdict.low, verdict.runs) == ("no tolerance", None, 2)
 
 
 def test_an_interval_stays_where_its_number_can_be() -> None:

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from scipy.special import stdtrit
 
 from repro.outcome.intervals import (
+    allowed_between_two,
     clipped,
+    difference_interval,
     mean,
     mean_interval,
     prediction_interval,
@@ -115,3 +117,57 @@ def test_an_interval_is_clipped_where_its_number_cannot_be() -> None:
     assert clipped((-0.5, 1.5), REAL) == (-0.5, 1.5)
     # A sum of shares may round to more than one: no interval ends before it begins.
     assert clipped((1 + 1e-12, 1 + 1e-12), SHARE) == (1.0, 1.0)
+
+
+def test_the_interval_of_a_difference_by_hand() -> None:
+    # Equal spreads and sizes are Student's own case: s² = 1 each, 4 degrees of freedom,
+    # t(0.975; 4) = 2.776445, half = 2.776445 · √(2/3) = 2.266958.
+    low, high = difference_interval([1.0, 2.0, 3.0], [5.0, 6.0, 7.0])
+    assert (low, high) == pytest.approx((4 - 2.266958, 4 + 2.266958), abs=1e-6)
+    # Of values without a spread the other's degrees of freedom are left: t(0.975; 2) · √(1/3).
+    low, high = difference_interval([2.0, 2.0, 2.0, 2.0], [5.0, 6.0, 7.0])
+    assert (low, high) == pytest.approx((4 - 4.302653 / 3**0.5, 4 + 4.302653 / 3**0.5), abs=1e-6)
+    assert difference_interval([1.0, 1.0], [3.0, 3.0]) == (2.0, 2.0)
+
+
+@given(
+    st.lists(st.floats(-100, 100), min_size=2, max_size=8),
+    st.lists(st.floats(-100, 100), min_size=2, max_size=8),
+)
+def test_a_difference_is_that_of_scipy_but_for_whole_degrees(
+    before: list[float], after: list[float]
+) -> None:
+    low, high = difference_interval(before, after)
+    one, two = (np.var(values, ddof=1) / len(values) for values in (before, after))
+    if one + two < 1e-9:  # SciPy calls that a loss of precision
+        return
+    degrees = (one + two) ** 2 / (one**2 / (len(before) - 1) + two**2 / (len(after) - 1))
+    half = stdtrit(max(np.floor(degrees * (1 + 1e-12)), 1), 0.975) * np.sqrt(one + two)
+    assert (high - low) / 2 == pytest.approx(half, rel=1e-6)
+    assert low <= mean(after) - mean(before) <= high
+    assert difference_interval(after, before) == pytest.approx((-high, -low), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("few", [([1.0], [1.0, 2.0]), ([1.0, 2.0], [1.0])])
+def test_one_value_has_no_difference_of_means(few: tuple[list[float], list[float]]) -> None:
+    with pytest.raises(ValueError, match="needs 2"):
+        difference_interval(*few)
+
+
+def test_two_new_runs_are_within_what_is_allowed_19_times_in_20() -> None:
+    trials = 2000
+    draws = np.random.default_rng(10).normal(5.0, 2.0, size=(trials, 7))
+    within = 0
+    for *seen, one, two in draws.tolist():
+        within += abs(one - two) <= allowed_between_two(seen, 1e-9)
+    # Four binomial standard deviations, as above.
+    assert within / trials == pytest.approx(0.95, abs=0.0195)
+    assert allowed_between_two([1.0, 2.0, 3.0], 100.0) == 100.0
+    with pytest.raises(ValueError, match="needs 3"):
+        allowed_between_two([1.0, 2.0], 0.1)
+
+
+def test_means_that_hold_together_have_wider_intervals() -> None:
+    # t quantiles of four degrees of freedom: 0.975 and 0.995.
+    (low, _), (wider, _) = (mean_interval([1, 2, 3, 4, 5], k) for k in (1, 5))
+    assert (3 - wider) / (3 - low) == pytest.approx(4.604095 / 2.776445, rel=1e-6)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.manifests.library import Library
+from repro.manifests.library import FigureManifest, Library
 from repro.manifests.models import Claim, Figure, Identity
 from repro.outcome.intervals import mean_interval
 from repro.outcome.pooling import MIN_SEEDS, ClaimStatistics, PooledVerdict, pool, pool_recorded
-from repro.outcome.references import write_references
+from repro.outcome.references import RecordedRun, write_references, write_runs
 from ssbrepro.contract import WITHOUT_POWER
 from ssbrepro.domains import NON_NEGATIVE, SHARE, Domain
-from tests.fakes import FIGURE, copy_manifests, record_of
+from tests.fakes import FIGURE, copy_manifests, record_of, recorded_run_of
 
 VALUE, NOISE, CONTROL, EULER = "stage.value", "stage.noise", "stage.control", "stage.euler"
 
@@ -318,3 +319,42 @@ def test_recorded_runs_are_pooled_with_where_their_numbers_lie(tmp_path: Any) ->
     assert (loss.verdict, loss.cause) == ("inconclusive", "without power")
     assert (accuracy.high, accuracy.cause) == (1.0, "crosses the bound")
     assert math.isclose(accuracy.mean or 0, 0.98)
+
+
+class TestSeveralMachines:
+    @pytest.fixture
+    def manifest(self, tmp_path: Path) -> FigureManifest:
+        return Library(copy_manifests(tmp_path / "manifests")).load(FIGURE)
+
+    def runs(self, processor: str, losses: Sequence[float]) -> list[RecordedRun]:
+        return [
+            recorded_run_of(seed, processor, {
+                "training.final_loss": loss, "training.max_order_parameter": 0.5,
+                "training.final_accuracy": 1.0,
+            })
+            for seed, loss in enumerate(losses)
+        ]  # fmt: skip
+
+    def loss(self, manifest: FigureManifest, runs: Sequence[RecordedRun]) -> PooledVerdict:
+        write_runs(manifest, "smoke", runs)
+        return pool_recorded(manifest, "smoke")[0]
+
+    def test_the_same_seeds_on_another_machine_are_no_more_seeds(
+        self, manifest: FigureManifest
+    ) -> None:
+        losses = [1e-4, 2e-4, 3e-4, 4e-4, 5e-4]
+        alone = self.loss(manifest, self.runs("A", losses))
+        assert (alone.verdict, alone.seeds) == ("supported", 5)
+        again = self.loss(manifest, [*self.runs("A", losses), *self.runs("B", losses)])
+        assert again == alone
+        # Three seeds on two machines are not six.
+        few = self.loss(manifest, [*self.runs("A", losses[:3]), *self.runs("B", losses[:3])])
+        assert few.reason == "3 seeds; a pooled verdict needs 5"
+
+    def test_a_seed_is_the_mean_of_its_machines(self, manifest: FigureManifest) -> None:
+        runs = [*self.runs("A", [1e-4] * 6), *self.runs("B", [3e-4, 5e-4])]
+        found = self.loss(manifest, runs)
+        assert (found.seeds, found.measured) == (6, 6)
+        assert found.mean == pytest.approx((2e-4 + 3e-4 + 4 * 1e-4) / 6, rel=1e-12)
+        assert (found.smallest, found.largest) == pytest.approx((1e-4, 3e-4), rel=1e-12)
+        assert found.own["supported"] == 6

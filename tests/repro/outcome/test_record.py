@@ -6,6 +6,7 @@ import shutil
 import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,9 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
     assert record["status"] == "not recorded"  # nothing is recorded to compare with
     assert record["alternative"] is None
     assert keys(record) == {
-        "machine": {"architecture", "system", "cores", "image"},
+        "machine": {
+            "architecture", "system", "cores", "image", "processor", "instructions", "gpu", "limits"
+        },
         "steps": {"stage", "key", "seconds", "peak_memory_bytes", "threads", "digests"},
         "series": {"epochs", "values"},
         "identities": {"id", "metric", "value", "bound", "verdict"},
@@ -107,6 +110,31 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
     assert verdicts == {
         name: record[name] for name in ("status", "failures", "identities", "claims", "references")
     }
+
+
+@pytest.mark.parametrize(
+    ("computed_by", "named"),
+    [
+        (("AMD EPYC", "AMD EPYC"), "AMD EPYC"),  # on a node, or before the results were moved here
+        (("Intel Xeon", "AMD EPYC"), "AMD EPYC and Intel Xeon"),
+        ((None, None), "this one's"),  # from before it was kept
+    ],
+)
+def test_a_run_names_the_processor_that_computed_it(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    computed_by: tuple[str | None, ...],
+    named: str,
+) -> None:
+    monkeypatch.setattr(recording, "processor", lambda: "this one's")
+    plan = plan_of(BOTH_STAGES, manifests=settings.manifests)
+    outcomes = [
+        replace(one, result=replace(one.result, meta={**one.result.meta, "processor": processor}))
+        for one, processor in zip(outcomes_of(plan, settings), computed_by, strict=True)
+    ]
+    machine = record_run(plan, outcomes, settings).record.machine
+    assert machine.processor == named
+    assert (machine.instructions, machine.gpu) == (plan.facts.instructions, "")
 
 
 def keys(record: dict[str, Any]) -> dict[str, set[str]]:

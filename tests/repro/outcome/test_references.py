@@ -1,20 +1,25 @@
 """Recorded runs on disk: what is written is read, and what is damaged is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from repro.errors import StoreError
+from repro.machine import Facts
 from repro.manifests.library import FigureManifest, Library
-from repro.outcome.record import Record
+from repro.outcome.record import Machine, RanStep, Record
 from repro.outcome.references import (
     RecordedStep,
     largest_recorded,
+    recorded_run,
     recorded_runs,
+    recorded_steps,
     write_references,
+    write_runs,
 )
-from tests.fakes import FIGURE, MANIFESTS, copy_manifests, record_of
+from tests.fakes import FIGURE, MANIFESTS, copy_manifests, record_of, replace_once
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ def test_runs_are_kept_by_seed_with_all_that_made_them(manifest: FigureManifest)
     assert recorded_runs(manifest, "desk") == ()
 
 
-def test_the_file_holds_what_it_always_did(manifest: FigureManifest) -> None:
+def test_the_file_holds_all_that_it_always_did(manifest: FigureManifest) -> None:
     write_references(manifest, "smoke", [record(0)])
     ours = json.loads(manifest.references_path("smoke").read_text())
     (path, *_) = sorted(MANIFESTS.glob("*/references/*.json"))
@@ -59,7 +64,7 @@ def test_the_file_holds_what_it_always_did(manifest: FigureManifest) -> None:
             next(iter(one if isinstance(one, list) else [one]))
             for one in (ours["runs"][0][part], theirs["runs"][0][part])
         )
-        assert set(mine) == set(other)
+        assert set(mine) >= set(other)
 
 
 def test_runs_from_before_reasons_were_kept_have_none(manifest: FigureManifest) -> None:
@@ -70,6 +75,84 @@ def test_runs_from_before_reasons_were_kept_have_none(manifest: FigureManifest) 
     path.write_text(json.dumps(content))
     (run,) = recorded_runs(manifest, "smoke")
     assert (run.missing, run.metrics) == ({}, {"training.final_loss": 0.5})
+
+
+def test_a_run_from_before_machines_had_names_is_of_none(manifest: FigureManifest) -> None:
+    write_references(manifest, "smoke", [record(0)])
+    path = manifest.references_path("smoke")
+    content = json.loads(path.read_text())
+    for name in ("processor", "instructions", "gpu", "limits"):
+        del content["runs"][0]["machine"][name]
+    path.write_text(json.dumps(content))
+    (run,) = recorded_runs(manifest, "smoke")
+    assert not run.made_on.known
+    assert run.machine == Machine("x86_64", "Linux", 2, None)
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2026-01-02T03:04:05"])
+def test_a_moment_that_is_none_is_refused(manifest: FigureManifest, moment: str) -> None:
+    write_references(manifest, "smoke", [record(0)])
+    path = manifest.references_path("smoke")
+    replace_once(path, "2026-01-02T03:04:05+00:00", moment)
+    with pytest.raises(StoreError, match=r"smoke.json: is damaged: runs.0: .*" + moment):
+        recorded_runs(manifest, "smoke")
+
+
+def on(machine: Machine, seed: int, device: str = "cpu") -> Record:
+    return record_of(seed=seed, machine=machine, device=device)
+
+
+NAMELESS = Machine("x86_64", "Linux", 2, None)
+INTEL = Machine("x86_64", "Linux", 2, None, processor="Intel Xeon", instructions="avx avx2")
+AMD = Machine("x86_64", "Linux", 8, None, processor="AMD EPYC", instructions="avx avx2")
+ARM = Machine("aarch64", "Linux", 8, None)
+
+
+def machines_of(manifest: FigureManifest) -> list[tuple[str, int]]:
+    return [(run.machine.processor, run.seed) for run in recorded_runs(manifest, "smoke")]
+
+
+def test_a_recording_replaces_the_runs_of_its_own_machine_only(manifest: FigureManifest) -> None:
+    write_references(manifest, "smoke", [on(INTEL, 0), on(INTEL, 1)])
+    write_references(manifest, "smoke", [on(AMD, 1)])
+    assert machines_of(manifest) == [("Intel Xeon", 0), ("AMD EPYC", 1), ("Intel Xeon", 1)]
+    all_of_them = write_references(manifest, "smoke", [on(INTEL, 2)])
+    assert machines_of(manifest) == [("AMD EPYC", 1), ("Intel Xeon", 2)]
+    assert all_of_them == recorded_runs(manifest, "smoke")
+
+
+def test_it_replaces_runs_of_no_named_machine_of_its_kind(manifest: FigureManifest) -> None:
+    write_references(manifest, "smoke", [on(NAMELESS, 0), on(ARM, 1)])
+    assert machines_of(manifest) == [("", 0), ("", 1)]
+    write_references(manifest, "smoke", [on(INTEL, 5)])
+    assert machines_of(manifest) == [("", 1), ("Intel Xeon", 5)]  # the other is of another kind
+    write_references(manifest, "smoke", [on(NAMELESS, 7)])
+    assert machines_of(manifest) == [("", 1), ("Intel Xeon", 5), ("", 7)]
+
+
+def test_how_long_steps_took_is_asked_of_machines_like_the_one_to_run_them(
+    manifest: FigureManifest,
+) -> None:
+    gpu = replace(AMD, gpu="H200")
+    slow, slower, fast = (
+        record_of(seed=seed, machine=machine, device=device,
+                  steps=(RanStep("training", "k", seconds, 2, 1, {}),))
+        for seed, (machine, device, seconds) in enumerate(
+            [(INTEL, "cpu", 90.0), (NAMELESS, "cpu", 120.0), (gpu, "cuda", 2.0)]
+        )
+    )  # fmt: skip
+    write_runs(manifest, "smoke", map(recorded_run, (slow, slower, fast)))
+
+    def seconds(device: str, instructions: str, model: str = "") -> list[float]:
+        facts = Facts(device, 1, "x86_64", instructions, {}, {}, {"model": model} if model else {})
+        return [step.seconds for step in recorded_steps(manifest, "smoke", facts)["training"]]
+
+    assert seconds("cpu", "avx avx2") == [90.0]
+    assert seconds("cpu", "avx512f") == [90.0, 120.0]
+    assert seconds("cuda", "avx avx2", "H200") == [2.0]
+    assert seconds("cuda", "avx avx2", "A100") == [2.0]
+    write_runs(manifest, "smoke", [recorded_run(slow)])
+    assert seconds("cuda", "avx avx2", "H200") == [90.0]
 
 
 def test_the_largest_profile_that_is_recorded(manifest: FigureManifest) -> None:
@@ -134,7 +217,7 @@ def test_the_committed_recordings_are_of_committed_figures() -> None:
         figure_id, profile = known[path]
         manifest = library.load(figure_id)
         runs = recorded_runs(manifest, profile)
-        seeds = [run.seed for run in runs]
+        seeds = [(run.made_on, run.seed) for run in runs]
         assert len(set(seeds)) == len(seeds) >= 1
         claims = {claim.id for claim in manifest.figure.claims}
         metrics = {reference.metric for reference in manifest.figure.references}

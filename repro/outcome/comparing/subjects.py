@@ -1,0 +1,227 @@
+"""What can be compared, and how it is written.
+
+A run's folder, its record, a file of recorded runs of any checkout, or in short
+``[here:]FIGURE@PROFILE[@MACHINE][:SEEDS][+NAME=VALUE]``: recorded runs, or with ``here:`` the latest of
+each seed that were run here. Runs with an alternative are never recorded, so those are of here.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro import files, selection
+from repro.errors import StoreError, UsageError
+from repro.manifests.library import FigureManifest, Library
+from repro.names import PROFILES
+from repro.outcome.machines import by_machine, labels
+from repro.outcome.merging import manifest_of, read_runs
+from repro.outcome.record import RECORD, Record, all_runs
+from repro.outcome.references import RecordedRun, recorded_run, recorded_runs
+from repro.settings import Settings
+
+_SHORT = re.compile(
+    r"(?P<here>here:)?(?P<figure>[^@:+]+)(?:@(?P<profile>[^@:+]*))?(?:@(?P<machine>[^:+]+))?"
+    r"(?::(?P<seeds>[\d,-]+))?(?:\+(?P<alternative>[^=]+=.*))?"
+)
+_FORMS = (
+    "write FIGURE@PROFILE, such as fig8a@smoke (see `repro compare --help`), or name a run's folder or "
+    "a file of recorded runs"
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One side of a comparison: runs of a figure at a profile, of one machine or several.
+
+    ``source`` says where they are from. The manifest is that of the figure as declared.
+    """
+
+    text: str
+    source: str
+    manifest: FigureManifest
+    profile: str
+    alternative: str | None
+    runs: tuple[RecordedRun, ...]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Those that were run, ascending."""
+        return sorted({run.seed for run in self.runs})
+
+    @property
+    def machines(self) -> list[str]:
+        """What those are called that ran them."""
+        return sorted(labels(by_machine(self.runs)).values())
+
+
+def find(text: str, settings: Settings) -> Subject:
+    """What a word of the command line stands for.
+
+    Raises:
+        UsageError: If it is nothing that is there; it says what is.
+        StoreError: If a file cannot be read.
+        ManifestError: If a manifest is wrong.
+    """
+    if not text:
+        raise UsageError(f"{text!r}: {_FORMS}")
+    library, path = Library(settings.manifests), Path(text).expanduser()
+    if (path / RECORD).is_file():
+        return _recorded_there(text, path / RECORD, library)
+    if path.is_file():
+        found = _recorded_there if path.name == RECORD else _file
+        return found(text, path, library)
+    if path.suffix == ".json" or path.is_dir():
+        problem = "holds no run" if path.exists() else "no such file"
+        raise UsageError(f"{text}: {problem}; {_FORMS}")
+    return _in_short(text, library, settings)
+
+
+def _recorded_there(text: str, path: Path, library: Library) -> Subject:
+    """A run by its folder or record.
+
+    Raises:
+        StoreError: If it cannot be read, or is of another schema.
+    """
+    try:
+        record = files.read_as(path, Record)
+    except StoreError as error:
+        line = " ".join(str(error).split())
+        raise StoreError(f"{line}; running the figure again makes the record anew") from error
+    manifest = manifest_of(library, path, record.id, record.profile)
+    run = recorded_run(record)
+    return Subject(text, "a run", manifest, record.profile, record.alternative, (run,))
+
+
+def _file(text: str, path: Path, library: Library) -> Subject:
+    """A file of recorded runs.
+
+    Raises:
+        UsageError: If it holds none.
+    """
+    content = read_runs(path)
+    manifest = manifest_of(library, path, content.id, content.profile)
+    if not content.runs:
+        raise UsageError(f"{text}: holds no run")
+    return Subject(text, "a file", manifest, content.profile, None, content.runs)
+
+
+def _in_short(text: str, library: Library, settings: Settings) -> Subject:
+    """Runs by figure, profile and what else is written.
+
+    Raises:
+        UsageError: If there are none.
+    """
+    parts = _SHORT.fullmatch(text)
+    if parts is None:
+        raise UsageError(f"{text!r}: {_FORMS}")
+    manifest = _manifest(parts["figure"], library)
+    profile = parts["profile"]
+    if profile not in PROFILES:
+        written = [f"{parts['figure']}@{known}" for known in PROFILES]
+        raise UsageError(f"{text}: at which profile? {', '.join(written)}")
+    wanted = parts["alternative"]
+    alternative = None if wanted is None else manifest.with_alternative(wanted).alternative
+    here = bool(parts["here"]) or alternative is not None
+    runs: Sequence[RecordedRun]
+    if here:
+        runs = _run_here(settings, manifest, profile, alternative)
+    else:
+        runs = _recorded_here(manifest, profile)
+    if parts["machine"]:
+        runs = _of_machine(text, parts["machine"], runs)
+    if parts["seeds"]:
+        runs = _of_seeds(text, parts["seeds"], runs)
+    source = "run here" if here else "recorded"
+    return Subject(text, source, manifest, profile, alternative, tuple(runs))
+
+
+def _manifest(name: str, library: Library) -> FigureManifest:
+    """The manifest of a figure that is computed.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    figure_id = library.resolve(name)
+    if figure_id in library.not_computable():
+        raise UsageError(f"{figure_id} is not computable: there are no runs of it")
+    return library.load(figure_id)
+
+
+def _recorded_here(manifest: FigureManifest, profile: str) -> tuple[RecordedRun, ...]:
+    """What is recorded.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    runs = recorded_runs(manifest, profile)
+    if not runs:
+        raise UsageError(
+            f"nothing is recorded of {manifest.id} at {profile}"
+            + _at(lambda other: bool(recorded_runs(manifest, other)))
+            + f"; repro record {manifest.id} --seeds 0-9 --profile {profile}"
+        )
+    return runs
+
+
+def _run_here(
+    settings: Settings, manifest: FigureManifest, profile: str, alternative: str | None
+) -> list[RecordedRun]:
+    """The latest run of each seed on this machine.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    records = [
+        run.record
+        for run in all_runs(settings)
+        if (run.record.id, run.record.alternative) == (manifest.id, alternative)
+    ]
+    latest = {record.seed: record for record in records if record.profile == profile}
+    if not latest:
+        name = manifest.id if alternative is None else f"{manifest.id} with {alternative}"
+        option = "" if alternative is None else f" --alternative '{alternative}'"
+        raise UsageError(
+            f"{name} was not run here at {profile}"
+            + _at(lambda other: any(record.profile == other for record in records))
+            + f"; repro run {manifest.id} --profile {profile}{option}"
+        )
+    return [recorded_run(latest[seed]) for seed in sorted(latest)]
+
+
+def _at(there: Callable[[str], bool]) -> str:
+    """At which other profiles there is something."""
+    others = [profile for profile in PROFILES if there(profile)]
+    return f", but at {', '.join(others)}" if others else ""
+
+
+def _of_machine(text: str, name: str, runs: Sequence[RecordedRun]) -> list[RecordedRun]:
+    """The runs of the one machine whose name has a text in it.
+
+    Raises:
+        UsageError: If that is none or several.
+    """
+    names = labels(by_machine(runs))
+    found = [machine for machine, label in names.items() if name.lower() in label.lower()]
+    if len(found) != 1:
+        number = "several machines are" if found else "no machine is"
+        known = "; ".join(sorted(names.values()))
+        raise UsageError(f"{text}: {number} called {name!r}; there are: {known}")
+    return [run for run in runs if run.made_on == found[0]]
+
+
+def _of_seeds(text: str, seeds: str, runs: Sequence[RecordedRun]) -> list[RecordedRun]:
+    """The runs of some seeds.
+
+    Raises:
+        UsageError: If they are no seeds, or there is no run of one of them.
+    """
+    try:
+        wanted = selection.seeds(seeds)
+    except UsageError as error:
+        raise UsageError(f"{text}: {str(error).removeprefix('--seeds ')}") from error
+    known = {run.seed for run in runs}
+    if absent := [seed for seed in wanted if seed not in known]:
+        there = ", ".join(map(str, sorted(known)))
+        raise UsageError(f"{text}: there is no seed {absent[0]}; there are {there}")
+    return [run for run in runs if run.seed in wanted]
