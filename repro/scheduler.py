@@ -237,14 +237,21 @@ class Scheduler:
 
     def _done(self, step: Step, status: str, result: StoredResult) -> None:
         self.outcomes[step.key] = StepOutcome(step, status, result)
-        # The worker has done so, unless it was killed right before, or another has it open still.
-        shutil.rmtree(self._settings.home / "scratch" / step.key, ignore_errors=True)
+        self._clear_scratch(step.key)
         self._graph.done(step.key)
         for index in self._plans_of[step.key]:
             self._steps_left[index] -= 1
             if not self._steps_left[index]:
                 self._finished.append(index)
         self._listener.step(step, status)
+
+    def _clear_scratch(self, key: str) -> None:
+        """Remove what a worker has left that was killed right after it had published."""
+        scratch = self._settings.home / "scratch" / key
+        if scratch.exists():
+            with self._store.lock_if_free(key) as free:
+                if free:
+                    shutil.rmtree(scratch, ignore_errors=True)
 
     def _stop(self, key: str) -> None:
         """End a task for want of time."""
