@@ -33,6 +33,8 @@ _CANCEL_SECONDS = 120.0  # until a cancelled job must have ended
 _TIME_FACTOR, _TIME_MINUTES = 4, 10
 _MEMORY_FACTOR, _MEMORY_MEBIBYTES = 1.5, 1024
 
+_FILES = ("json", "sh", "out")  # of a job
+
 _WHY = {
     "TIMEOUT": "reached its time limit; more: --time=… in {file}, or SBATCH_TIMELIMIT",
     "DEADLINE": "reached its deadline",
@@ -83,6 +85,7 @@ class SlurmEngine:
 
         "auto" is "cuda" where jobs get a GPU by the cluster's file or ``SBATCH_…``.
         """
+        self._forget_others()
         return nodes.facts(self._cluster, self._home, device)
 
     def capacity(self) -> Capacity:
@@ -94,14 +97,16 @@ class SlurmEngine:
         known = self._tasks[task.step.key] = _SlurmTask(task)
         if self._earlier is None:
             self._earlier = {job.name: job.id for job in self._queue() if not job.ended}
-        if job := self._earlier.pop(self._name(task), None):
+        if job := self._earlier.pop(self._name(task.step.key), None):
             known.job = job
             known.notes.append(f"{task.step.stage} is job {job} of an earlier command")
             return
-        task.write(_file(task, "json"))
-        files.write_text(_file(task, "out"), "")
-        worker = self._cluster.command("repro.engines.worker", str(_file(task, "json")))
-        cluster.write_script(_file(task, "sh"), worker)
+        task.write(self._file(task.step.key, "json"))
+        files.write_text(self._file(task.step.key, "out"), "")
+        worker = self._cluster.command(
+            "repro.engines.worker", str(self._file(task.step.key, "json"))
+        )
+        cluster.write_script(self._file(task.step.key, "sh"), worker)
         self._try_to_submit(known)
 
     def poll(self, report: Reports, seconds: float) -> Mapping[str, int]:
@@ -131,15 +136,15 @@ class SlurmEngine:
         task = known.task
         facts = task.step.facts
         options = self._cluster.options_of(
-            self._name(task),
+            self._name(task.step.key),
             self._home,
-            (_file(task, "out"), task.log),
+            (self._file(task.step.key, "out"), task.log),
             facts.device,
             facts.threads,
             _limits(task),
         )
         try:
-            known.job = cluster.submit(_file(task, "sh"), options)
+            known.job = cluster.submit(self._file(task.step.key, "sh"), options)
         except NoAnswerError as error:  # it is tried again with every look at the queue
             if not known.refused:
                 known.notes.append(f"{error}; trying again")
@@ -147,9 +152,27 @@ class SlurmEngine:
         else:
             known.notes.append(f"{task.step.stage} is job {known.job}")
 
-    def _name(self, task: Task) -> str:
+    def _name(self, key: str) -> str:
         home = hashlib.sha256(str(self._home).encode()).hexdigest()[:8]
-        return f"ssbrepro-{home}-{task.step.key}"
+        return f"ssbrepro-{home}-{key}"
+
+    def _file(self, key: str, kind: str) -> Path:
+        return self._home / "slurm" / f"{key}.{kind}"
+
+    def _forget(self, key: str) -> None:
+        for kind in _FILES:
+            self._file(key, kind).unlink(missing_ok=True)
+
+    def _forget_others(self) -> None:
+        """Remove the files of jobs that have ended while no command was there to see it."""
+        known = {path.stem for path in (self._home / "slurm").glob("*.sh")} - self._tasks.keys()
+        if not known:
+            return
+        with contextlib.suppress(NoAnswerError):
+            queued = {job.name for job in cluster.jobs() if not job.ended}
+            for key in known:
+                if self._name(key) not in queued:
+                    self._forget(key)
 
     def _look(self, report: Reports) -> dict[str, int]:
         ended = {}
@@ -160,7 +183,7 @@ class SlurmEngine:
         if time.monotonic() - self._looked > _QUEUE_SECONDS:
             ended |= self._look_at_queue(report, ended)
         for key in ended:
-            _forget(self._tasks.pop(key))
+            self._forget(self._tasks.pop(key).task.step.key)
         return ended
 
     def _hear(self, key: str, known: _SlurmTask, report: Reports) -> None:
@@ -168,13 +191,9 @@ class SlurmEngine:
         notes, known.notes = known.notes, []
         for note in notes:
             report(key, {"warning": note})
-        try:
-            with _file(known.task, "out").open("rb") as file:
-                file.seek(known.read)
-                said = file.read()
-        except FileNotFoundError:  # the worker has removed its scratch: it has published
-            known.exit_status = 0
-            return
+        with self._file(known.task.step.key, "out").open("rb") as file:
+            file.seek(known.read)
+            said = file.read()
         known.read += len(said)
         *whole, known.unread = (known.unread + said).split(b"\n")
         for message in filter(None, map(message_of, whole)):
@@ -245,23 +264,13 @@ class SlurmEngine:
             if numbers:
                 time.sleep(_LOOK_SECONDS)
         for one in known:
-            _forget(one)
+            self._forget(one.task.step.key)
 
     def _queue(self) -> list[Job]:
         """The queue, or nothing where Slurm does not answer."""
         with contextlib.suppress(NoAnswerError):
             return cluster.jobs()
         return []
-
-
-def _file(task: Task, kind: str) -> Path:
-    """A file of its job's: with the saved state, so that the worker removes it with that."""
-    return task.scratch / f"job.{kind}"
-
-
-def _forget(known: _SlurmTask) -> None:
-    for kind in ("json", "sh", "out"):
-        _file(known.task, kind).unlink(missing_ok=True)
 
 
 def _limits(task: Task) -> list[str]:

@@ -74,6 +74,8 @@ def assert_same_bytes(place: Workplace, undisturbed: Undisturbed) -> None:
     for step in undisturbed.entry["steps"]:
         assert place.result(step["key"]) == undisturbed.digests[step["key"]]
     assert place.unfinished() == []
+    place.call("plan", "fig8a", "--profile", "smoke", "--engine", "slurm")
+    assert [path.suffix for path in (place.home / "slurm").iterdir()] == [".json"]  # its facts
 
 
 def saves(place: Workplace, state: str) -> None:

@@ -309,8 +309,7 @@ def test_a_job_that_ends_without_a_result_says_why(
     assert statuses == {"0123abcd": 1}
     error = f"{ENDS[state]}; the same command continues where it stopped"
     assert heard[-1] == {"error": error, "kind": state}
-    scratch = settings.home / "scratch" / "0123abcd"
-    assert {path.name for path in scratch.iterdir()} == {"log.txt"}
+    assert list((settings.home / "slurm").iterdir()) == []
 
 
 def test_a_job_that_is_requeued_goes_on(
@@ -321,7 +320,7 @@ def test_a_job_that_is_requeued_goes_on(
     scripted(f"while [ ! -e {go} ]; do sleep 0.02; done")
     queue.say(1, "PENDING BeginTime")
     engine.submit(task_of(settings))
-    (settings.home / "scratch" / "0123abcd" / "job.out").write_text('\n{"exit_status": 143}\n')
+    (settings.home / "slurm" / "0123abcd.out").write_text('\n{"exit_status": 143}\n')
     for _ in range(3):
         assert engine.poll(lambda key, message: None, 0.2) == {}
     go.touch()
@@ -402,7 +401,21 @@ class TestAnotherDriver:
         assert outcome.result.meta["digests"] == expected[outcome.step.key]
         assert len(queue.steps()) == 1
         assert "training is job 1 of an earlier command" in listener.lines
-        assert list((settings.home / "scratch").iterdir()) == []
+        assert list((settings.home / "slurm").iterdir()) == []
+
+    def test_removes_what_is_left_of_a_job_that_has_ended(
+        self, engine: SlurmEngine, queue: Queue, settings: Settings, scripted: Callable[[str], None]
+    ) -> None:
+        scripted("true")
+        engine.submit(task_of(settings))
+        folder = settings.home / "slurm"
+        while '"exit_status": 0' not in (folder / "0123abcd.out").read_text():
+            time.sleep(0.01)
+        while cluster.jobs()[0].state == "RUNNING":
+            time.sleep(0.01)
+        another = SlurmEngine()
+        another.facts("cpu")
+        assert list(folder.iterdir()) == []
 
     def test_of_another_home_does_not(
         self, queue: Queue, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -410,8 +423,7 @@ class TestAnotherDriver:
         one = SlurmEngine()
         monkeypatch.setenv("SSBREPRO_HOME", str(tmp_path / "other"))
         other = SlurmEngine()
-        task = task_of(settings)
-        assert one._name(task) != other._name(task)
+        assert one._name("0123abcd") != other._name("0123abcd")
 
 
 @pytest.mark.parametrize("leave", [True, False])
@@ -435,7 +447,10 @@ def test_the_user_is_asked_whether_to_leave_the_jobs(
     assert asked == [1]
     states = [job.state for job in cluster.jobs()]
     assert states == (["RUNNING"] if leave else ["CANCELLED"])
-    assert (settings.home / "scratch" / "0123abcd" / "job.sh").exists() == leave
+    assert (settings.home / "slurm" / "0123abcd.sh").exists() == leave
+    another = SlurmEngine()
+    another.facts("cpu")  # it leaves what runs alone
+    assert (settings.home / "slurm" / "0123abcd.sh").exists() == leave
     cluster.cancel(["1"])
 
 
