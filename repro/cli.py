@@ -72,7 +72,8 @@ app.add_typer(data_commands.app, name="data")
 
 @app.command()
 def run(
-    ids: Ids,
+    ids: MaybeIds = None,
+    all_figures: AllOption = False,
     profile: ProfileOption = "auto",
     device: DeviceOption = "auto",
     engine_name: EngineOption = selection.DEFAULT_ENGINE,
@@ -91,8 +92,9 @@ def run(
     if seed is not None and seeds is not None:
         raise UsageError("--seed or --seeds, not both")
     numbers = [seed or 0] if seeds is None else selection.seeds(seeds)
+    names = chosen(ids, all_figures)
     if container:
-        arguments = [*ids, "--profile", profile, "--device", device]
+        arguments = [*names, "--profile", profile, "--device", device]
         arguments += ["--seed", str(numbers[0])] if seeds is None else ["--seeds", seeds]
         arguments += ["--engine", engine_name] if engine_name != selection.DEFAULT_ENGINE else []
         arguments += [] if jobs is None else ["--jobs", str(jobs)]
@@ -104,7 +106,7 @@ def run(
         if outcome and json_file:
             output.write_json(json_file, outcome)
         raise typer.Exit(status)
-    selected = select(ids, profile, device, numbers, alternative, engine)
+    selected = select(names, profile, device, numbers, alternative, engine)
     figure_runner = runner(console, selected.plans(), fresh, engine, budget)
     pooled: dict[str, PooledEntry] = {}
 

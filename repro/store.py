@@ -90,16 +90,18 @@ class Store:
     def wait_for(self, key: str, seconds: float) -> bool:
         """Whether a result that was published elsewhere is there, at the latest after some seconds.
 
-        By listing the folder: what a network's file system says of one name can be older.
+        That it is not decides a listing of the folder: a network's file system remembers for some time
+        that it had no such name.
         """
         deadline = time.monotonic() + seconds
-        while True:
+        while not self.has(key):
             with contextlib.suppress(FileNotFoundError):
                 if any(path.name == key for path in self._root.iterdir()):
                     return True
             if time.monotonic() >= deadline:
                 return False
             time.sleep(min(1.0, seconds))
+        return True
 
     def publish(
         self, key: str, parts: Mapping[str, Any], partial: Path, extra: Mapping[str, Any]
