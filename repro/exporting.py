@@ -105,7 +105,7 @@ class _Carrier:
     def add_states(self) -> None:
         """What unfinished steps have saved."""
         for key in filter(self._wanted, self._home.scratches()):
-            if self._home.store.has(key):
+            if self._home.is_finished(key):
                 continue
             with contextlib.ExitStack() as stack:
                 states = _of_one_moment(self._home, key, stack)

@@ -16,6 +16,7 @@ from repro.errors import StoreError
 from repro.importing import ASIDE
 from repro.inventory import KEY, Home, is_of_another_release, read_run, size, state_problem
 from repro.needed import Needed
+from repro.outcome.machines import MachineName
 from repro.outcome.record import Record
 
 RESULT = "result that no manifest asks for"
@@ -89,7 +90,7 @@ def wasted(home: Home, needed: Needed, replaced_runs: bool) -> list[Waste]:
         home: Where to look.
         needed: By all manifests, at all profiles.
         replaced_runs: Also runs after which others were recorded of the same figure, alternative,
-            profile, seed and device.
+            profile, seed and machine.
     """
     runs = _recorded(home)
     replaced = _replaced(runs) if replaced_runs else []
@@ -166,7 +167,13 @@ def _recorded(home: Home) -> dict[Path, Record]:
 
 def _replaced(runs: dict[Path, Record]) -> list[Path]:
     latest = {
-        (run.id, run.alternative, run.profile, run.seed, run.device): path
+        (
+            run.id,
+            run.alternative,
+            run.profile,
+            run.seed,
+            MachineName.of(run.device, run.machine),
+        ): path
         for path, run in runs.items()
     }
     return [path for path in runs if path not in latest.values()]
@@ -186,8 +193,7 @@ def _wasted_results(home: Home, keep: frozenset[str]) -> Iterator[Waste]:
 
 def _wasted_scratch(home: Home, asked: frozenset[str]) -> Iterator[Waste]:
     for key in home.scratches():
-        finished = home.store.has(key) and home.store.problem(key) is None
-        if finished or (key not in asked and home.task(key)):
+        if home.is_finished(key) or (key not in asked and home.task(key)):
             yield Waste(STATE, path := home.scratch(key), key, size(path))
 
 

@@ -127,8 +127,7 @@ def _is_here(home: Home, parcel: _Parcel) -> bool:
     if parcel.kind == RUNS:
         return _is_whole(home.root / parcel.folder)
     key = parcel.place
-    stored = home.store.has(key) and home.store.problem(key) is None
-    return stored or (parcel.kind == STATES and bool(home.states(key)))
+    return home.is_finished(key) or (parcel.kind == STATES and bool(home.states(key)))
 
 
 def _is_whole(run: Path) -> bool:

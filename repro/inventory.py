@@ -44,6 +44,10 @@ class Home:
         """Keys of the results that are stored, damaged or not."""
         return _keys(self.root / "store")
 
+    def is_finished(self, key: str) -> bool:
+        """Whether a step has a result that is whole."""
+        return self.store.has(key) and self.store.problem(key) is None
+
     def scratches(self) -> list[str]:
         """Keys of the steps that have a scratch folder, with saved states in it or without."""
         return _keys(self.root / "scratch")

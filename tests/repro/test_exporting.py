@@ -160,6 +160,15 @@ def test_a_damaged_result_is_left_out_and_said(settings: Settings, name: str) ->
     assert f"store/{folder.name}" not in folders
 
 
+def test_the_state_of_a_step_whose_result_is_damaged_is_carried(settings: Settings) -> None:
+    step = plan_of(FIGURE, seed=7).steps[0]
+    store_steps(settings, [step])
+    assert exported(settings)[0] == Exported(results=4, steps=0, runs=2)
+    (settings.home / "store" / step.key / ARRAYS).write_bytes(b"")
+    done, _ = exported(settings)
+    assert (done.results, done.steps) == (3, 1)
+
+
 def test_a_damaged_state_and_a_damaged_run_are_left_out_and_said(settings: Settings) -> None:
     (state,) = settings.home.glob("scratch/*/*.npz")
     content = bytearray(state.read_bytes())

@@ -252,6 +252,11 @@ class TestWasted:
         recorded(settings, FIGURE, seed=1)
         home = Home(settings.home)
         assert wasted(home, needed, replaced_runs=False) == []
+        record = files.read_json(old / RECORD)
+        elsewhere = record | {"machine": record["machine"] | {"processor": "another"}}
+        files.write_json(old / RECORD, elsewhere)
+        assert wasted(home, needed, replaced_runs=True) == []
+        files.write_json(old / RECORD, record)
         found = wasted(home, needed, replaced_runs=True)
         assert kinds(found) == {RUN: [old.name], RESULT: [step.key]}
         assert remove(home, found) == found
