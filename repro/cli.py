@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.markup import escape
 
-from repro import data_commands, output, recorded_commands, selection
+from repro import data_commands, output, recorded_commands, selection, store_commands
 from repro.commands import (
     chosen,
     each_plan,
@@ -68,6 +68,7 @@ app = typer.Typer(
 )
 app.add_typer(recorded_commands.app)
 app.add_typer(data_commands.app, name="data")
+app.add_typer(store_commands.app, name="store")
 
 
 @app.command()

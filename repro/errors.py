@@ -33,6 +33,12 @@ class StoreError(ReproError):
     """A file of ours could not be written or read."""
 
 
+class ArchiveError(ReproError):
+    """A file to import is damaged, of another version, or no export at all."""
+
+    exit_status = 2
+
+
 class ContainerError(ReproError):
     """There is no usable Docker engine or image, or the container was killed."""
 

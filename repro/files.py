@@ -43,11 +43,25 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         StoreError: If it cannot be written.
     """
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write beside another one, whose place it takes unless something goes wrong.
+
+    Yields:
+        Its path; there is nothing yet.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
         try:
-            partial.write_bytes(content)
+            yield partial
             flush(partial)
             partial.replace(path)
         finally:
@@ -172,6 +186,19 @@ def _rename(partial: Path, final: Path) -> None:
         raise
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder, at once in the eyes of others, who may find it whole or not at all.
+
+    Raises:
+        StoreError: If it cannot be removed.
+    """
+    with writing(folder):
+        aside = folder
+        if not folder.name.startswith("."):
+            aside = folder.rename(folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}"))
+        shutil.rmtree(aside)
+
+
 def flush(path: Path) -> None:
     """Force a file's or folder's content to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -204,3 +231,17 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         place = error.filename or path
         raise StoreError(f"{place}: cannot be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn a failure to read into one line that names the path.
+
+    Raises:
+        StoreError: In place of the system's own error.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or path
+        raise StoreError(f"{place}: cannot be read: {error.strerror}") from error

@@ -45,6 +45,18 @@ def picture(text: str) -> Path:
     return path
 
 
+def archive(text: str) -> Path:
+    """A file that results can be exported to.
+
+    Raises:
+        UsageError: If it cannot be written, or its name says that it is something else.
+    """
+    path = _writable(text)
+    if path.suffix.lower() != ".zip":
+        raise UsageError(f"{path}: a ZIP file is written; name it .zip")
+    return path
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write readable JSON to a file or to standard output.
 

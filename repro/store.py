@@ -71,6 +71,10 @@ class Store:
         """Whether there is a result of a key, damaged or not."""
         return self.folder(key).is_dir()
 
+    def problem(self, key: str) -> str | None:
+        """What is damaged of the result of a key, which is there; None if nothing is."""
+        return self._problem(self.folder(key))
+
     def read(self, key: str, say: Callable[[str], None] = lambda text: None) -> StoredResult | None:
         """The result of a key, or None; a damaged one is set aside, reported, and counts as None."""
         folder = self.folder(key)
@@ -188,8 +192,8 @@ class Store:
             meta = dict(files.read_json(folder / META))
             if not _is_whole(meta):
                 return f"{META} does not match its digest"
-            for name, digest in meta["digests"].items():
-                if files.sha256(folder / name) != digest:
+            for name in _CONTENT:
+                if files.sha256(folder / name) != meta["digests"][name]:
                     return f"{name} does not match its digest"
             if meta["key"] != folder.name or files.canonical_digest(meta["parts"]) != meta["key"]:
                 return "it belongs to another key"

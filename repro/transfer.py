@@ -1,4 +1,4 @@
-"""What a person sees of a download: a bar on a terminal, and a line now and then elsewhere."""
+"""What a person sees while many bytes pass: a bar on a terminal, and a line now and then elsewhere."""
 
 import time
 from types import TracebackType
@@ -12,10 +12,11 @@ _LINE_SECONDS = 15.0  # between lines where there is no terminal to redraw
 
 
 class Transfer:
-    """Shows how much of a file has arrived."""
+    """Shows how much has passed; ``done`` says of the bytes what has become of them."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, done: str = "are here") -> None:
         self._console = console
+        self._done = done
         self._bar = Progress(
             BarColumn(bar_width=30),
             DownloadColumn(),
@@ -44,4 +45,4 @@ class Transfer:
         self._bar.update(self._task, completed=here, total=total)
         if not self._console.is_terminal and time.monotonic() - self._spoke > _LINE_SECONDS:
             self._spoke = time.monotonic()
-            say(self._console, f"{here / 1e6:.0f} of {total / 1e6:.0f} MB are here")
+            say(self._console, f"{here / 1e6:.0f} of {total / 1e6:.0f} MB {self._done}")

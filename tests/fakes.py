@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 
 from repro import files
 from repro.engines.compute import write_arrays
-from repro.engines.engine import Capacity, Engine, Report, Reports, Task
+from repro.engines.engine import Capacity, Engine, Needs, Report, Reports, Task
 from repro.errors import StageError
 from repro.machine import Facts, facts
 from repro.manifests.library import Library
@@ -122,6 +122,17 @@ def copy_manifests(folder: Path, controls: bool = False) -> Path:
         text = path.read_text("utf-8")
         start, end = text.index("claims:\n"), text.index("references:\n")
         path.write_text(text[:start] + claims + text[end:], "utf-8")
+    return folder
+
+
+def copy_two_figures(folder: Path) -> Path:
+    """The same of figs. 8a and 8b alone, whatever others there are."""
+    copy_manifests(folder)
+    kept = (BOTH_STAGES, FIGURE, "li2022/paper", "li2022/experiment")
+    for path in folder.glob("*/*.yaml"):
+        if f"{path.parent.name}/{path.stem}" not in kept:
+            path.unlink()
+    shutil.rmtree(folder / "ssb2018")
     return folder
 
 
@@ -249,6 +260,15 @@ def write_result(
     (output / "result.json").write_text(json.dumps(content))
 
 
+def store_steps(settings: Settings, steps: Iterable[Step]) -> None:
+    """Their results, as if they had been computed."""
+    store = Store(settings.home / "store")
+    for step in steps:
+        with files.partial_folder(store.folder(step.key)) as partial:
+            write_result(step, partial)
+            store.publish(step.key, step.parts, partial, {"seconds": 1.0, "peak_memory_bytes": 1})
+
+
 # One transparent pixel.
 _PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
@@ -360,6 +380,24 @@ def recorded(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("repro.outcome.recording.draw", draw_a_pixel)
         return record_run(plan, outcomes, settings)
+
+
+def save_state(settings: Settings, step: Step, name: str, value: float = 0.0) -> Path:
+    """A state that an unfinished step has saved, and what it was started with."""
+    scratch = settings.home / "scratch" / step.key
+    content = {"seed": step.seed, "facts": step.facts.parts(), "inputs": {}}
+    Task(step, Needs(), scratch, content).write()
+    write_arrays(scratch / f"{name}.npz", {"value": np.array(value)})
+    return scratch / f"{name}.npz"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder but locks."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".lock"
+    }
 
 
 CLAIM = ClaimVerdict(

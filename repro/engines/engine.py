@@ -16,6 +16,7 @@ from repro import files
 from repro.machine import Facts
 from repro.plan import Step
 
+TASK = "task.json"  # in a step's scratch folder
 Report = Callable[[Mapping[str, Any]], None]
 Reports = Callable[[str, Mapping[str, Any]], None]  # with the key of the task whose message it is
 
@@ -62,7 +63,7 @@ class Task:
         Raises:
             StoreError: If it cannot be written.
         """
-        path = path or self.scratch / "task.json"
+        path = path or self.scratch / TASK
         files.write_json(path, {**self.content, **options})
         files.write_text(self.log, "")
         return path

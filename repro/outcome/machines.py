@@ -14,6 +14,7 @@ from repro.outcome.intervals import mean
 
 if TYPE_CHECKING:
     from repro.machine import Facts
+    from repro.outcome.record import Machine
     from repro.outcome.references import RecordedRun
 
 
@@ -26,6 +27,11 @@ class MachineName(NamedTuple):
     processor: str
     instructions: str
     gpu: str
+
+    @classmethod
+    def of(cls, device: str, one: "Machine") -> "MachineName":
+        """The machine that a run was made on, by what its record says."""
+        return cls(device, one.system, one.architecture, one.processor, one.instructions, one.gpu)
 
     @property
     def known(self) -> bool:

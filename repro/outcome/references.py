@@ -57,10 +57,7 @@ class RecordedRun:
     @property
     def made_on(self) -> MachineName:
         """The machine."""
-        one = self.machine
-        return MachineName(
-            self.device, one.system, one.architecture, one.processor, one.instructions, one.gpu
-        )
+        return MachineName.of(self.device, self.machine)
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,11 @@ def about(seconds: float) -> str:
     return f"about {seconds / 60:.0f} min" if seconds < 90 * 60 else f"about {seconds / 3600:.1f} h"
 
 
+def megabytes(number: int) -> str:
+    """A number of bytes."""
+    return f"{number / 1e6:,.1f} MB"
+
+
 def counted(number: int, noun: str) -> str:
     """A number of things, such as "1 step" and "2 steps"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

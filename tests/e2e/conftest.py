@@ -1,5 +1,6 @@
 """The command `repro` as a user runs it: real processes, real images, figures of seconds."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -188,3 +189,34 @@ def undisturbed(
         yield Undisturbed(place, place.figure("fig8a"))
     finally:
         place.end()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own that is soon full."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mounted)],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield mounted
+    subprocess.run(["umount", "--lazy", str(mounted)], check=True)
+
+
+def fill(disk: Path, left: int) -> Path:
+    """A file that leaves so many bytes of a disk."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"\0" * 4096)
+    os.truncate(ballast, ballast.stat().st_size - left)
+    return ballast
+
+
+def enlarge(disk: Path) -> None:
+    """Make a small disk one that holds a home."""
+    subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)

@@ -1,17 +1,15 @@
 """Killed, interrupted, out of space: the same command continues, to the same bytes."""
 
-import contextlib
 import os
 import signal
 import socket
 import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import LIMIT, Undisturbed, Workplace, until
+from tests.e2e.conftest import LIMIT, Undisturbed, Workplace, enlarge, fill, until
 
 RUN = ("run", "fig8a", "--profile", "smoke")
 KEYS = {"training": 0, "spectrum": 1}
@@ -149,22 +147,6 @@ def test_a_home_below_a_file_is_one_line(place: Workplace) -> None:
     assert "cannot be written" in wrong
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own that is soon full."""
-    mounted = tmp_path / "disk"
-    mounted.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mounted)],
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    yield mounted
-    subprocess.run(["umount", "--lazy", str(mounted)], check=True)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("left", [0, 100_000, 400_000])
 def test_a_full_disk_is_one_line_and_nothing_half_written(
@@ -172,11 +154,7 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(
 ) -> None:
     place.home = small_disk / "home"
     place.home.mkdir()
-    ballast = small_disk / "ballast"
-    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"\0" * 4096)
-    os.truncate(ballast, ballast.stat().st_size - left)
+    ballast = fill(small_disk, left)
     done = place.call("run", "fig8b", "--profile", "smoke")
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
@@ -189,7 +167,7 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(
         assert place.result(key) == undisturbed.digests[key]
 
     ballast.unlink()
-    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    enlarge(small_disk)
     place.figure("fig8b")
     assert place.result(key) == undisturbed.digests[key]
     assert place.unfinished() == []

@@ -3,15 +3,13 @@
 import json
 import shutil
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
 
-from repro import cli, selection
+from repro import selection
 from repro.doctor import Finding
 from repro.engines.engine import Report, Task
 from repro.errors import Interrupted, TrackingError
@@ -20,73 +18,12 @@ from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
     FakeExecutor,
-    copy_manifests,
-    draw_a_pixel,
     replace_once,
     succeed,
 )
+from tests.repro.conftest import Cli, Outcome
 
 NOT_COMPUTABLE = "li2022/fig1"
-
-
-@dataclass
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def words(self) -> str:
-        """Standard output without its layout."""
-        return " ".join(self.out.split())
-
-
-@dataclass
-class Cli:
-    home: Path
-    manifests: Path
-    executor: FakeExecutor
-    call: Callable[..., Outcome]
-
-    def json(self, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
-        path = self.home.parent / "outcome.json"
-        path.unlink(missing_ok=True)
-        status = self.call(*arguments, "--json", str(path)).status
-        return status, json.loads(path.read_text())["figures"]
-
-
-@pytest.fixture
-def repro(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Cli]:
-    home, manifests = tmp_path / "home", copy_manifests(tmp_path / "manifests")
-    kept = (BOTH_STAGES, FIGURE, "li2022/paper", "li2022/experiment")
-    for path in manifests.glob("*/*.yaml"):  # two figures, whatever others there are
-        if f"{path.parent.name}/{path.stem}" not in kept:
-            path.unlink()
-    shutil.rmtree(manifests / "ssb2018")
-    monkeypatch.setenv("SSBREPRO_HOME", str(home))
-    monkeypatch.setenv("SSBREPRO_MANIFESTS", str(manifests))
-    monkeypatch.setenv("SSBREPRO_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("repro.outcome.recording.draw", draw_a_pixel)
-    monkeypatch.setattr("repro.machine.has_cuda", lambda: False)
-    executor = FakeExecutor()
-    monkeypatch.setitem(selection.ENGINES, "local", lambda jobs: executor)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def call(*arguments: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["repro", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return Outcome(int(ended.value.code or 0), said.out, said.err)
-
-    yield Cli(home, manifests, executor, call)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def measuring(numbers: dict[str, float]) -> Callable[[Task, Report], int]:

@@ -37,9 +37,15 @@ def imported_by(folder: Path, *arguments: str, **variables: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("list",), ("compare", "fig8a@smoke:0-4", "fig8a@smoke:0-4")],
+    [
+        ("--help",),
+        ("list",),
+        ("compare", "fig8a@smoke:0-4", "fig8a@smoke:0-4"),
+        ("store", "check"),
+        ("store", "clean"),
+    ],
 )
-def test_help_and_list_import_no_library_that_computes_or_serves(
+def test_what_only_reads_imports_no_library_that_computes_or_serves(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     imported = imported_by(tmp_path, *arguments)

@@ -1,0 +1,136 @@
+"""What is in a home: results, saved states, recorded runs, and what processes that ended left.
+
+Looking changes nothing. What is damaged is told from what is whole here, for all who carry, check or
+remove it.
+"""
+
+import contextlib
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from repro import files
+from repro.engines.engine import TASK
+from repro.errors import StoreError
+from repro.outcome.record import RECORD, SCHEMA_VERSION, Record
+from repro.store import Store
+
+KEY = re.compile(r"[0-9a-f]{64}")
+# What the standard library may raise of a ZIP file that is none, or not what it was.
+BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+)
+
+
+class Home:
+    """The folder ``SSBREPRO_HOME``, or one laid out like it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = Store(root / "store")
+
+    def results(self) -> list[str]:
+        """Keys of the results that are stored, damaged or not."""
+        return _keys(self.root / "store")
+
+    def is_finished(self, key: str) -> bool:
+        """Whether a step has a result that is whole."""
+        return self.store.has(key) and self.store.problem(key) is None
+
+    def scratches(self) -> list[str]:
+        """Keys of the steps that have a scratch folder, with saved states in it or without."""
+        return _keys(self.root / "scratch")
+
+    def scratch(self, key: str) -> Path:
+        """The scratch folder of a step."""
+        return self.root / "scratch" / key
+
+    def states(self, key: str) -> list[Path]:
+        """The states that a step has saved."""
+        return sorted(self.scratch(key).glob("[!.]*.npz"))
+
+    def task(self, key: str) -> Mapping[str, Any] | None:
+        """What an unfinished step was last started with, if that is there to be read."""
+        try:
+            task = files.read_json(self.scratch(key) / TASK)
+        except StoreError:
+            return None
+        told = isinstance(task, dict) and {"seed", "facts", "inputs"} <= task.keys()
+        return task if told and isinstance(task["facts"], dict) else None
+
+    def runs(self) -> list[Path]:
+        """The folders of recorded runs, readable or not."""
+        return sorted(self.root.glob("runs/[!.]*/[!.]*/[!.]*/"))
+
+    def set_aside(self) -> list[Path]:
+        """Damaged results that were set aside when they were asked for."""
+        return sorted((self.root / "store" / "damaged").glob("*"))
+
+    def partials(self) -> list[Path]:
+        """Folders written aside, by processes that run or that were killed."""
+        patterns = ("store/.*", "scratch/.*", "runs/.*", "runs/[!.]*/[!.]*/.*")
+        return sorted(path for pattern in patterns for path in self.root.glob(f"{pattern}/"))
+
+
+def read_run(folder: Path) -> Record:
+    """The record of a run whose files are all there.
+
+    Raises:
+        StoreError: If they are not, or the record is damaged or of another run.
+    """
+    record = files.read_as(folder / RECORD, Record)
+    try:
+        record.declared()
+    except ValueError as error:
+        raise StoreError(f"{folder / RECORD}: is damaged: {error}") from error
+    name = f"{record.id}/{record.profile}-seed{record.seed}-{record.digest[:12]}"
+    if "/".join(folder.parts[-3:]) != name or not KEY.fullmatch(record.digest):
+        raise StoreError(f"{folder}: holds the record of another run, {name}")
+    for file in record.files:
+        if not (folder / file).is_file():
+            raise StoreError(f"{folder / file}: is missing")
+    return record
+
+
+def is_of_another_release(folder: Path) -> bool:
+    """Whether a run was recorded in another schema; no command shows it, and it is not damaged."""
+    try:
+        version = files.read_json(folder / RECORD)["schema_version"]
+    except (StoreError, KeyError, TypeError):
+        return False
+    return isinstance(version, int) and version != SCHEMA_VERSION
+
+
+def state_problem(state: BinaryIO) -> str | None:
+    """What is damaged of a saved state, as far as the check sums of its arrays tell."""
+    try:
+        with zipfile.ZipFile(state) as arrays:
+            bad = arrays.testzip()
+    except BROKEN_ZIP as error:
+        return str(error)
+    return None if bad is None else f"{bad} does not match its check sum"
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below a folder, as far as nobody removes them meanwhile."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += Path(place, name).stat(follow_symlinks=False).st_size
+    return total
+
+
+def _keys(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*/") if KEY.fullmatch(path.name))
