@@ -4,8 +4,10 @@
 one and ``kill`` or ``start``.
 """
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -121,20 +123,55 @@ def test_a_driver_that_is_killed(place: Workplace, undisturbed: Undisturbed) -> 
     assert_same_bytes(place, undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_driver_that_is_interrupted_without_a_terminal(
-    place: Workplace, undisturbed: Undisturbed, number: signal.Signals
+    place: Workplace, undisturbed: Undisturbed
 ) -> None:
     process = place.start(*RUN)
     saves(place, "epoch.npz")
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=LIMIT)
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + signal.SIGTERM
     assert "Traceback" not in err
     assert jobs(place, "RUNNING", "PENDING", "COMPLETING") == {}
     assert len(jobs(place, "CANCELLED")) == 1
     done = place.call(*RUN)
     assert "continuing where it stopped" in done.stderr
+    assert_same_bytes(place, undisturbed)
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_ctrl_c_on_a_terminal_asks_whether_to_leave_the_jobs(
+    place: Workplace, undisturbed: Undisturbed, answer: str
+) -> None:
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "repro.cli", *RUN],
+        env=place.surroundings(),
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        cwd=place.manifests.parent,
+        start_new_session=True,
+    )
+    place.started.append(process)
+    os.close(its)
+    saves(place, "epoch.npz")
+    (job,) = jobs(place, "RUNNING")
+    process.send_signal(signal.SIGINT)
+    said = b""
+    while b"leave them to run? [y/N]" not in said:
+        said += os.read(ours, 1024)
+    assert b"1 job is in the queue: leave them to run? [y/N]" in said
+    os.write(ours, f"{answer}\n".encode())
+    with contextlib.suppress(OSError):  # the other end is closed
+        while os.read(ours, 1024):
+            pass
+    os.close(ours)
+    assert process.wait(LIMIT) == 128 + signal.SIGINT
+    assert (job in jobs(place, "RUNNING", "COMPLETED")) == (answer == "y")
+    done = place.call(*RUN)
+    assert done.returncode in (0, 1), done.stderr
+    assert len(jobs(place, "COMPLETED")) == 2  # none was computed twice
     assert_same_bytes(place, undisturbed)
 
 
@@ -161,6 +198,8 @@ def test_a_job_that_is_preempted_continues_by_itself(
     saves(place, "checkpoint-2.npz")
     (job,) = jobs(place, "RUNNING")
     slurm("scontrol", "requeue", job)  # as Slurm does to make room
+    until(lambda: jobs(place, "PENDING"), "it is queued again")
+    slurm("scontrol", "update", f"JobId={job}", "StartTime=now")  # instead of in two minutes
     _, err = process.communicate(timeout=LIMIT)
     assert process.returncode in (0, 1), err
     assert job in jobs(place, "COMPLETED")
