@@ -33,6 +33,7 @@ def facts(wanted: Cluster, home: Path, device: str) -> Facts:
 
     Raises:
         UsageError: If no node answers.
+        StoreError: If the answer that is kept is damaged.
     """
     if device == "auto":
         device = "cuda" if wanted.asks_for_gpu else "cpu"
@@ -47,7 +48,7 @@ def facts(wanted: Cluster, home: Path, device: str) -> Facts:
     path = home / "slurm" / f"facts-{files.canonical_digest(identity)[:16]}.json"
     if not path.exists():
         files.write_json(path, _ask(wanted, home, asked, path.with_suffix("")))
-    return Facts(**files.read_json(path))
+    return files.read_as(path, Facts)
 
 
 def forget(home: Path) -> None:

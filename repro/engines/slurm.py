@@ -191,9 +191,7 @@ class SlurmEngine:
         notes, known.notes = known.notes, []
         for note in notes:
             report(key, {"warning": note})
-        with self._file(known.task.step.key, "out").open("rb") as file:
-            file.seek(known.read)
-            said = file.read()
+        said = _read_from(self._file(key, "out"), known.read)
         known.read += len(said)
         *whole, known.unread = (known.unread + said).split(b"\n")
         for message in filter(None, map(message_of, whole)):
@@ -271,6 +269,14 @@ class SlurmEngine:
         with contextlib.suppress(NoAnswerError):
             return cluster.jobs()
         return []
+
+
+def _read_from(path: Path, position: int) -> bytes:
+    """What a file holds from a position on: nothing if it cannot be seen yet."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(position)
+        return file.read()
+    return b""
 
 
 def _limits(task: Task) -> list[str]:
