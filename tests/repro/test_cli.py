@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
@@ -257,6 +258,38 @@ class TestRunning:
         last = outcome.err.strip().splitlines()[-1]
         assert last.startswith("stage training was killed by signal 9 (out of memory?); its log is")
         assert "Traceback" not in outcome.err
+
+    def test_a_failure_stops_only_what_needs_it_and_the_end_says_so(self, repro: Cli) -> None:
+        def second_fails(task: Task, report: Report) -> int:
+            return -9 if task.step.seed == 1 else succeed(task, report)
+
+        repro.executor.behaviour["training"] = second_fails
+        path = repro.home.parent / "outcome.json"
+        options = ("--seeds", "0-2", "--profile", "smoke", "--json", str(path))
+        outcome = repro.call("run", "fig8a", *options)
+        assert outcome.status == 3
+        content = json.loads(path.read_text())
+        assert [entry["seed"] for entry in content["figures"]] == [0, 2]
+        assert len(content["left"]) == 2
+        assert content["pooled"] == []  # not over seeds that somebody's failure has chosen
+        *_, counts, without, why = outcome.err.strip().splitlines()
+        assert counts == "4 steps done, 1 failed, 1 never started; what is done is kept"
+        assert without == "  without training: spectrum"
+        assert why.startswith("stage training was killed by signal 9 (out of memory?)")
+
+    def test_a_budget_stops_a_command_and_the_same_one_continues(self, repro: Cli) -> None:
+        class Slow(FakeExecutor):
+            def poll(self, report: Any, seconds: float) -> Any:
+                time.sleep(0.05)
+                return {}
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setitem(selection.ENGINES, "local", lambda jobs: Slow())
+            outcome = repro.call("fig8a", "--profile", "smoke", "--budget", "1s")
+        assert outcome.status == 0
+        assert "the budget is used: 0 steps done, 2 left; the same command continues" in outcome.err
+        assert repro.call("fig8a", "--profile", "smoke", "--budget", "1h").status == 0
+        assert repro.executor.ran == ["training", "spectrum"]
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_ends_with_its_status(self, repro: Cli, number: signal.Signals) -> None:
