@@ -109,7 +109,7 @@ class Scheduler:
         if self._running:
             self._engine.abandon(list(self._running))
             for key in self._running:
-                self._store.clear(key)
+                self._clear(key)
 
     def run(self) -> Iterator[int]:
         """Run all that can be.
@@ -230,7 +230,7 @@ class Scheduler:
         if result is not None:
             self._done(step, "ran" if ours else "stored", result)
             return
-        self._store.clear(step.key)
+        self._clear(step.key)
         dependants = tuple(self._graph.depends_on(step.key))
         self.failures.append(Failure(step, _reason(task, status, words), dependants))
         self._listener.step(step, "failed")
@@ -245,6 +245,14 @@ class Scheduler:
                 self._finished.append(index)
         self._listener.step(step, status)
 
+    def _clear(self, key: str) -> None:
+        """Remove what a worker that was killed had begun, unless another computes the step now."""
+        with self._store.lock_if_free(key) as free:
+            if free:
+                files.remove_partial(self._store.folder(key))
+                for begun in (self._settings.home / "scratch" / key).glob(".*"):
+                    begun.unlink(missing_ok=True)
+
     def _clear_scratch(self, key: str) -> None:
         """Remove what a worker has left that was killed right after it had published."""
         scratch = self._settings.home / "scratch" / key
@@ -257,7 +265,7 @@ class Scheduler:
         """End a task for want of time."""
         self._engine.cancel(key)
         task = self._running.pop(key)
-        self._store.clear(key)
+        self._clear(key)
         self._listener.step(task.step, "stopped")
 
     def _content(self, step: Step, scratch: Path, replaces: str | None) -> dict[str, Any]:

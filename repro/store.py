@@ -172,12 +172,6 @@ class Store:
         finally:
             lock.release()
 
-    def clear(self, key: str) -> None:
-        """Remove what a killed process left of a result, unless another computes it now."""
-        with self.lock_if_free(key) as free:
-            if free:
-                files.remove_partial(self.folder(key))
-
     def _lock(self, key: str) -> "FileLock":
         from filelock import FileLock
 

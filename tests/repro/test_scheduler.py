@@ -388,6 +388,21 @@ def test_whatever_ends_us_abandons_all_that_runs(seeds: list[Plan], settings: Se
     assert hidden(settings.home) == []
 
 
+def test_what_a_killed_worker_had_begun_to_write_is_removed_and_what_it_saved_is_not(
+    plan: Plan, settings: Settings
+) -> None:
+    def killed(task: Task, report: Report) -> int:
+        (task.scratch / "epoch.npz").touch()
+        (task.scratch / ".epoch.partial").touch()
+        (settings.home / "store" / f".{task.step.key}.0123abcd").mkdir(parents=True)
+        return -9
+
+    with pytest.raises(StageError):
+        run(plan, settings, FakeExecutor(training=killed))
+    assert hidden(settings.home) == []
+    assert (scratch_of(plan, settings) / "epoch.npz").exists()
+
+
 def test_a_result_of_another_process_is_taken_even_where_ours_failed(
     plan: Plan, settings: Settings
 ) -> None:
