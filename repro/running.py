@@ -105,18 +105,11 @@ class Runner:
             {step.key: tuple(step.inputs.values()) for plan in plans for step in plan.steps},
             self.engine.capacity().tasks,
         )
-        with (
-            Screen(self.err, forecast, plans) as screen,
-            Scheduler(
-                plans,
-                self.settings,
-                self.engine,
-                screen,
-                self.expected,
-                self.fresh,
-                self.budget,
-            ) as scheduler,
-        ):
+        screen = Screen(self.err, forecast, plans)
+        scheduler = Scheduler(
+            plans, self.settings, self.engine, screen, self.expected, self.fresh, self.budget
+        )
+        with scheduler, screen:  # which leaves the terminal first: an engine may have a question
             for index in scheduler.run():
                 outcomes = scheduler.outcomes_of(plans[index])
                 recorded = record_run(plans[index], outcomes, self.settings)
