@@ -219,29 +219,28 @@ def canonical_digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> contextlib.AbstractContextManager[None]:
     """Turn a failure to write into one line that names the path.
 
     Raises:
         StoreError: In place of the system's own error.
     """
-    try:
-        yield
-    except OSError as error:
-        place = error.filename or path
-        raise StoreError(f"{place}: cannot be written: {error.strerror}") from error
+    return _in_one_line(path, "written")
 
 
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> contextlib.AbstractContextManager[None]:
     """Turn a failure to read into one line that names the path.
 
     Raises:
         StoreError: In place of the system's own error.
     """
+    return _in_one_line(path, "read")
+
+
+@contextlib.contextmanager
+def _in_one_line(path: Path, done: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         place = error.filename or path
-        raise StoreError(f"{place}: cannot be read: {error.strerror}") from error
+        raise StoreError(f"{place}: cannot be {done}: {error.strerror}") from error

@@ -162,8 +162,9 @@ class Forecast:
             usual = self._expected.get(key)
             if usual is not None and seconds is not None:
                 taken, expected = taken + seconds, expected + usual
-        for key, running in self._running.items() if now is not None else ():
-            assert now is not None
+        if now is None:
+            return taken / expected
+        for key, running in self._running.items():
             usual = self._expected.get(key)
             if usual is not None and running.counted is not None and self._lags(running, now):
                 taken += now - running.began

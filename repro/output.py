@@ -27,10 +27,7 @@ def page(text: str) -> Path:
     Raises:
         UsageError: If it cannot be written, or its name says that it is something else.
     """
-    path = _writable(text)
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"{path}: HTML is written; name it .html or .htm")
-    return path
+    return _writable_as(text, "HTML is written", ".html", ".htm")
 
 
 def picture(text: str) -> Path:
@@ -39,10 +36,7 @@ def picture(text: str) -> Path:
     Raises:
         UsageError: If it cannot be written, or its name says that it is something else.
     """
-    path = _writable(text)
-    if path.suffix.lower() not in (".png", ".svg"):
-        raise UsageError(f"{path}: PNG and SVG are drawn; name it .png or .svg")
-    return path
+    return _writable_as(text, "PNG and SVG are drawn", ".png", ".svg")
 
 
 def archive(text: str) -> Path:
@@ -51,10 +45,7 @@ def archive(text: str) -> Path:
     Raises:
         UsageError: If it cannot be written, or its name says that it is something else.
     """
-    path = _writable(text)
-    if path.suffix.lower() != ".zip":
-        raise UsageError(f"{path}: a ZIP file is written; name it .zip")
-    return path
+    return _writable_as(text, "a ZIP file is written", ".zip")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -68,6 +59,13 @@ def write_json(path: Path, content: Any) -> None:
         sys.stdout.flush()
     else:
         files.write_json(path, content)
+
+
+def _writable_as(text: str, kind: str, *endings: str) -> Path:
+    path = _writable(text)
+    if path.suffix.lower() not in endings:
+        raise UsageError(f"{path}: {kind}; name it {' or '.join(endings)}")
+    return path
 
 
 def _writable(text: str) -> Path:

@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Cluster(BaseModel):
     """What a user says of the cluster, in ``slurm.yaml`` of the home; all of it can be left out.
 
     Args:
-        options: Of sbatch, such as ``--partition=long``; they go before what is asked for a step.
+        options: Of sbatch, such as ``--partition=long``; they override what is asked for a step.
         launch: What to start the worker with, such as ``apptainer exec --nv image.sif`` in pieces.
         python: The interpreter there, which has this project installed.
     """
@@ -195,14 +195,14 @@ def cancel(numbers: Sequence[str]) -> None:
         raise NoAnswerError(f"Slurm does not answer: {_last_line(done.stderr)}")
 
 
-def require(environment: Mapping[str, str] = os.environ) -> None:
+def require() -> None:
     """Raise where there is no Slurm.
 
     Raises:
         UsageError: Which says what else to do.
     """
     for command in ("sbatch", "squeue", "scancel"):
-        if shutil.which(command, path=environment.get("PATH")) is None:
+        if shutil.which(command) is None:
             raise UsageError(
                 f"--engine slurm: there is no {command} here; run this on a node of the cluster that "
                 f"takes jobs, or with --engine local"

@@ -183,7 +183,8 @@ class SlurmEngine:
         if time.monotonic() - self._looked > _QUEUE_SECONDS:
             ended |= self._look_at_queue(report, ended)
         for key in ended:
-            self._forget(self._tasks.pop(key).task.step.key)
+            del self._tasks[key]
+            self._forget(key)
         return ended
 
     def _hear(self, key: str, known: _SlurmTask, report: Reports) -> None:
@@ -261,6 +262,12 @@ class SlurmEngine:
                 numbers = [number for number in numbers if number in running]
             if numbers:
                 time.sleep(_LOOK_SECONDS)
+        if numbers:
+            print(
+                f"still in the queue: `scancel {' '.join(numbers)}` ends them",
+                file=sys.stderr,
+                flush=True,
+            )
         for one in known:
             self._forget(one.task.step.key)
 

@@ -5,7 +5,7 @@ seeds, where both sides have enough of them. One run against several differs in 
 these came to its verdict.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,7 +40,7 @@ class SideEntry:
     def __str__(self) -> str:
         name = self.id if self.alternative is None else f"{self.id} with {self.alternative}"
         noun = "seed" if len(self.seeds) == 1 else "seeds"
-        return f"{name} at {self.profile}, {self.source}: {noun} {_ranges(self.seeds)}"
+        return f"{name} at {self.profile}, {self.source}: {noun} {wording.ranges(self.seeds)}"
 
     @property
     def made_on(self) -> str:
@@ -194,14 +194,3 @@ def _verdict(a: ClaimSide, b: ClaimSide) -> tuple[ComparisonWord, str]:
     if a.verdict or b.verdict:  # one run: whether any of the others came to this
         return ("same" if {*a.own} & {*b.own} else "differs"), ""
     return "not compared", f"a verdict over seeds needs {MIN_SEEDS}"
-
-
-def _ranges(seeds: Sequence[int]) -> str:
-    """Seeds as they are written for ``--seeds``."""
-    groups: list[list[int]] = []
-    for seed in seeds:
-        if groups and seed == groups[-1][-1] + 1:
-            groups[-1].append(seed)
-        else:
-            groups.append([seed])
-    return ",".join(str(g[0]) if len(g) == 1 else f"{g[0]}-{g[-1]}" for g in groups)

@@ -55,8 +55,8 @@ class Queue:
 
 
 @pytest.fixture
-def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Queue:
-    """A cluster without jobs, whose commands come first on the path."""
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    """A cluster without jobs, whose commands come first on the path; no job outlives its test."""
     commands, folder = tmp_path / "bin", tmp_path / "slurm"
     commands.mkdir()
     folder.mkdir()
@@ -73,7 +73,9 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Queue:
     monkeypatch.setattr(slurm, "_LOOK_SECONDS", 0.02)
     monkeypatch.setattr(slurm, "_QUEUE_SECONDS", 0.1)
     monkeypatch.setattr(nodes, "_LOOK_SECONDS", 0.02)
-    return Queue(folder)
+    yield Queue(folder)
+    monkeypatch.setattr(pretended_slurm, "FOLDER", folder)
+    pretended_slurm.scancel([path.name[4:] for path in folder.glob("job-*")])
 
 
 @pytest.fixture
@@ -478,15 +480,3 @@ def test_a_node_that_is_another_machine_is_named_and_nodes_are_asked_anew(
     assert not list((settings.home / "slurm").glob("facts-*"))
     assert Store(settings.home / "store").read(step.key) is None
     assert hidden(settings.home) == []
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No job outlives its test."""
-    yield
-    folder = os.environ.get("PRETENDED_SLURM")
-    if folder and Path(folder).exists():
-        jobs = [path.name[4:] for path in Path(folder).glob("job-*")]
-        os.environ["PRETENDED_SLURM"] = folder
-        pretended_slurm.FOLDER = Path(folder)
-        pretended_slurm.scancel(jobs)
