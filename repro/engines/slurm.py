@@ -246,6 +246,8 @@ class SlurmEngine:
         if job is None:
             return known.exit_status or 1
         why = _WHY.get(job.state)
+        if why is None and known.exit_status is None:  # its script never came to its end
+            why = f"ended as {job.state} without a word; the log of Slurm's controller says why"
         if why is not None:
             text = f"job {job.id} {why.format(file=cluster.CLUSTER_FILE)}"
             saved = "; the same command continues where it stopped"

@@ -293,6 +293,7 @@ ENDS = {
     "NODE_FAIL": "job 1 lost its node",
     "CANCELLED": "job 1 was cancelled",
     "PREEMPTED": "job 1 had to make room for others",
+    "FAILED": "job 1 ended as FAILED without a word; the log of Slurm's controller says why",
 }
 
 
