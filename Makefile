@@ -76,9 +76,8 @@ lock: install ## Resolve the requirements anew (needs `uv`)
 schema: install ## Write manifests/<paper>/schema.json from the models and the stages
 	$(VENV)/bin/python -c 'import sys, pathlib; from repro.manifests.models import json_schema; [pathlib.Path("manifests", paper, "schema.json").write_text(json_schema(paper), "utf-8") for paper in sys.argv[1:]]' $(PAPERS)
 
-verdicts: install ## Write docs/verdicts/ from what is recorded
-	for paper in $(PAPERS); do for profile in smoke desk; do \
-		$(REPRO) table $$paper --profile $$profile > docs/verdicts/$$paper.$$profile.md; done; done
+verdicts: install ## Write docs/verdicts/ and the tables of the README from what is recorded
+	$(REPRO) verdicts docs/verdicts README.md
 
 clean: ## Remove .venv; results stay
 	rm -rf $(VENV)

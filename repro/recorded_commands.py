@@ -228,8 +228,9 @@ def report(
 
 @app.command()
 def table(paper: PaperArgument, profile: RecordedProfileOption = "desk") -> None:
-    """Print the verdicts over all recorded seeds of a paper's figures, as a table in Markdown."""
-    from repro.outcome.tables import verdict_table
+    """Print the verdicts over all recorded seeds of a paper's figures, as tables in Markdown."""
+    from repro.outcome.catalogue import paper_verdicts
+    from repro.outcome.tables import verdict_tables
 
     library = Library(Settings.from_environment().manifests)
     for kind, name, known in (
@@ -239,4 +240,24 @@ def table(paper: PaperArgument, profile: RecordedProfileOption = "desk") -> None
         if name not in known:
             hint = nearest_names(name, known)
             raise UsageError(f"no {kind} {name!r}{hint}; there are {', '.join(known)}")
-    typer.echo(verdict_table(library, paper, profile), nl=False)
+    typer.echo(verdict_tables(paper_verdicts(library, paper), profile), nl=False)
+
+
+@app.command()
+def verdicts(
+    folder: Annotated[Path, typer.Argument(help="For verdicts.json, its schema, tables, badge.")],
+    pages: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PAGE…]", help="Markdown whose tables of verdicts to renew."),
+    ] = None,
+) -> None:
+    """Write all recorded verdicts as data that others can read, and as tables."""
+    from repro.outcome.catalogue import catalogue
+    from repro.outcome.pages import renew, write_verdicts
+
+    recorded = catalogue(Library(Settings.from_environment().manifests))
+    for path in write_verdicts(recorded, folder):
+        say(out, str(path))
+    for page in pages or ():
+        renew(page, recorded)
+        say(out, str(page))

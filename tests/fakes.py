@@ -416,6 +416,7 @@ CLAIM = ClaimVerdict(
 POOLED = PooledVerdict(
     id="zero-loss",
     statement="the loss becomes 0",
+    where="II.B",
     metric="training.final_loss",
     relation="at_most",
     bound=0.1,

@@ -15,7 +15,15 @@ from repro.outcome.checks import Finding, judge
 from repro.outcome.intervals import Interval, clipped, mean, mean_interval
 from repro.outcome.machines import SeedNumbers, one_a_seed
 from repro.outcome.references import recorded_runs
-from repro.outcome.verdicts import Cause, ClaimVerdict, ClaimWord, Relation, meets, tally
+from repro.outcome.verdicts import (
+    Cause,
+    ClaimVerdict,
+    ClaimWord,
+    Described,
+    Relation,
+    meets,
+    tally,
+)
 from ssbrepro.domains import REAL, Domain
 
 if TYPE_CHECKING:
@@ -41,50 +49,67 @@ class Numbers(Protocol):
 
 
 @dataclass(frozen=True)
-class ClaimStatistics:
-    """How often a claim would be called supported if it were false, and if it were true.
-
-    False, in ``supported_if_false`` of the ``controls`` seeds whose control was measured: it is within
-    the bound. True, in at least 19 of 20 runs at ``supported_if_true`` of the ``chances`` seeds that
-    measured what chance alone does, a 95 % quantile: that is within the bound.
-    """
+class ClaimStatistics(Described):
+    """How often a claim would be called supported if it were false, and if it were true."""
 
     supported_if_false: int
+    """Seeds whose control, where the statement is false, is within the bound."""
     controls: int
+    """Seeds whose control was measured."""
     supported_if_true: int
+    """Seeds whose chance, a 95 % quantile, is within the bound: of 20 such runs at least 19 are."""
     chances: int
+    """Seeds that measured what chance alone does."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PooledVerdict:
-    """What became of a claim over ``seeds`` sound runs, ``measured`` of which have a value.
-
-    ``low`` and ``high`` are the ends of the interval of the mean, as far as the number can lie there,
-    ``noise`` and ``control`` medians; ``own`` counts the seeds' own verdicts. ``unsound`` runs, whose
-    exact identities do not hold, count for nothing.
-    """
+class PooledVerdict(Described):
+    """What became of a claim over the seeds of a figure at a profile."""
 
     id: str
+    """The claim's name, of its figure's alone."""
     statement: str
+    """What the paper says, and what it is made precise as."""
+    where: str
+    """Where the paper says it."""
     metric: str
+    """The number that is bounded, "stage.number"."""
     relation: Relation
+    """Which side of the bound is claimed; the bound itself belongs to it."""
     bound: float
+    """Fixed before measuring."""
     seeds: int
+    """Runs that count: all but the unsound ones."""
     unsound: int
+    """Runs whose exact identities do not hold; they count for nothing."""
     measured: int
+    """Seeds that have a value."""
     mean: float | None
+    """Over them."""
     low: float | None
+    """The lower end of the 95 % interval of the mean, as far as the number can lie there."""
     high: float | None
+    """The upper end."""
     smallest: float | None
+    """Of the seeds' values."""
     largest: float | None
+    """Of the seeds' values."""
     noise: float | None
+    """What chance alone reaches if the statement holds exactly: the median over seeds."""
     control: float | None
+    """What the same measurement gives where the statement is false: the median over seeds."""
     no_control: str
+    """Why there can be no such number."""
     own: Mapping[str, int]
+    """How many seeds came to which verdict by themselves."""
     verdict: ClaimWord
+    """Over all seeds."""
     cause: Cause
+    """Why nothing can be said."""
     reason: str
+    """The same with its numbers."""
     statistics: ClaimStatistics
+    """What the claim could have come to."""
 
 
 def pool(
@@ -166,6 +191,7 @@ def _pooled(
     return PooledVerdict(
         id=claim.id,
         statement=claim.statement,
+        where=claim.where,
         metric=claim.metric,
         relation=claim.relation,
         bound=claim.bound,

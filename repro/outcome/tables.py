@@ -1,13 +1,13 @@
-"""The verdicts of a paper over its recorded seeds, as a table in Markdown."""
+"""What is recorded, as tables in Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from repro.manifests.library import Library
 from repro.outcome import wording
-from repro.outcome.pooling import PooledVerdict, pool_recorded
+from repro.outcome.catalogue import Catalogue, PaperVerdicts
+from repro.outcome.pooling import PooledVerdict
+from repro.outcome.verdicts import CLAIM_VERDICTS, tally
 
-_HEADER = (
-    "figure",
+_CLAIMS = (
     "claim",
     "metric",
     "mean (95 % interval)",
@@ -17,33 +17,68 @@ _HEADER = (
     "bound",
     "verdict over seeds",
 )
+_HIGHLIGHTS = ("figure", "the paper says", "measured", "control", "bound", "verdict")
+_COUNTS = ("paper", "profile", "figures", *CLAIM_VERDICTS)
 
 
-def verdict_table(library: Library, paper: str, profile: str) -> str:
-    """All claims of the figures that are computed, one a row; chance and control are medians.
+def verdict_tables(paper: PaperVerdicts, profile: str) -> str:
+    """All claims of a paper's figures that can be computed, a table a figure below its heading.
+
+    Chance and control are medians over seeds.
 
     Args:
-        library: The manifests.
-        paper: Its folder.
-        profile: Of the recorded runs. Without any, a claim is not measured.
+        paper: And what is recorded of it.
+        profile: Of the recorded runs.
+    """
+    return "\n".join(
+        f"## {figure.name}\n\n{figure.title}.\n\n{_claims(verdicts.claims if verdicts else None)}"
+        for figure in paper.figures
+        if not figure.why_not
+        for verdicts in [figure.at(profile)]
+    )
+
+
+def highlights(catalogue: Catalogue, profile: str, claims: Iterable[str]) -> str:
+    """Some claims, each in words that say no more than what the paper does.
+
+    Args:
+        catalogue: All that is recorded.
+        profile: Of the recorded runs.
+        claims: "paper/figure/claim".
 
     Raises:
-        ManifestError: If a manifest is wrong.
-        StoreError: If a file of recorded runs is damaged.
+        KeyError: If a figure or a claim is not recorded at the profile.
     """
-    rows = [
-        _row(figure_id.partition("/")[2], claim)
-        for figure_id in library.computed()
-        if figure_id.partition("/")[0] == paper
-        for claim in pool_recorded(library.load(figure_id), profile)
-    ]
-    return "".join(_line(cells) for cells in (_HEADER, ["---"] * len(_HEADER), *rows))
+    return table(_HIGHLIGHTS, (_highlight(catalogue, profile, name) for name in claims))
 
 
-def _row(figure: str, claim: PooledVerdict) -> tuple[str, ...]:
+def counts(catalogue: Catalogue) -> str:
+    """How many claims of each paper came to which verdict, at each profile that is recorded."""
+    rows = []
+    for paper in catalogue.papers:
+        for profile in dict.fromkeys(one.profile for fig in paper.figures for one in fig.profiles):
+            found = [one for fig in paper.figures if (one := fig.at(profile))]
+            verdicts = tally(claim for one in found for claim in one.claims)
+            seeds = max(len(one.seeds) for one in found)
+            of = f"{profile}, {wording.counted(seeds, 'seed')}"
+            rows.append((paper.id, of, str(len(found)), *(str(verdicts[w]) for w in _COUNTS[3:])))
+    return table(_COUNTS, rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; cells are one line each."""
+    return "".join(_line(cells) for cells in (head, ["---"] * len(head), *rows))
+
+
+def _claims(claims: Sequence[PooledVerdict] | None) -> str:
+    if claims is None:
+        return "Nothing is recorded.\n"
+    return table(_CLAIMS, map(_row, claims)) if claims else "The paper claims nothing here.\n"
+
+
+def _row(claim: PooledVerdict) -> tuple[str, ...]:
     seeds = f" ({claim.measured} of {wording.counted(claim.seeds, 'seed')})"
     return (
-        figure,
         f"`{claim.id}`: {claim.statement}",
         f"`{claim.metric}`",
         wording.mean(claim.mean, (claim.low, claim.high)),
@@ -52,6 +87,21 @@ def _row(figure: str, claim: PooledVerdict) -> tuple[str, ...]:
         wording.control(claim),
         wording.bound(claim),
         wording.verdict(claim) + seeds,
+    )
+
+
+def _highlight(catalogue: Catalogue, profile: str, name: str) -> tuple[str, ...]:
+    figure_id, _, claim_id = name.rpartition("/")
+    verdicts = catalogue.figure(figure_id).at(profile)
+    claims = {claim.id: claim for claim in verdicts.claims} if verdicts else {}
+    claim = claims[claim_id]
+    return (
+        figure_id.partition("/")[2],
+        wording.said(claim.statement),
+        wording.mean(claim.mean, (claim.low, claim.high)),
+        wording.known(claim.control),
+        wording.bound(claim),
+        f"**{claim.verdict}**" + (f": {claim.cause}" if claim.cause else ""),
     )
 
 

@@ -6,9 +6,9 @@ sets of words; a missing value is never a yes.
 
 import enum
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import ClassVar, Literal, Protocol, get_args
 
 from repro.names import NOT_COMPUTABLE
 
@@ -72,6 +72,12 @@ def severity(text: str) -> Severity:
 def meets(number: float, relation: Relation, bound: float) -> bool:
     """Whether a number is on the claimed side of a bound, or on it."""
     return number <= bound if relation == "at_most" else number >= bound
+
+
+class Described:
+    """A dataclass whose JSON Schema, as pydantic writes it, describes its fields."""
+
+    __pydantic_config__: ClassVar[Mapping[str, bool]] = {"use_attribute_docstrings": True}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """How numbers and bounds of verdicts are written, on the screen, in figures and on pages."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,11 @@ def reason(claim: "ClaimVerdict | PooledVerdict") -> str:
 def outcome(claim: ClaimVerdict) -> str:
     """A claim's verdict with the value that led to it, if any did."""
     return f"{verdict(claim)}: {claim.value:.4g}" if claim.value is not None else verdict(claim)
+
+
+def said(statement: str) -> str:
+    """What the paper says, without what a claim makes it precise as."""
+    return re.split(r", made precise|: ", statement)[0]
 
 
 def control(claim: "ClaimVerdict | PooledVerdict") -> str:

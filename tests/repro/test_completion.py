@@ -43,7 +43,7 @@ def test_the_first_word_is_a_command_or_a_figure() -> None:
     assert {"run", "list", "doctor", "fig8a", "li2022/fig8a", "ssb2018/fig1"} <= set(words)
     assert "fig1" not in words  # two papers have one
     assert offered("repro fig8") == ["fig8a", "fig8b"]
-    assert offered("repro ver") == ["verify"]
+    assert offered("repro verd") == ["verdicts"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,177 @@
+"""The recorded verdicts as data: all of them, in the form that the schema promises."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from repro.errors import ManifestError, UsageError
+from repro.manifests.library import Library
+from repro.outcome.catalogue import Catalogue, catalogue, schema
+from repro.outcome.pages import badge, renew, renewed, write_verdicts
+from repro.outcome.pooling import pool_recorded
+from repro.outcome.references import RecordedRun, recorded_run, write_runs
+from tests.fakes import FIGURE, MANIFESTS, copy_manifests, record_of
+
+
+def run_on(processor: str, seed: int, accuracy: float) -> RecordedRun:
+    run = recorded_run(record_of(seed=seed, metrics={"training.final_accuracy": accuracy}))
+    return replace(run, machine=replace(run.machine, processor=processor))
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    """A figure recorded on two machines, one of which is less accurate."""
+    library = Library(copy_manifests(tmp_path / "manifests"))
+    for path in library.root.glob("*/references/*.json"):
+        path.unlink()
+    runs = [run_on("A", seed, 1.0) for seed in range(5)]
+    write_runs(library.load(FIGURE), "smoke", [*runs, *(run_on("B", s, 0.0) for s in (4, 5))])
+    return library
+
+
+def data(library: Library) -> Any:
+    return json.loads(catalogue(library).as_json())
+
+
+def test_all_figures_are_there_and_those_recorded_have_profiles(library: Library) -> None:
+    found = catalogue(library)
+    figures = {one.id: one for paper in found.papers for one in paper.figures}
+    assert list(figures) == library.ids()
+    assert [name for name, one in figures.items() if one.profiles] == [FIGURE]
+    assert [name for name, one in figures.items() if one.why_not] == list(library.not_computable())
+    with pytest.raises(KeyError):
+        found.figure("li2022/fig9")
+
+
+def test_what_machines_say_stands_beside_what_they_say_together(library: Library) -> None:
+    (profile,) = catalogue(library).figure(FIGURE).profiles
+    assert (profile.profile, profile.seeds) == ("smoke", (0, 1, 2, 3, 4, 5))
+    assert [(one.machine, one.seeds) for one in profile.machines] == [
+        ("A", (0, 1, 2, 3, 4)),
+        ("B", (4, 5)),
+    ]
+    together, first, second = (
+        {claim.id: claim for claim in claims}["full-accuracy"]
+        for claims in (profile.claims, *(one.claims for one in profile.machines))
+    )
+    assert profile.claims == pool_recorded(library.load(FIGURE), "smoke")
+    assert together.mean == pytest.approx((4 + 0.5 + 0) / 6)  # seed 4 counts once
+    assert (first.mean, first.verdict) == (1.0, "supported")
+    assert (second.mean, second.cause) == (0.0, "not measured")  # two seeds are too few
+
+
+def test_the_data_obey_their_schema(library: Library) -> None:
+    rules = json.loads(schema())
+    jsonschema.Draft202012Validator.check_schema(rules)
+    jsonschema.validate(data(library), rules)
+    assert rules["$defs"]["PooledVerdict"]["properties"]["mean"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("schema_version",), 2),
+        (("papers", 0, "figures"), {}),
+        (("papers", 0, "year"), "2022"),
+    ],
+)
+def test_the_schema_refuses_other_data(
+    library: Library, place: tuple[Any, ...], value: Any
+) -> None:
+    content = data(library)
+    *outer, last = place
+    inner = content
+    for name in outer:
+        inner = inner[name]
+    inner[last] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content, json.loads(schema()))
+    del inner[last]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content, json.loads(schema()))
+
+
+def test_every_field_is_described() -> None:
+    rules = json.loads(schema())
+    models = [rules, *rules["$defs"].values()]
+    bare = [
+        f"{model['title']}.{name}"
+        for model in models
+        for name, one in model["properties"].items()
+        if "description" not in one
+    ]
+    assert bare == []
+
+
+def test_a_broken_manifest_is_told(library: Library) -> None:
+    (library.root / f"{FIGURE}.yaml").write_text("nothing")
+    with pytest.raises(ManifestError, match="fig8b"):
+        catalogue(library)
+
+
+def test_the_badge_counts_the_claims_at_the_largest_profile(library: Library) -> None:
+    assert 'aria-label="claims supported: 0 of 2"' in badge(catalogue(library))
+
+
+class TestPages:
+    @pytest.fixture
+    def recorded(self, library: Library) -> Catalogue:
+        return catalogue(library)
+
+    def test_tables_are_written_anew_and_the_rest_stays(
+        self, recorded: Catalogue, tmp_path: Path
+    ) -> None:
+        page = tmp_path / "page.md"
+        page.write_text(
+            "before\n<!-- verdicts: counts -->\nold\n<!-- end of verdicts -->\nbetween\n"
+            f"<!-- verdicts: smoke {FIGURE}/full-accuracy -->\n<!-- end of verdicts -->\nafter\n"
+        )
+        renew(page, recorded)
+        text = page.read_text()
+        lines = text.splitlines()
+        assert (lines[0], lines[-1]) == ("before", "after")
+        assert "old" not in text
+        assert "| li2022 | smoke, 6 seeds | 1 | 0 | 0 | 2 |" in lines
+        assert lines[-3].startswith("| fig8b | the training accuracy converges to 1 | 0.75 (")
+        assert renewed(text, recorded, page) == text
+
+    @pytest.mark.parametrize(
+        ("block", "told"),
+        [
+            (
+                "<!-- verdicts: smoke li2022/fig9/x -->",
+                "2: nothing is recorded of 'li2022/fig9' at",
+            ),
+            (f"<!-- verdicts: smoke {FIGURE}/x -->", "2: nothing is recorded of 'x' at smoke"),
+            (f"<!-- verdicts: desk {FIGURE}/zero-loss -->", "'zero-loss' at desk"),
+            ("<!-- verdict: counts -->", "no line <!-- verdicts: … --> before"),
+        ],
+    )
+    def test_what_cannot_be_written_is_told(
+        self, recorded: Catalogue, block: str, told: str
+    ) -> None:
+        text = f"\n{block}\n<!-- end of verdicts -->\n"
+        with pytest.raises(UsageError, match=f"page.md:?.*{told}"):
+            renewed(text, recorded, Path("page.md"))
+
+    def test_a_page_that_is_not_there(self, recorded: Catalogue, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"nowhere\.md: cannot be read"):
+            renew(tmp_path / "nowhere.md", recorded)
+
+    def test_files_of_all_that_is_recorded(self, recorded: Catalogue, tmp_path: Path) -> None:
+        written = write_verdicts(recorded, tmp_path / "new")
+        assert [path.name for path in written] == [
+            "verdicts.json",
+            "verdicts.schema.json",
+            "badge.svg",
+            "li2022.smoke.md",
+        ]
+        assert json.loads(written[0].read_text()) == data(Library(tmp_path / "manifests"))
+
+
+def test_the_recorded_verdicts_of_this_checkout_obey_the_schema() -> None:
+    jsonschema.validate(data(Library(MANIFESTS)), json.loads(schema()))
