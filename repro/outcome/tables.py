@@ -98,7 +98,7 @@ def _highlight(catalogue: Catalogue, profile: str, name: str) -> tuple[str, ...]
     return (
         figure_id.partition("/")[2],
         wording.said(claim.statement),
-        wording.mean(claim.mean, (claim.low, claim.high)),
+        f"{wording.mean(claim.mean, (claim.low, claim.high))} `{claim.metric}`",
         wording.known(claim.control),
         wording.bound(claim),
         f"**{claim.verdict}**" + (f": {claim.cause}" if claim.cause else ""),

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from repro.outcome.comparing.comparison import ClaimComparison
     from repro.outcome.pooling import PooledVerdict
 
+# A bound belongs to what is claimed, so that "more than zero" takes a number that is hardly more.
+_STRICTLY = {("at_least", 1e-12): "> 0", ("at_most", -1e-12): "< 0"}
+
 
 def number(value: float | None) -> str:
     """A measured value; a missing one says so."""
@@ -18,8 +21,9 @@ def number(value: float | None) -> str:
 
 
 def bound(claim: "ClaimVerdict | PooledVerdict | ClaimComparison") -> str:
-    """A claim's bound, such as "≤ 0.25"."""
-    return f"{'≤' if claim.relation == 'at_most' else '≥'} {claim.bound:g}"
+    """A claim's bound, such as "≤ 0.25", or "> 0" for the least number that stands for it."""
+    strictly = _STRICTLY.get((claim.relation, claim.bound))
+    return strictly or f"{'≤' if claim.relation == 'at_most' else '≥'} {claim.bound:g}"
 
 
 def verdict(claim: "ClaimVerdict | PooledVerdict") -> str:

@@ -6,12 +6,35 @@ import pytest
 
 from repro.outcome import wording
 from repro.outcome.pooling import ClaimStatistics
+from repro.outcome.verdicts import Relation
 from repro.outcome.wording import about, dependence, without_ends, without_middles
 from tests.fakes import CLAIM, POOLED
 
 
 def test_several_claims_that_change_are_all_named() -> None:
     assert dependence("a=1", ["b", "c"]) == "the answer depends on a=1: claims b, c"
+
+
+@pytest.mark.parametrize(
+    ("relation", "bound", "said"),
+    [
+        ("at_most", 0.25, "≤ 0.25"),
+        ("at_least", 0.9, "≥ 0.9"),
+        ("at_least", 1e-12, "> 0"),
+        ("at_most", -1e-12, "< 0"),
+        ("at_most", 1e-12, "≤ 1e-12"),
+    ],
+)
+def test_a_bound_that_stands_for_zero_is_written_so(
+    relation: Relation, bound: float, said: str
+) -> None:
+    assert wording.bound(replace(CLAIM, relation=relation, bound=bound)) == said
+
+
+def test_what_the_paper_says_ends_where_we_make_it_precise() -> None:
+    assert wording.said("the loss falls, made precise as: its mean") == "the loss falls"
+    assert wording.said("the loss falls: at every epoch") == "the loss falls"
+    assert wording.said("the loss falls") == "the loss falls"
 
 
 def test_names_lose_their_middle_and_prose_its_end() -> None:
