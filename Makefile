@@ -5,7 +5,7 @@ VENV := .venv
 REPRO := $(VENV)/bin/repro
 PAPERS := $(notdir $(patsubst %/paper.yaml,%,$(wildcard manifests/*/paper.yaml)))
 BASE_IMAGE ?= python:3.11-slim-bookworm
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)".*/\1/p' ssbrepro/__init__.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help install data test test-slow check format verify-all report ui image bench lock schema verdicts clean

@@ -1,3 +1,5 @@
 """The harness: from a manifest to a verdict. Knows YAML, processes, containers; no mathematics."""
 
-__version__ = "0.1.0"
+from ssbrepro import __version__
+
+__all__ = ["__version__"]

@@ -14,7 +14,8 @@ imported so, and nor can ``import a.b``: looking them up is what has to wait.
 import builtins
 import contextlib
 import importlib
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -50,3 +51,16 @@ def lazily() -> Iterator[None]:
         yield
     finally:
         builtins.__import__ = real
+
+
+def submodules(
+    package: str, *names: str
+) -> tuple[Callable[[str], ModuleType], Callable[[], list[str]]]:
+    """A package's ``__getattr__`` and ``__dir__``, to import its modules when first named (PEP 562)."""
+
+    def find(name: str) -> ModuleType:
+        if name in names:
+            return importlib.import_module(f"{package}.{name}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return find, lambda: sorted({*vars(sys.modules[package]), *names})

@@ -27,6 +27,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit  # the t quantile of scipy.stats, which takes long to import
 from torch import Tensor, nn
 
+from ssbrepro.probes.arguments import check_model, check_tensor
+
 Floats = NDArray[np.float64]
 _LEVEL = 0.95
 _FEWEST = 19  # values of which one more exceeds the largest with a chance of 5 % only
@@ -49,9 +51,12 @@ class Copier:
             inputs: The examples the gains are over, (examples, ...), on the model's device.
 
         Raises:
+            TypeError: If the model is no module, or the inputs are no tensor.
             ValueError: If the model has parameters or buffers besides, does not use a layer exactly
                 once, or a signal is not finite.
         """
+        check_model(model)
+        check_tensor("inputs", inputs)
         self._model = model
         self._inputs = inputs
         self._gains: dict[str, float] = {}
@@ -94,14 +99,35 @@ class Copier:
 
 
 def intact_copy(model: nn.Module, inputs: Tensor, generator: torch.Generator) -> nn.Module:
-    """:meth:`Copier.intact` of a network of which one copy is wanted."""
+    """:meth:`Copier.intact` of a network of which one copy is wanted.
+
+    >>> import torch
+    >>> from ssbrepro.networks import vgg12
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> model = vgg12(width=1 / 8, generator=generator)
+    >>> inputs = torch.randn(4, 3, 32, 32, generator=generator)
+    >>> copied = intact_copy(model, inputs, generator)
+    >>> first = copied[0].weight / model[0].weight  # the same number, but for its sign
+    >>> torch.allclose(first.abs(), first.abs().mean())
+    True
+    """
     return Copier(model, inputs).intact(generator)
 
 
 def broken_copy(
     model: nn.Module, inputs: Tensor, share: float, generator: torch.Generator
 ) -> nn.Module:
-    """:meth:`Copier.broken` of a network of which one copy is wanted."""
+    """:meth:`Copier.broken` of a network of which one copy is wanted.
+
+    >>> import torch
+    >>> from ssbrepro.networks import vgg12
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> model = vgg12(width=1 / 8, generator=generator)
+    >>> inputs = torch.randn(4, 3, 32, 32, generator=generator)
+    >>> copied = broken_copy(model, inputs, 1.0, generator)
+    >>> all(bool((weight > 0).all()) for weight in copied.parameters())
+    True
+    """
     return Copier(model, inputs).broken(share, generator)
 
 
@@ -128,6 +154,11 @@ def resigned(weight: Tensor, share: float, generator: torch.Generator) -> Tensor
 
 def breaking_index(measured: float, intact: ArrayLike, broken: ArrayLike) -> float:
     """B = (S - S₀) / (S₁ - S₀), with the medians S₀ over intact copies and S₁ over broken ones.
+
+        >>> breaking_index(0.5, intact=[0.2, 0.25, 0.3], broken=[1.25])
+        0.25
+        >>> breaking_index(0.3, intact=[0.1, 0.2, 1.3], broken=[1.1, 1.2])  # no power
+        nan
 
     Args:
         measured: The statistic S of the network, larger the less symmetric it is.

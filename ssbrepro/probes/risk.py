@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
+from ssbrepro.probes.arguments import check_examples
 from ssbrepro.probes.operators import HessianOperator, hessian_operator
-from ssbrepro.training.losses import hinge, within_margin
+from ssbrepro.training.losses import check_labels, hinge, within_margin
 
 _CHUNK = 500  # examples a forward pass; bounds memory only
 
@@ -27,6 +28,14 @@ class HingeRisk:
     def __init__(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, dtype: torch.dtype = torch.float32
     ) -> None:
+        """Run all examples through the network.
+
+        Raises:
+            TypeError: If an argument is of another kind.
+            ValueError: If examples, labels or weights are not as a mean hinge loss needs them.
+        """
+        check_examples(model, inputs, targets)
+        check_labels(targets)
         self.model = copy.deepcopy(model).to(dtype)
         self.inputs = inputs.to(dtype)
         self.targets = targets.to(dtype)

@@ -14,7 +14,7 @@ from ssbrepro.contract import Array, NoProgress, Progress
 from ssbrepro.networks.flattening import flat_weights, load_weights
 from ssbrepro.seeding import torch_generator
 from ssbrepro.training.descent import Schedule, descend, risk_of
-from ssbrepro.training.losses import hinge, within_margin
+from ssbrepro.training.losses import hinge, shortfall, within_margin
 
 # Examples run through the network at once outside training; bounds memory only.
 _CHUNK = 500
@@ -74,7 +74,7 @@ def risk_within_margin(model: nn.Module, inputs: Tensor, targets: Tensor) -> Ten
     blocks = max(1, math.ceil(int(active.sum()) / _BLOCK))
     # Those within the margin come first; what fills up the last block adds nothing.
     chosen = active.int().argsort(descending=True, stable=True)[: blocks * _BLOCK]
-    return hinge(model(inputs[chosen]), targets[chosen]) * (len(chosen) / len(inputs))
+    return shortfall(model(inputs[chosen]), targets[chosen]) * (len(chosen) / len(inputs))
 
 
 def train(
@@ -121,7 +121,7 @@ def train(
         raise ValueError(f"checkpoints {list(checkpoint_epochs)} of {num_epochs} epochs")
     progress = progress or NoProgress()
     optimizer = torch.optim.SGD(model.parameters(), lr=schedule.at(0), momentum=momentum)
-    plain, skipping = risk_of(model, hinge), partial(risk_within_margin, model)
+    plain, skipping = risk_of(model, shortfall), partial(risk_within_margin, model)
     history: dict[str, list[float]] = {name: [] for name in HISTORY}
     checkpoints: dict[int, Array] = {}
     if state := progress.restore("epoch"):

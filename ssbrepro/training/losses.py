@@ -17,8 +17,29 @@ def hinge(outputs: Tensor, targets: Tensor) -> Tensor:
 
     Returns:
         Scalar mean over the batch.
+
+    Raises:
+        ValueError: If the shapes differ, or a label is neither +1 nor -1.
     """
-    return torch.relu(1 - targets * outputs).mean()
+    check_labels(targets)
+    return shortfall(outputs, targets)
+
+
+def shortfall(outputs: Tensor, targets: Tensor) -> Tensor:
+    """:func:`hinge` of labels that have been checked: it reads nothing back from the device."""
+    return torch.relu(1 - _margins(outputs, targets)).mean()
+
+
+def check_labels(targets: Tensor) -> None:
+    """That all labels are +1 or -1.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    if not (targets.abs() == 1).all():
+        raise ValueError(
+            "hinge loss takes labels +1 and -1; labels 0 and 1 become those by 2 * targets - 1"
+        )
 
 
 def within_margin(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -26,4 +47,18 @@ def within_margin(outputs: Tensor, targets: Tensor) -> Tensor:
 
     All others add exactly nothing to the gradient and to the Hessian.
     """
-    return targets * outputs < 1
+    return _margins(outputs, targets) < 1
+
+
+def _margins(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The margin y T of each example.
+
+    Raises:
+        ValueError: If the shapes differ, so that each output would meet each label.
+    """
+    if outputs.shape != targets.shape:
+        raise ValueError(
+            f"outputs of shape {tuple(outputs.shape)} and labels of shape {tuple(targets.shape)}: hinge "
+            "loss takes one of each an example, (batch,) both; Flatten(0) ends a model so"
+        )
+    return targets * outputs

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ssbrepro.networks.reading import Layer, Pool, Step, read
 from ssbrepro.networks.tracing import PiecewiseLinear, Trace
+from ssbrepro.probes.arguments import check_model, check_precision, check_tensor
 
 # Examples run through the network at once; bounds memory only.
 _CHUNK = 64
@@ -25,6 +26,15 @@ class CircuitCounts(NamedTuple):
 
     log_all: Tensor
     log_active: Tensor
+
+    def __repr__(self) -> str:
+        if not len(self.log_all):
+            return "CircuitCounts(no examples)"
+        least, most = self.log_active.min(), self.log_active.max()
+        return (
+            f"CircuitCounts({len(self.log_all)} examples, log_all {self.log_all[0]:.2f}, log_active "
+            f"{least:.2f} to {most:.2f})"
+        )
 
 
 class PathCounts(NamedTuple):
@@ -43,14 +53,25 @@ class PathCounts(NamedTuple):
 def count_circuits(model: nn.Module, inputs: Tensor) -> CircuitCounts:
     """Count all circuits and the active ones, exactly up to the rounding of float64.
 
+        >>> import torch
+        >>> from ssbrepro.networks import vgg12
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> model = vgg12(width=1 / 64, generator=generator)
+        >>> counts = count_circuits(model, torch.randn(4, 3, 32, 32, generator=generator))
+        >>> bool((counts.log_active < counts.log_all).all())
+        True
+
     Args:
         model: Bias-free sequential network with one output neuron, as :class:`PiecewiseLinear`
             supports it.
         inputs: (batch, *shape of an example), on the weights' device and of their type.
 
     Raises:
+        TypeError: If the model is no module, or the inputs are no tensor.
         ValueError: If the network is not supported, or examples do not fit it or are not finite.
     """
+    check_model(model)
+    check_tensor("inputs", inputs)
     network = PiecewiseLinear(model, inputs.shape[1:])
     active = [torch.empty(0, dtype=torch.float64, device=inputs.device)]
     for part in inputs.split(_CHUNK) if len(inputs) else ():
@@ -66,12 +87,7 @@ def finite_trace(network: PiecewiseLinear, inputs: Tensor) -> Trace:
     Raises:
         ValueError: If they do not fit the network, or an output is not finite.
     """
-    weight = network.layers[0].weight
-    if (inputs.dtype, inputs.device) != (weight.dtype, weight.device):
-        raise ValueError(
-            f"examples are {inputs.dtype} on {inputs.device}, the weights {weight.dtype} on "
-            f"{weight.device}"
-        )
+    check_precision(inputs, network.layers[0].weight)
     trace = network.trace(inputs)
     if not trace.outputs.isfinite().all():
         raise ValueError("an output is not finite; weights and examples have to be")

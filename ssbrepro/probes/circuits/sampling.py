@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ssbrepro.networks.reading import Gate, Layer, Pool, read
 from ssbrepro.networks.tracing import PiecewiseLinear
+from ssbrepro.probes.arguments import check_model, check_tensor
 from ssbrepro.probes.circuits.counting import finite_trace, path_counts
 from ssbrepro.probes.circuits.perturbations import multiply_along, take
 
@@ -38,6 +39,11 @@ class CircuitSample(NamedTuple):
     layers_removed: Tensor
     units: Tensor
 
+    def __repr__(self) -> str:
+        number, order = self.layers_removed.shape
+        zeros = int((self.sign == 0).sum())
+        return f"CircuitSample({number} of order {order}, {zeros} of them zero)"
+
 
 def sample_circuits(
     model: nn.Module,
@@ -54,6 +60,14 @@ def sample_circuits(
     eqs. 16 and 18, without the loss's derivative). Probabilities are exact up to the rounding of
     float64.
 
+        >>> import torch
+        >>> from ssbrepro.networks import vgg12
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> model = vgg12(width=1 / 64, generator=generator)
+        >>> example = torch.rand(3, 32, 32, generator=generator)
+        >>> sample_circuits(model, example, 1000, order=1, active=False, generator=generator).units.shape
+        torch.Size([1000, 18])
+
     Args:
         model: Bias-free sequential network with one output neuron, as :class:`PiecewiseLinear`
             supports it.
@@ -66,10 +80,13 @@ def sample_circuits(
         generator: Source of the draws, on any device; ``None`` takes PyTorch's global one.
 
     Raises:
+        TypeError: If the model is no module, or the input is no tensor.
         ValueError: If the network is not supported, the example does not fit it or is not finite, it
             has no circuit to draw, ``num_samples`` is below 1, or ``order`` is not one of the three or
             above the number of layers.
     """
+    check_model(model)
+    check_tensor("input", input)
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, not {num_samples}")
     network = PiecewiseLinear(model, input.shape)

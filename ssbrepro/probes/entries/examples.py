@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ssbrepro.networks.tracing import PiecewiseLinear, Trace
+from ssbrepro.probes.arguments import check_pairing
 from ssbrepro.training.losses import Loss
 
 _ACTIVATIONS = 1 << 20  # of the widest layer, of the examples traced at once
@@ -55,6 +56,7 @@ def _loss_derivatives(
         inputs = inputs.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         outputs = torch.cat([model(part).reshape(-1) for part in inputs.split(_OUTPUTS)])
+    check_pairing(outputs, targets)
     outputs.requires_grad_()
     (slopes,) = torch.autograd.grad(
         len(outputs) * loss(outputs, targets), outputs, create_graph=True

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ssbrepro.networks.tracing import PiecewiseLinear, Trace
+from ssbrepro.probes.arguments import check_examples, check_precision
 from ssbrepro.probes.entries.examples import contributions
 from ssbrepro.probes.entries.tangents import (
     BUDGET_BYTES,
@@ -44,8 +45,15 @@ def entry_grid(
 
     Returns:
         (rows, columns).
+
+    Raises:
+        ValueError: If there are no examples, besides.
     """
+    check_examples(model, inputs, targets)
+    if len(inputs) == 0:
+        raise ValueError("no examples: the mean loss is undefined")
     network = PiecewiseLinear(model, inputs.shape[1:])
+    check_precision(inputs, network.layers[0].weight)
     first, second = _by_layer(network, rows), _by_layer(network, columns)
     entries = inputs.new_zeros(len(rows), len(columns))
     for part in contributions(network, model, loss, inputs, targets):

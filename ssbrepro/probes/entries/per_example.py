@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ssbrepro.networks.reading import read
 from ssbrepro.networks.tracing import PiecewiseLinear, Trace
+from ssbrepro.probes.arguments import check_examples, check_precision
 from ssbrepro.probes.entries.examples import contributions
 from ssbrepro.probes.entries.tangents import (
     BUDGET_BYTES,
@@ -47,12 +48,29 @@ def per_example_entries(
     h_ij = l'(T) d²T/dw_i dw_j + l''(T) dT/dw_i dT/dw_j; their mean over the examples is the entry of
     the Hessian of ``loss``. For hinge loss l'' = 0, and examples with margin above 1 have exactly 0.
 
+        >>> import torch
+        >>> from ssbrepro.networks import vgg12
+        >>> from ssbrepro.probes.operators import hessian_operator
+        >>> from ssbrepro.training.losses import hinge
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> model = vgg12(width=1 / 64, generator=generator).double()
+        >>> inputs = torch.randn(4, 3, 32, 32, generator=generator).double()
+        >>> targets = torch.tensor([1.0, -1.0, 1.0, -1.0]).double()
+        >>> rows, columns = torch.tensor([0, 30, 60]), torch.tensor([2393, 2393, 2393])
+        >>> values = per_example_entries(model, hinge, inputs, targets, rows, columns)
+        >>> values.shape
+        torch.Size([4, 3])
+        >>> last = torch.nn.functional.one_hot(torch.tensor(2393)).double()
+        >>> column = hessian_operator(model, hinge, inputs, targets, dtype=torch.float64).matvec(last)
+        >>> torch.allclose(values.mean(dim=0), column[rows], atol=1e-12)
+        True
+
     Args:
         model: Bias-free sequential network, (batch, ...) to (batch,); see
             :mod:`ssbrepro.networks.reading`.
         loss: Mean over examples of a function of output and target.
         inputs: (examples, ...), of the type and on the device of the weights.
-        targets: (examples,).
+        targets: (examples,), likewise on their device.
         rows: First weight of each pair, by its place in the flat parameters, (entries,).
         columns: Second weight, (entries,).
 
@@ -60,9 +78,13 @@ def per_example_entries(
         (examples, entries).
 
     Raises:
-        ValueError: If the network is not supported, or an index is no weight.
+        TypeError: If the model is no module, or inputs or targets are no tensors.
+        ValueError: If the network is not supported, examples do not fit it, a number is not finite, or
+            an index is no weight.
     """
+    check_examples(model, inputs, targets)
     network = PiecewiseLinear(model, inputs.shape[1:])
+    check_precision(inputs, network.layers[0].weight)
     pairs = _Pairs(network, rows, columns)
     entries = inputs.new_zeros(len(rows), len(inputs))
     for part in contributions(network, model, loss, inputs, targets):

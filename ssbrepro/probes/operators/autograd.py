@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
+from ssbrepro.probes.operators.operator import HessianOperator
 from ssbrepro.training.losses import Loss
 
 # The graph of a gradient holds the forward pass, the back-signals and their own graph. On vgg12 that
@@ -11,7 +12,7 @@ from ssbrepro.training.losses import Loss
 _GRADIENT_OVER_FORWARD = 3
 
 
-class AutogradOperator:
+class AutogradOperator(HessianOperator):
     """Hessian of the mean loss by a second backward pass through the graph of the gradient.
 
     The graph is the same for every product, so as many chunks' graphs as fit into
@@ -25,16 +26,13 @@ class AutogradOperator:
         chunks: list[tuple[Tensor, Tensor]],
         memory_budget_bytes: int = 2 * 2**30,
     ) -> None:
+        super().__init__([*model.parameters()], sum(len(inputs) for inputs, _ in chunks))
         self._model = model
         self._loss = loss
         self._chunks = chunks
-        self._num_examples = sum(len(inputs) for inputs, _ in chunks)
-        self._weights = list(model.parameters())
         self._budget_bytes = memory_budget_bytes
         self._kept: dict[int, Tensor] = {}
         self._too_large: set[int] = set()
-        self.dim = sum(weight.numel() for weight in self._weights)
-        self.dtype, self.device = self._weights[0].dtype, self._weights[0].device
 
     def gradient(self) -> Tensor:
         """Gradient of the mean loss, (dim,)."""
@@ -43,10 +41,8 @@ class AutogradOperator:
             total += _flat(torch.autograd.grad(self._part(inputs, targets), self._weights))
         return total
 
-    def matvec(self, vector: Tensor) -> Tensor:
-        """H v: (dim,) to (dim,), any floating dtype in, the operator's out."""
+    def _matvec(self, vector: Tensor) -> Tensor:
         total = torch.zeros_like(parameters_to_vector(self._weights).detach())
-        direction = vector.to(total)
         for index in range(len(self._chunks)):
             gradient = self._gradient_with_graph(index)
             # A loss flat in the weights (all gates shut) has no second-order graph.
@@ -54,7 +50,7 @@ class AutogradOperator:
                 rows = torch.autograd.grad(
                     gradient,
                     self._weights,
-                    direction,
+                    vector,
                     retain_graph=index in self._kept,
                     materialize_grads=True,
                 )

@@ -19,6 +19,7 @@ from torch.nn.utils import parameters_to_vector
 
 from ssbrepro.networks.reading import Fork, Join, Layer, read_steps
 from ssbrepro.probes.operators.linear_maps import Branches, Unweighted, Weighted, linear_map
+from ssbrepro.probes.operators.operator import HessianOperator
 from ssbrepro.training.losses import Loss
 
 
@@ -42,7 +43,11 @@ class _Record(NamedTuple):
         return sum(kept.values())
 
 
-class CachedOperator:
+class UnsupportedNetwork(ValueError):
+    """A layer that is not supported, by its name, and what is."""
+
+
+class CachedOperator(HessianOperator):
     """Hessian of the mean loss of a bias-free piecewise-linear network, two gradients a product.
 
     Its forward pass has the bits of the model's own: float32 decides each gate as the model does.
@@ -62,22 +67,20 @@ class CachedOperator:
         """Take the network apart and run the examples through it.
 
         Raises:
-            ValueError: Naming the layer that is not supported, and what is.
+            UnsupportedNetwork: Naming the layer that is not supported, and what is.
         """
         try:
             steps, _ = read_steps(model, chunks[0][0].shape[1:])
+            self._maps = [linear_map(step) for step in steps]
         except ValueError as error:
-            raise ValueError(f"{error}; the backend 'autograd' takes any model") from error
-        self._maps = [linear_map(step) for step in steps]
+            raise UnsupportedNetwork(f"{error}; the backend 'autograd' takes any model") from error
+        num_examples = sum(len(inputs) for inputs, _ in chunks)
+        super().__init__([weight.detach() for weight in model.parameters()], num_examples)
         self._places = [place for place, step in enumerate(steps) if isinstance(step, Layer)]
-        self._weights = [weight.detach() for weight in model.parameters()]
         self._loss = loss
         self._chunks = chunks
-        self._num_examples = sum(len(inputs) for inputs, _ in chunks)
         with torch.no_grad():
             self._output_shape = model(chunks[0][0][:1]).shape[1:]
-        self.dim = sum(weight.numel() for weight in self._weights)
-        self.dtype, self.device = self._weights[0].dtype, self._weights[0].device
         self._kept: list[_Record] = []
         for inputs, targets in chunks:
             record = self._record(inputs, targets)
@@ -90,9 +93,8 @@ class CachedOperator:
         """Gradient of the mean loss, (dim,)."""
         return self._sum_over_chunks(self._gradient)
 
-    def matvec(self, vector: Tensor) -> Tensor:
-        """H v: (dim,) to (dim,), any floating dtype in, the operator's out."""
-        parts = vector.to(self._weights[0]).split([weight.numel() for weight in self._weights])
+    def _matvec(self, vector: Tensor) -> Tensor:
+        parts = vector.split([weight.numel() for weight in self._weights])
         direction = [part.view_as(w) for part, w in zip(parts, self._weights, strict=True)]
         return self._sum_over_chunks(lambda record: self._product(record, direction))
 

@@ -11,10 +11,11 @@ from pyhessian import hessian
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
+from ssbrepro.probes.operators.operator import HessianOperator
 from ssbrepro.training.losses import Loss
 
 
-class PyHessianOperator:
+class PyHessianOperator(HessianOperator):
     """PyHessian's loader mode: it weights the batches by their sizes, so ragged ones are right."""
 
     def __init__(
@@ -23,28 +24,23 @@ class PyHessianOperator:
         loss: Loss,
         chunks: list[tuple[Tensor, Tensor]],
     ) -> None:
-        device = chunks[0][0].device
+        super().__init__([*model.parameters()], sum(len(inputs) for inputs, _ in chunks))
         self._model = model
         self._loss = loss
         self._chunks = chunks
-        self._weights = list(model.parameters())
-        self._pyhessian = hessian(model, loss, dataloader=chunks, cuda=device.type == "cuda")
-        self.dim = sum(weight.numel() for weight in self._weights)
-        self.dtype, self.device = self._weights[0].dtype, self._weights[0].device
+        self._pyhessian = hessian(model, loss, dataloader=chunks, cuda=self.device.type == "cuda")
 
     def gradient(self) -> Tensor:
         """Gradient of the mean loss, (dim,); PyHessian offers none in loader mode."""
         total = torch.zeros_like(parameters_to_vector(self._weights).detach())
-        num_examples = sum(len(inputs) for inputs, _ in self._chunks)
         for inputs, targets in self._chunks:
-            loss = self._loss(self._model(inputs), targets) * (len(inputs) / num_examples)
+            loss = self._loss(self._model(inputs), targets) * (len(inputs) / self._num_examples)
             gradient = torch.autograd.grad(loss, self._weights)
             total += torch.cat([part.reshape(-1) for part in gradient])
         return total
 
-    def matvec(self, vector: Tensor) -> Tensor:
-        """H v: (dim,) to (dim,), any floating dtype in, the operator's out."""
-        parts = vector.to(self._weights[0]).split([weight.numel() for weight in self._weights])
+    def _matvec(self, vector: Tensor) -> Tensor:
+        parts = vector.split([weight.numel() for weight in self._weights])
         shaped = [part.view_as(weight) for part, weight in zip(parts, self._weights, strict=True)]
         with warnings.catch_warnings():
             # PyHessian calls backward(create_graph=True); it clears the gradients itself.

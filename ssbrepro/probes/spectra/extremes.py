@@ -23,6 +23,14 @@ class Eigenpairs(NamedTuple):
     vectors: Tensor
     residuals: Tensor
 
+    def __repr__(self) -> str:
+        if not self.values.numel():
+            return "Eigenpairs(none)"
+        return (
+            f"Eigenpairs({self.values.shape[1]} a side, from {self.values[0, 0]:.4g} and "
+            f"{self.values[1, 0]:.4g}, residuals up to {self.residuals.max():.1g})"
+        )
+
     def converged(self, tolerance: float) -> "Eigenpairs":
         """As many of the outermost pairs as have converged on both sides, maybe none.
 
@@ -45,6 +53,21 @@ def top_eigenpairs(
     The run ends as soon as all of them have converged: a product a step, some 2k to 10k of them where
     the ends of the spectrum are sparse. What has not converged after ``max_steps`` is returned as well;
     its residual says so, and :meth:`Eigenpairs.converged` leaves it out.
+
+        >>> import torch
+        >>> from ssbrepro.networks import vgg12
+        >>> from ssbrepro.probes.operators import hessian_operator
+        >>> from ssbrepro.training.losses import hinge
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> model = vgg12(width=1 / 64, generator=generator)
+        >>> inputs = torch.randn(4, 3, 32, 32, generator=generator)
+        >>> targets = torch.tensor([1.0, -1.0, 1.0, -1.0])
+        >>> hessian = hessian_operator(model, hinge, inputs, targets, dtype=torch.float64)
+        >>> pairs = top_eigenpairs(hessian, 2, generator)
+        >>> first = pairs.vectors[0, 0]
+        >>> largest = pairs.values[0, 0]
+        >>> bool((hessian.matvec(first) - largest * first).norm() < 2e-6 * pairs.values.abs().max())
+        True
 
     Args:
         operator: Symmetric.

@@ -9,6 +9,8 @@ import torch
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
+from ssbrepro.probes.arguments import PRECISIONS, check_tensor
+
 
 class Quadrature(NamedTuple):
     """Gauss quadrature of the spectral measure at a start vector; all float64, (steps,).
@@ -20,6 +22,10 @@ class Quadrature(NamedTuple):
     nodes: Tensor
     weights: Tensor
     residuals: Tensor
+
+    def __repr__(self) -> str:
+        first, last = self.nodes[[0, -1]].tolist()
+        return f"Quadrature({len(self.nodes)} nodes from {first:.4g} to {last:.4g})"
 
 
 class Tridiagonal(NamedTuple):
@@ -53,10 +59,31 @@ def lanczos(matvec: Callable[[Tensor], Tensor], start: Tensor, num_steps: int) -
     """Gauss quadrature of ``matvec``'s spectral measure at ``start``.
 
     Exact for polynomials up to degree 2 num_steps - 1: sum_k w_k f(x_k) = vᵀ f(H) v with v the
-    normalised start. Arguments, errors and precision as :func:`tridiagonalise`.
+    normalised start.
+
+        >>> import torch
+        >>> eigenvalues = torch.linspace(-1, 2, 301, dtype=torch.float64)
+        >>> start = torch.ones(301, dtype=torch.float64)
+        >>> rule = lanczos(lambda vector: eigenvalues * vector, start, num_steps=4)
+        >>> rule
+        Quadrature(4 nodes from -0.796 to 1.796)
+        >>> bool(torch.isclose((rule.weights * rule.nodes**7).sum(), (eigenvalues**7).mean()))
+        True
+
+    Args:
+        matvec: Symmetric operator, (dim,) to (dim,), such as the ``matvec`` of a
+            :func:`ssbrepro.probes.operators.hessian_operator`; called with vectors of ``start``'s dtype.
+        start: Any non-zero finite vector, (dim,), float32 or float64.
+        num_steps: Nodes asked for, at least 1: a product each.
 
     Returns:
-        Quadrature of ``num_steps`` nodes, or of fewer where the Krylov space ends early.
+        Quadrature of ``num_steps`` nodes, or of fewer where the Krylov space ends early; float64, as all
+        recurrences are, whatever the precision of the products.
+
+    Raises:
+        TypeError: If ``start`` is no tensor of float32 or float64.
+        ValueError: If ``num_steps`` is below 1, or ``start`` is no vector, zero, or not finite.
+        ArithmeticError: If a product is not finite.
     """
     return tridiagonalise(matvec, start, num_steps).quadrature()
 
@@ -83,16 +110,22 @@ def krylov(
 
     Args:
         matvec: Symmetric operator, (dim,) to (dim,), called with vectors of ``start``'s dtype.
-        start: Any non-zero finite vector, (dim,).
+        start: Any non-zero finite vector, (dim,), float32 or float64.
         num_steps: Dimension of the Krylov space asked for, at least 1.
         enough: Asked after each step whether to stop.
         another: Draws a vector to go on with, orthogonalised, where the Krylov space ends early; the
             tridiagonal matrix then falls into blocks. Without it the space ends there.
 
     Raises:
-        ValueError: If ``num_steps`` is below 1, or ``start`` is zero or not finite.
+        TypeError: If ``start`` is no tensor of float32 or float64.
+        ValueError: If ``num_steps`` is below 1, or ``start`` is no vector, zero, or not finite.
         ArithmeticError: If a product is not finite.
     """
+    check_tensor("start", start)
+    if start.dtype not in PRECISIONS:
+        raise TypeError(f"a start vector of {start.dtype}; give float32 or float64")
+    if start.dim() != 1:
+        raise ValueError(f"a start vector of shape {tuple(start.shape)}; give (dim,)")
     if num_steps < 1:
         raise ValueError(f"num_steps must be at least 1, not {num_steps}")
     largest = start.to(torch.float64).abs().max()

@@ -15,7 +15,7 @@ def moments(
     powers: Iterable[int] = (2, 3, 4),
     *,
     generator: torch.Generator,
-    num_probes: int,
+    num_probes: int = 32,
     known: Eigenpairs | None = None,
 ) -> dict[int, float]:
     """The moments tr H^p of the spectrum: known eigenvalues exactly, all others by Hutchinson's method.
@@ -25,6 +25,21 @@ def moments(
     unbiased, and as large eigenvalues make up most of the variance, nearly exact where those are known
     (Meyer et al. 2021, arXiv:2010.09649). A probe takes p/2 products, rounded up: H^p is split between
     both sides.
+
+        >>> import torch
+        >>> from ssbrepro.networks import vgg12
+        >>> from ssbrepro.probes.operators import hessian_operator
+        >>> from ssbrepro.probes.spectra import top_eigenpairs
+        >>> from ssbrepro.training.losses import hinge
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> model = vgg12(width=1 / 64, generator=generator)
+        >>> inputs = torch.randn(4, 3, 32, 32, generator=generator)
+        >>> targets = torch.tensor([1.0, -1.0, 1.0, -1.0])
+        >>> hessian = hessian_operator(model, hinge, inputs, targets)
+        >>> known = top_eigenpairs(hessian, 2, generator, tolerance=1e-5)
+        >>> traces = moments(hessian, (2, 4), generator=generator, num_probes=4, known=known)
+        >>> bool(traces[2] ** 2 > traces[4] > 0)  # as of any spectrum of several eigenvalues
+        True
 
     Args:
         operator: Symmetric.

@@ -272,4 +272,4 @@ def test_a_kind_that_does_not_describe_itself_is_told_how():
     with pytest.raises(ValueError, match=message):
         count_circuits(model, torch.ones(1, 3))
     with pytest.raises(ValueError, match=f"{message}; the backend 'autograd' takes any model"):
-        hessian_operator(model, hinge, torch.ones(1, 3), torch.ones(1))
+        hessian_operator(model, hinge, torch.ones(1, 3), torch.ones(1), "cached")

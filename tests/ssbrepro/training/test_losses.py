@@ -1,5 +1,7 @@
 """The hinge loss and its margin."""
 
+import math
+
 import pytest
 import torch
 
@@ -30,3 +32,18 @@ def test_only_examples_within_the_margin_have_a_gradient(dtype):
     )
     assert torch.equal(gradient, expected)
     assert 0 < torch.count_nonzero(expected) < 41
+
+
+@pytest.mark.parametrize("bad", [[0.0, 1.0], [math.nan, 1.0], [2.0, -1.0]])
+def test_labels_are_plus_and_minus_one(bad):
+    with pytest.raises(ValueError, match=r"labels \+1 and -1.*2 \* targets - 1"):
+        hinge(torch.ones(2), torch.tensor(bad))
+    assert hinge(torch.zeros(2), torch.tensor([1, -1])) == 1  # integers too
+
+
+@pytest.mark.parametrize("function", [hinge, within_margin])
+@pytest.mark.parametrize("shapes", [((3, 1), (3,)), ((3,), (3, 1)), ((3, 2), (3,))])
+def test_each_output_has_one_label(function, shapes):
+    outputs, targets = map(torch.ones, shapes)
+    with pytest.raises(ValueError, match=r"one of each an example"):
+        function(outputs, targets)
