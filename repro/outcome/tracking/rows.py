@@ -69,19 +69,18 @@ def claim_name(record: Record, claim: ClaimVerdict) -> str:
 
 def figure_row(run: Run) -> Row:
     """The row of a run: verdicts, what they were made of, and all its files."""
-    record = run.record
+    record, digest = run.record, safe(run.record.digest)
     times = _times(record)
     changed = "" if record.alternative is None else f", {record.alternative}"
     return Row(
-        digest=safe(record.digest),
+        digest=digest,
         name=f"{figure(record)} {record.profile} seed {record.seed}{changed}",
         started=min(start for start, _ in times),
         ended=max(end for _, end in times),
         tags={
-            **_common_tags(record, "figure"),
+            **_common_tags(record, "figure", digest),
             "verdict": wording.claims(tally(record.claims)),
             "status": record.status,
-            "recorded_at": record.recorded_at,
             "manifest_sha256": files.canonical_digest(record.manifest),
             **{claim_name(record, one): wording.verdict(one) for one in record.claims},
         },
@@ -123,31 +122,29 @@ def step_rows(run: Run) -> list[Row]:
 
 def _step_row(run: Run, step: RanStep, times: tuple[int, int]) -> Row:
     record, own = run.record, f"{step.stage}."
+    digest = f"{safe(record.digest)}/{safe(step.stage)}"
     folder = run.step_folder(step)
     arrays = folder / ARRAYS
     small = arrays.stat().st_size <= _MAX_UPLOAD_BYTES
     pointer = {"key": step.key, "sha256": step.digests.get(ARRAYS, "")}
     return Row(
-        digest=f"{safe(record.digest)}/{safe(step.stage)}",
+        digest=digest,
         name=f"{figure(record)} {step.stage} seed {record.seed}",
         started=times[0],
         ended=times[1],
-        tags={**_common_tags(record, "step"), "stage": step.stage, "key": step.key},
+        tags={**_common_tags(record, "step", digest), "stage": step.stage, "key": step.key},
         parameters={
             safe(name): json.dumps(origin.value)[:_MAX_PARAMETER]
             for name, origin in record.declared().stages.get(step.stage, {}).items()
         },
         metrics={
-            f"numbers/{safe(name.removeprefix(own))}": value
+            safe(name.removeprefix(own)): value
             for name, value in record.metrics.items()
             if name.startswith(own)
         }
-        | {
-            "numbers/seconds": step.seconds,
-            "numbers/peak_memory_bytes": step.peak_memory_bytes,
-        },
+        | {"seconds": step.seconds, "peak_memory_bytes": step.peak_memory_bytes},
         curves={
-            safe(name.removeprefix(own)): curve
+            f"curves/{safe(name.removeprefix(own))}": curve  # MLflow shows these first
             for name, curve in record.series.items()
             if name.startswith(own)
         },
@@ -157,10 +154,12 @@ def _step_row(run: Run, step: RanStep, times: tuple[int, int]) -> Row:
     )
 
 
-def _common_tags(record: Record, kind: str) -> dict[str, str]:
+def _common_tags(record: Record, kind: str, digest: str) -> dict[str, str]:
     """What a figure and its steps share, the tags that MLflow's own pages read among it."""
     commit, _, changed = record.commit.partition("-")
     tags = {
+        DIGEST: digest,
+        "recorded_at": record.recorded_at,
         "kind": kind,
         "figure": figure(record),
         "profile": record.profile,

@@ -198,16 +198,19 @@ def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
     experiment = _experiment(client, record, artifact_root)
     figure = rows.figure_row(run)
     query = f"tags.`{rows.DIGEST}` LIKE '{figure.digest}%'"
-    begun = {
-        found.data.tags[rows.DIGEST]: found.info.run_id
-        for found in client.search_runs([experiment], query)
-    }
+    begun = {}
+    for found in client.search_runs([experiment], query):
+        if found.data.tags.get("recorded_at") == record.recorded_at:
+            begun[found.data.tags[rows.DIGEST]] = str(found.info.run_id)
+        else:  # what was computed afresh took the place of the record that this is of
+            client.delete_run(found.info.run_id)
 
     def run_of(row: Row, parent: str | None = None) -> str:
         """The MLflow run with this row's digest: the one an earlier attempt began, or a new one."""
         if row.digest in begun:
-            return str(begun[row.digest])
-        tags = {rows.DIGEST: row.digest} | ({} if parent is None else {_PARENT: parent})
+            return begun[row.digest]
+        tags = {name: row.tags[name] for name in (rows.DIGEST, "recorded_at")}
+        tags |= {} if parent is None else {_PARENT: parent}
         return str(client.create_run(experiment, row.started, tags, row.name).info.run_id)
 
     run_id = run_of(figure)

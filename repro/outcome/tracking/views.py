@@ -11,8 +11,7 @@ from repro.outcome.tracking.rows import claim_name, figure
 
 VERDICTS = "verdicts"  # of all figures of a paper
 _TAG = "mlflow.sharedViewState."
-_WIDTH = 170  # of a column, in pixels
-_WIDTHS = {"tags.`profile`": 80, "tags.`seed`": 60, "tags.`verdict`": 290, "tags.`status`": 120}
+_WIDTHS = {"profile": 80, "seed": 60, "verdict": 330, "status": 120}  # of columns, in pixels
 
 
 def address(experiment: str, view: str) -> str:
@@ -30,27 +29,28 @@ def has_verdicts(tags: Mapping[str, str]) -> bool:
 def of_run(record: Record) -> dict[str, str]:
     """Tags for the views that a run is in: all figures, and all runs of this one with its claims."""
     name = figure(record)
-    common = ("profile", "seed", "verdict", "status")
     claims = [claim_name(record, claim) for claim in record.claims]
     return {
-        _TAG + VERDICTS: _view("Verdicts, figure by figure", "tags.kind = 'figure'", common),
+        _TAG + VERDICTS: _view("Verdicts, figure by figure", "tags.kind = 'figure'", ["verdict"]),
         _TAG + name: _view(
             f"{name}, claim by claim",
             f"tags.kind = 'figure' AND tags.figure = '{name}'",
-            (*common, *claims),
+            claims,
         ),
     }
 
 
-def _view(title: str, rows: str, tags: Sequence[str]) -> str:
-    columns = [f"tags.`{tag}`" for tag in tags]
-    columns += ["attributes.`Duration`", "attributes.`Dataset`", "tags.`recorded_at`"]
+def _view(title: str, rows: str, verdicts: Sequence[str]) -> str:
+    tags = ("profile", "seed", *verdicts, "status", "recorded_at")
+    columns = [*(f"tags.`{tag}`" for tag in tags), "attributes.`Duration`", "attributes.`Dataset`"]
     state = {
         "searchFilter": rows,
         "orderByKey": "tags.`figure`",
         "orderByAsc": True,
         "selectedColumns": columns,
         "columnOrder": columns,
-        "columnWidths": {column: _WIDTHS.get(column, _WIDTH) for column in columns},
+        "columnWidths": {
+            f"tags.`{tag}`": _WIDTHS.get(tag, max(210, 40 + 8 * len(tag))) for tag in tags
+        },
     }
     return json.dumps({"name": title, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})

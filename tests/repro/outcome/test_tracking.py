@@ -155,8 +155,8 @@ def test_a_child_holds_parameters_with_their_origin(tracked: Tracked) -> None:
     assert "| num\\_examples | 112 | profile | sized for tests of the harness |" in note
     assert "| momentum | 0.9 | assumed | the usual value" in note
     assert training.data.tags["key"] == tracked.run.record.steps[0].key
-    assert training.data.metrics["numbers/final_accuracy"] == 1.0
-    assert training.data.metrics["numbers/seconds"] == 0.25
+    assert training.data.metrics["final_accuracy"] == 1.0
+    assert training.data.metrics["seconds"] == 0.25
 
 
 def test_a_step_has_the_times_at_which_it_ran(tracked: Tracked) -> None:
@@ -181,11 +181,13 @@ def test_a_dataset_is_one_however_many_runs_read_it(tracked: Tracked) -> None:
 
 def test_curves_have_a_point_an_epoch(tracked: Tracked) -> None:
     children = tracked.children()
-    history = tracked.client.get_metric_history(children["training"].info.run_id, "loss")
+    history = tracked.client.get_metric_history(children["training"].info.run_id, "curves/loss")
     assert [(point.step, point.value) for point in history] == [
         (0, 1.0), (1, 0.5), (2, 0.1), (3, 0.01), (4, 0.0),
     ]  # fmt: skip
-    history = tracked.client.get_metric_history(children["spectrum"].info.run_id, "asymmetry")
+    history = tracked.client.get_metric_history(
+        children["spectrum"].info.run_id, "curves/asymmetry"
+    )
     assert [(point.step, point.value) for point in history] == [(0, 0.05), (2, 0.02)]
 
 
@@ -235,6 +237,19 @@ def test_what_broke_off_half_way_is_completed(
     sent = tracked.of(run)
     assert len(sent) == 3
     assert {row.info.status for row in sent} == {"FINISHED"}
+
+
+def test_what_is_computed_afresh_takes_the_place_of_the_record_it_replaces(
+    tracked: Tracked,
+) -> None:
+    run = recorded(tracked.settings, FIGURE, seed=6)
+    first = track(run, tracked.settings)
+    (run.folder / TRACKED).unlink()  # as the new record's folder is
+    anew = replace(run, record=replace(run.record, recorded_at="2026-01-03T00:00:00+00:00"))
+    second = track(anew, tracked.settings)
+    assert {row.info.run_id for row in tracked.of(run)} >= {second}
+    assert len(tracked.of(run)) == 2
+    assert first != second
 
 
 def test_a_damaged_note_of_what_was_sent_is_no_failure(tracked: Tracked) -> None:
@@ -344,7 +359,10 @@ class TestMoving:
         ("damage", "reason"),
         [
             ("UPDATE alembic_version SET version_num = '39d1c3be5f05'", "is of another version"),
-            ("UPDATE tags SET key = 'ssbrepro.digest' WHERE key = 'record'", "has an experiment for each figure"),
+            (
+                "UPDATE tags SET key = 'ssbrepro.digest' WHERE key = 'record'",
+                "has an experiment for each figure",
+            ),
             (None, "is damaged"),
         ],
     )
