@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from statistics import median
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -212,10 +213,8 @@ def track_runs() -> None:
     settings = Settings.from_environment()
     if settings.tracking_uri == NO_TRACKING:
         raise UsageError(f"MLFLOW_TRACKING_URI={NO_TRACKING} says not to")
-    runs = all_runs(settings)
-    for recorded in runs:
-        runner(out).track(recorded, strict=True)
-    out.print(f"{len(runs)} runs are in MLflow at {settings.tracking_uri}")
+    number = _track_all(settings)
+    out.print(f"{number} runs are in MLflow at {settings.tracking_uri}")
 
 
 @app.command()
@@ -225,14 +224,38 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     if not settings.local_tracking:
         out.print(f"runs go to the MLflow server at {settings.tracking_uri}; open it there")
         return
-    for recorded in all_runs(settings):
-        runner(out).track(recorded, strict=True)
-    out.print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)", highlight=False)
+    from repro.outcome.tracking import pages
+
+    _track_all(settings)
+    address = f"http://127.0.0.1:{port}"
+    out.print(f"MLflow on {address} (Ctrl-C ends it)", highlight=False)
+    for paper, page in pages(settings).items():
+        out.print(f"  {paper}: {address}/{page}", highlight=False, markup=False, soft_wrap=True)
     arguments = ["server", "--backend-store-uri", settings.tracking_uri, "--workers", "1"]
     arguments += ["--host", "127.0.0.1", "--port", str(port)]
     arguments += ["--serve-artifacts", "--artifacts-destination", settings.artifacts.as_uri()]
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments])
+    # As in docker-compose.yml: it runs nothing for others, and answers to this machine's names.
+    environment = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_SERVER_ALLOWED_HOSTS": "localhost:*,127.0.0.1:*",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+    }
+    command = [sys.executable, "-m", "mlflow", *arguments]
+    os.execve(sys.executable, command, os.environ | environment)
+
+
+def _track_all(settings: Settings) -> int:
+    """Send every run to MLflow that it does not have; how many there are."""
+    from repro.outcome.tracking import prepare
+
+    prepare(settings, partial(say, err))
+    sender = runner(out)
+    runs = all_runs(settings)
+    for recorded in runs:
+        sender.track(recorded, strict=True)
+    return len(runs)
 
 
 @app.command()

@@ -3,11 +3,13 @@
 import ast
 import hashlib
 import importlib.util
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 _PACKAGES = ("ssbrepro", "repro")
+_CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 @cache
@@ -70,3 +72,18 @@ def _strip_docstrings(tree: ast.Module) -> None:
             and isinstance(node.body[0].value.value, str)
         ):
             node.body = node.body[1:] or [ast.Pass()]
+
+
+@cache
+def commit() -> str:
+    """The checkout's commit, with "-dirty" if files differ from it; empty if there is none to name."""
+    if not (_CHECKOUT / ".git").exists():  # installed, and any repository around it is another one
+        return ""
+    describe = ["git", "-C", str(_CHECKOUT), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(
+            [*describe, "--exclude=*"], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):  # no git, or not ours to read
+        return ""
+    return done.stdout.strip()

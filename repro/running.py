@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -63,6 +64,7 @@ class Runner:
         self.budget = budget
         self.failures: list[Failure] = []
         self.left: list[Step] = []
+        self._tracking_failed = False
 
     def run(self, choices: Sequence[Choice], profile: str) -> Iterator[tuple[int, FigureEntry]]:
         """Run figures as declared and with their alternatives; each is shown once it is complete.
@@ -206,18 +208,22 @@ class Runner:
     def track(self, recorded: Run, strict: bool) -> None:
         """Send a run to MLflow; where that fails, say so, or raise if ``strict``.
 
+        What failed once is not tried again by the same command, so that all that a server may cost it
+        is :data:`repro.outcome.tracking.LIMIT`.
+
         Raises:
             TrackingError: If MLflow cannot be reached or refuses.
         """
-        from repro.outcome.tracking import track
+        from repro.outcome.tracking import LIMIT, track
 
-        if self.settings.tracking_uri == NO_TRACKING:
+        if self.settings.tracking_uri == NO_TRACKING or self._tracking_failed:
             return
         try:
-            track(recorded, self.settings)
+            track(recorded, self.settings, partial(say, self.err), None if strict else LIMIT)
         except TrackingError as error:
             if strict:
                 raise
+            self._tracking_failed = True
             self.err.print(
                 str(error), style="yellow", highlight=False, markup=False, soft_wrap=True
             )

@@ -269,6 +269,8 @@ def store_steps(settings: Settings, steps: Iterable[Step]) -> None:
             store.publish(step.key, step.parts, partial, {"seconds": 1.0, "peak_memory_bytes": 1})
 
 
+STARTED = "2026-01-02T03:04:05.250+00:00"  # all that is made up
+
 # One transparent pixel.
 _PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
@@ -295,7 +297,7 @@ def publish(store: Store, step: Step, **result: Any) -> None:
     """Make up a result of a step, and publish it as a worker would."""
     with files.partial_folder(store.folder(step.key)) as partial_folder:
         write_result(step, partial_folder, **result)
-        taken = {"seconds": 0.25, "peak_memory_bytes": 2**20}
+        taken = {"started_at": STARTED, "seconds": 0.25, "peak_memory_bytes": 2**20}
         store.publish(step.key, step.parts, partial_folder, taken)
 
 

@@ -32,7 +32,7 @@ ALSO = {
     "ssbrepro.papers.style": "picture.py",  # the look that all pictures share
     "ssbrepro.data": "",  # anywhere: `repro data`, `repro doctor`, a stage's data error
 }
-ONLY_IN = {"mlflow": "outcome/tracking.py", "docker": "container.py"}
+ONLY_IN = {"mlflow": "outcome/tracking/sending.py", "docker": "container.py"}
 
 
 def modules(package: Path) -> list[Path]:

@@ -42,7 +42,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class RanStep:
-    """A step of a run: the key of its result, the digests of its files, and what it took."""
+    """A step of a run: the key of its result, the digests of its files, and what it took.
+
+    ``data`` identifies the dataset that it read, if it read one. Runs made before that and when a step
+    started were kept do not have them.
+    """
 
     stage: str
     key: str
@@ -50,6 +54,8 @@ class RanStep:
     peak_memory_bytes: int
     threads: int
     digests: Mapping[str, str]
+    started_at: str = ""
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,10 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
-    """What was run, when, with which releases, and on what machine."""
+    """What was run, when, with which releases, and on what machine.
+
+    ``commit`` is the checkout's, as :func:`repro.code.commit` says it, where there was one.
+    """
 
     schema_version: Literal[2]
     id: str
@@ -74,6 +83,7 @@ class Circumstances:
     recorded_at: str
     versions: Mapping[str, str]
     machine: Machine
+    commit: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +156,7 @@ class DeclaredPaper:
     identifier: str
     title: str
     inconsistencies: tuple[Inconsistency, ...]
+    summary: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from repro import __version__, files
-from repro.code import module_digests
+from repro.code import commit, module_digests
 from repro.machine import processor
 from repro.names import plot_module
 from repro.outcome import wording
@@ -119,6 +119,7 @@ def _circumstances(plan: Plan, outcomes: Sequence[StepOutcome]) -> Circumstances
             gpu=plan.facts.gpu.get("model", ""),
             limits=plan.facts.limits,
         ),
+        commit=commit(),
     )
 
 
@@ -156,6 +157,8 @@ def _step(outcome: StepOutcome) -> RanStep:
         peak_memory_bytes=meta["peak_memory_bytes"],
         threads=outcome.step.facts.threads,
         digests=meta["digests"],
+        started_at=meta.get("started_at", ""),
+        data=outcome.step.parts["data"] or "",
     )
 
 

@@ -26,7 +26,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace
         tmp_path / "home", copy_manifests(tmp_path / "manifests"), tmp_path / "data"
     )
     workplace.environment["MLFLOW_TRACKING_URI"] = ""
-    workplace.environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # takes ten seconds
     yield workplace
     workplace.end()
 
@@ -98,6 +97,7 @@ def served(place: Workplace) -> Iterator[Callable[[str], bytes]]:
         process.terminate()
         said, _ = process.communicate(timeout=LIMIT)
         assert f"MLflow on {address}" in said
+        assert f"li2022: {address}/#/experiments/" in said
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -106,7 +106,7 @@ def served(place: Workplace) -> Iterator[Callable[[str], bytes]]:
 def assert_shown(run: Run, home: Path, fetch: Callable[[str], bytes]) -> None:
     """MLflow's page of a run lists its files, and both of MLflow's ways to fetch them give them."""
     folder = home / "runs" / run.record.id / run.folder.name
-    (run_id,) = json.loads((folder / "tracked.json").read_text()).values()
+    (run_id,) = json.loads((folder / "tracked.json").read_text())["runs"].values()
     listed = json.loads(fetch(f"ajax-api/2.0/mlflow/artifacts/list?run_id={run_id}"))
     assert {file["path"] for file in listed["files"]} == {*run.record.files, "manifest.json"}
     below = listed["root_uri"].removeprefix("mlflow-artifacts:/")

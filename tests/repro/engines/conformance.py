@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -118,12 +119,16 @@ class Conformance:
     ) -> None:
         listener = Listener()
         plan = plan_of(BOTH_STAGES, manifests=manifests)
+        before = datetime.now(UTC) - timedelta(seconds=0.002)  # moments are kept in milliseconds
         outcomes = run_plan(plan, settings, engine, listener)
         assert [outcome.status for outcome in outcomes] == ["ran", "ran"]
         assert digests(outcomes) == expected
         assert all(outcome.result.seconds > 0 for outcome in outcomes)
         assert all(outcome.result.meta["peak_memory_bytes"] > 2**20 for outcome in outcomes)
         assert all(outcome.result.meta["processor"] for outcome in outcomes)
+        first, second = (outcome.result.meta for outcome in outcomes)  # the one needs the other
+        began, then = (datetime.fromisoformat(meta["started_at"]) for meta in (first, second))
+        assert before <= began <= began + timedelta(seconds=first["seconds"] - 0.002) <= then
         assert {tuple(message) for message in listener.messages} == {("done", "total", "activity")}
         assert hidden(settings.home) == []
 

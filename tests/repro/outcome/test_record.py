@@ -81,8 +81,8 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
     assert record == json.loads(json.dumps(run.record.as_data()))
     assert set(record) == {
         "schema_version", "id", "title", "alternative", "profile", "seed", "device", "recorded_at",
-        "digest", "manifest", "versions", "machine", "steps", "metrics", "missing", "series", "status",
-        "failures", "identities", "claims", "references", "files",
+        "digest", "manifest", "commit", "versions", "machine", "steps", "metrics", "missing", "series",
+        "status", "failures", "identities", "claims", "references", "files",
     }  # fmt: skip
     assert (record["id"], record["profile"], record["seed"]) == (BOTH_STAGES, "smoke", 0)
     assert {"python", "torch", "numpy", "ssbrepro"} <= set(record["versions"])
@@ -97,7 +97,9 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
         "machine": {
             "architecture", "system", "cores", "image", "processor", "instructions", "gpu", "limits"
         },
-        "steps": {"stage", "key", "seconds", "peak_memory_bytes", "threads", "digests"},
+        "steps": {
+            "stage", "key", "seconds", "peak_memory_bytes", "threads", "digests", "started_at", "data"
+        },
         "series": {"epochs", "values"},
         "identities": {"id", "metric", "value", "bound", "verdict"},
         "claims": {

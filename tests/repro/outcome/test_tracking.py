@@ -14,18 +14,11 @@ import pytest
 
 from repro import files
 from repro.errors import Interrupted, TrackingError
+from repro.outcome import tracking
 from repro.outcome.record import TRACKED, Run
-from repro.outcome.tracking import _note, track
+from repro.outcome.tracking import pages, prepare
 from repro.settings import Settings
-from tests.fakes import (
-    BOTH_STAGES,
-    CLAIM,
-    FIGURE,
-    copy_manifests,
-    record_of,
-    recorded,
-    settings_below,
-)
+from tests.fakes import BOTH_STAGES, FIGURE, copy_manifests, recorded, settings_below
 
 # MLflow's own, about libraries it uses; ours are errors as everywhere.
 pytestmark = [
@@ -36,6 +29,11 @@ pytestmark = [
 ]
 
 
+def track(run: Run, settings: Settings, limit: float | None = None) -> str:
+    """Send a run; that the database is set aside is a failure here."""
+    return tracking.track(run, settings, pytest.fail, limit)
+
+
 @dataclass
 class Tracked:
     settings: Settings
@@ -44,23 +42,32 @@ class Tracked:
     client: Any
 
     def rows(self) -> list[Any]:
-        """All MLflow runs of the figure."""
-        experiment = self.client.get_experiment_by_name(self.run.record.id)
-        return list(self.client.search_runs([experiment.experiment_id]))
+        """All MLflow runs of the paper."""
+        return list(self.client.search_runs([self.experiment().experiment_id]))
+
+    def experiment(self) -> Any:
+        return self.client.get_experiment_by_name("li2022")
+
+    def of(self, run: Run) -> list[Any]:
+        """The MLflow runs of a recorded run."""
+        digest = run.record.digest
+        return [row for row in self.rows() if row.data.tags["record"].startswith(digest)]
 
     def children(self) -> dict[str, Any]:
         return {
-            row.data.tags["mlflow.runName"]: row
+            row.data.tags["stage"]: row
             for row in self.rows()
             if row.data.tags.get("mlflow.parentRunId") == self.run_id
         }
 
     def content(self) -> dict[str, Any]:
-        """Everything that could double: runs, parameters, tags, metrics with their histories."""
+        """Everything that could double: runs, parameters, tags, data, metrics with their histories."""
         return {
             row.info.run_id: (
                 row.data.params,
                 row.data.tags,
+                [(one.dataset.name, one.dataset.digest) for one in row.inputs.dataset_inputs],
+                (row.info.start_time, row.info.end_time),
                 {
                     name: [
                         (point.step, point.timestamp, point.value)
@@ -88,62 +95,106 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracked]:
         yield Tracked(settings, run, run_id, MlflowClient(settings.tracking_uri))
 
 
-def test_a_figure_is_an_experiment_and_a_step_a_child(tracked: Tracked) -> None:
-    assert len(tracked.rows()) == 3
+def test_a_paper_is_an_experiment_a_figure_a_run_and_a_step_a_child(tracked: Tracked) -> None:
+    assert len(tracked.of(tracked.run)) == 3
     assert set(tracked.children()) == {"training", "spectrum"}
     parent = tracked.client.get_run(tracked.run_id)
-    assert parent.data.tags["mlflow.runName"] == "smoke seed 0"
+    assert parent.info.run_name == "fig8a smoke seed 0"
     assert "mlflow.parentRunId" not in parent.data.tags
     for row in tracked.rows():
         assert row.info.status == "FINISHED"
 
 
-def test_the_parent_holds_verdicts_and_numbers(tracked: Tracked) -> None:
+def test_an_experiment_says_what_it_is_about(tracked: Tracked) -> None:
+    tags = tracked.experiment().tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    assert tags["identifier"] == "arXiv:2201.07934"
+    note = tags["mlflow.note.content"]
+    assert note.startswith("Complexity from Adaptive-Symmetries Breaking: ")
+    assert "](https://arxiv.org/abs/2201.07934)" in note
+    view = json.loads(json.loads(tags["mlflow.sharedViewState.fig8a"])["state"])
+    assert "tags.`fig8a/balanced-extremes`" in view["selectedColumns"]
+
+
+def test_its_verdicts_have_an_address(tracked: Tracked) -> None:
+    shown = "runs?workflowType=machine_learning&viewStateShareKey=verdicts"
+    page = f"#/experiments/{tracked.experiment().experiment_id}/{shown}"
+    assert pages(tracked.settings) == {"li2022": page}
+    assert page in tracked.experiment().tags["mlflow.note.content"]
+
+
+def test_the_parent_holds_verdicts_and_what_they_were_made_of(tracked: Tracked) -> None:
     parent, record = tracked.client.get_run(tracked.run_id), tracked.run.record
-    assert parent.data.params == {"profile": "smoke", "seed": "0", "device": "cpu"}
-    assert parent.data.metrics == pytest.approx(dict(record.metrics), rel=0, abs=0)
+    assert parent.data.params == {
+        "profile": "smoke", "seed": "0", "device": "cpu", "alternative": "none"
+    }  # fmt: skip
     tags = parent.data.tags
-    assert tags["figure"] == BOTH_STAGES
+    assert (tags["figure"], tags["profile"], tags["seed"]) == ("fig8a", "smoke", "0")
     assert (tags["verdict"], tags["status"]) == ("3 supported", "not recorded")
     assert tags["alternative"] == "none"
-    assert tags["ssbrepro.digest"] == record.digest
+    assert tags["record"] == record.digest
+    assert tags["mlflow.source.name"] == "repro run li2022/fig8a --profile smoke --seed 0"
     for claim in record.claims:
-        assert tags[f"claim.{claim.id}"] == claim.verdict
-    assert "| symmetric-spectrum | 0.05 | ≤ 0.25 | supported |" in tags["mlflow.note.content"]
-
-
-def test_a_verdict_has_its_cause() -> None:
-    claim = replace(CLAIM, verdict="inconclusive", cause="without power")
-    assert "| zero-loss | 0.5 | ≤ 0.1 | inconclusive: without power |" in _note(
-        record_of(claims=(claim,))
-    )
+        assert tags[f"fig8a/{claim.id}"] == claim.verdict
+    numbers = {"value": 0.05, "bound": 0.25, "chance": 0.1, "control": 0.5}
+    for name, number in numbers.items():
+        assert parent.data.metrics[f"fig8a/symmetric-spectrum.{name}"] == number
+    assert "fig8a/balanced-extremes.control" not in parent.data.metrics
+    assert parent.data.metrics["seconds"] == 0.5
+    note = tags["mlflow.note.content"]
+    assert "| symmetric-spectrum | supported | 0.05 | ≤ 0.25 | 0.1 | 0.5 |" in note
+    assert f"![fig8a](get-artifact?path=fig8a.svg&run_uuid={tracked.run_id})" in note
 
 
 def test_a_child_holds_parameters_with_their_origin(tracked: Tracked) -> None:
     training = tracked.children()["training"]
+    assert training.info.run_name == "fig8a training seed 0"
     assert training.data.params["num_examples"] == "112"
     assert training.data.params["cut_epochs"] == "[3]"
-    assert training.data.tags["origin.num_examples"] == ("profile: sized for tests of the harness")
-    assert training.data.tags["origin.momentum"].startswith("assumed: the usual value")
+    note = training.data.tags["mlflow.note.content"]
+    assert "| num\\_examples | 112 | profile | sized for tests of the harness |" in note
+    assert "| momentum | 0.9 | assumed | the usual value" in note
     assert training.data.tags["key"] == tracked.run.record.steps[0].key
     assert training.data.metrics["final_accuracy"] == 1.0
     assert training.data.metrics["seconds"] == 0.25
 
 
+def test_a_step_has_the_times_at_which_it_ran(tracked: Tracked) -> None:
+    for row in tracked.children().values():
+        assert row.info.start_time == 1767323045250  # 2026-01-02T03:04:05.250Z
+        assert row.info.end_time == 1767323045500
+
+
+def test_a_dataset_is_one_however_many_runs_read_it(tracked: Tracked) -> None:
+    run = recorded(tracked.settings, BOTH_STAGES, seed=3)
+    rows = [*tracked.of(tracked.run)]
+    track(run, tracked.settings)
+    rows += tracked.of(run)
+    assert len(rows) == 6
+    for row in rows:
+        (data,) = row.inputs.dataset_inputs
+        assert data.dataset.name == "cifar-10-python"
+        assert data.dataset.digest == "md5:c58f30108f718f92721af3b95e74349a"
+    with contextlib.closing(sqlite3.connect(tracked.settings.home / "mlflow.db")) as opened:
+        assert opened.execute("SELECT count(*) FROM datasets").fetchone() == (1,)
+
+
 def test_curves_have_a_point_an_epoch(tracked: Tracked) -> None:
     children = tracked.children()
-    history = tracked.client.get_metric_history(children["training"].info.run_id, "loss")
+    history = tracked.client.get_metric_history(children["training"].info.run_id, "curves/loss")
     assert [(point.step, point.value) for point in history] == [
         (0, 1.0), (1, 0.5), (2, 0.1), (3, 0.01), (4, 0.0),
     ]  # fmt: skip
-    history = tracked.client.get_metric_history(children["spectrum"].info.run_id, "asymmetry")
+    history = tracked.client.get_metric_history(
+        children["spectrum"].info.run_id, "curves/asymmetry"
+    )
     assert [(point.step, point.value) for point in history] == [(0, 0.05), (2, 0.02)]
 
 
 def test_artifacts_are_the_files_of_the_run(tracked: Tracked) -> None:
     def artifacts(run_id: str) -> dict[str, bytes]:
         # Below the home, not wherever the command was started.
-        folder = tracked.settings.artifacts / BOTH_STAGES / run_id / "artifacts"
+        folder = tracked.settings.artifacts / "li2022" / run_id / "artifacts"
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
     sent = artifacts(tracked.run_id)
@@ -178,18 +229,27 @@ def test_what_broke_off_half_way_is_completed(
         raise ConnectionError("gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr("repro.outcome.tracking._log_step", breaks)
+        patched.setattr("repro.outcome.tracking.notes.of_step", breaks)
         with pytest.raises(TrackingError, match="gone"):
             track(run, tracked.settings)
     assert not (run.folder / TRACKED).exists()
     track(run, tracked.settings)
-    sent = [
-        row
-        for row in tracked.rows()
-        if row.data.tags["ssbrepro.digest"].startswith(run.record.digest)
-    ]
+    sent = tracked.of(run)
     assert len(sent) == 3
     assert {row.info.status for row in sent} == {"FINISHED"}
+
+
+def test_what_is_computed_afresh_takes_the_place_of_the_record_it_replaces(
+    tracked: Tracked,
+) -> None:
+    run = recorded(tracked.settings, FIGURE, seed=6)
+    first = track(run, tracked.settings)
+    (run.folder / TRACKED).unlink()  # as the new record's folder is
+    anew = replace(run, record=replace(run.record, recorded_at="2026-01-03T00:00:00+00:00"))
+    second = track(anew, tracked.settings)
+    assert {row.info.run_id for row in tracked.of(run)} >= {second}
+    assert len(tracked.of(run)) == 2
+    assert first != second
 
 
 def test_a_damaged_note_of_what_was_sent_is_no_failure(tracked: Tracked) -> None:
@@ -217,7 +277,16 @@ def test_a_server_that_is_not_there_is_one_line(tracked: Tracked) -> None:
     assert not (run.folder / TRACKED).exists()
     # It is sent once a server is there.
     assert track(run, tracked.settings)
-    assert set(json.loads((run.folder / TRACKED).read_text())) == {"mlflow.db"}
+    assert set(json.loads((run.folder / TRACKED).read_text())["runs"]) == {"mlflow.db"}
+
+
+def test_a_server_that_never_comes_to_an_end_is_not_waited_for(tracked: Tracked) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes every request and answers none
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        run = recorded(tracked.settings, FIGURE, seed=8)
+        with pytest.raises(TrackingError, match=r"no end within 0\.5 s"):
+            track(run, replace(tracked.settings, tracking_uri=uri), limit=0.5)
+    assert not (run.folder / TRACKED).exists()
 
 
 @pytest.mark.parametrize("ending", [Interrupted(2), KeyboardInterrupt()])
@@ -228,7 +297,7 @@ def test_ctrl_c_while_sending_is_no_matter_of_tracking(
         raise ending
 
     run = recorded(tracked.settings, FIGURE, seed=7)
-    monkeypatch.setattr("repro.outcome.tracking._send", interrupted)
+    monkeypatch.setattr("repro.outcome.tracking.sending._send", interrupted)
     with pytest.raises(type(ending)):
         track(run, tracked.settings)
 
@@ -237,7 +306,7 @@ def test_an_alternative_is_another_run_and_says_which(tracked: Tracked) -> None:
     run_id = track(recorded(tracked.settings, FIGURE, alternative="cut_factor=1"), tracked.settings)
     found = tracked.client.get_run(run_id)
     assert found.data.tags["alternative"] == "cut_factor=1.0"
-    assert found.data.tags["mlflow.runName"] == "smoke seed 0, cut_factor=1.0"
+    assert found.info.run_name == "fig8b smoke seed 0, cut_factor=1.0"
 
 
 class TestMoving:
@@ -261,7 +330,7 @@ class TestMoving:
     def test_what_was_sent_is_known_in_a_copy(
         self, moved: Tracked, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("repro.outcome.tracking._send", None)
+        monkeypatch.setattr("repro.outcome.tracking.sending._send", None)
         assert track(moved.run, moved.settings) == moved.run_id
 
     def test_a_copy_leaves_the_original_alone(self, tracked: Tracked, moved: Tracked) -> None:
@@ -270,7 +339,7 @@ class TestMoving:
         before = contents(tracked.settings.home)
         run = recorded(moved.settings, BOTH_STAGES, seed=11)
         run_id = track(run, moved.settings)
-        artifact = moved.settings.artifacts / BOTH_STAGES / run_id / "artifacts" / "record.json"
+        artifact = moved.settings.artifacts / "li2022" / run_id / "artifacts" / "record.json"
         assert artifact.read_bytes() == (run.folder / "record.json").read_bytes()
         assert contents(tracked.settings.home) == before
         with pytest.raises(MlflowException, match=run_id):
@@ -279,52 +348,72 @@ class TestMoving:
     def test_a_record_from_another_home_is_sent_though_it_was_there(
         self, moved: Tracked, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        files.write_json(moved.run.folder / TRACKED, {"mlflow.db": "0" * 32})
+        files.write_json(moved.run.folder / TRACKED, {"layout": 2, "runs": {"mlflow.db": "0" * 32}})
         assert track(moved.run, moved.settings) == moved.run_id
         # As is every record where the database has been deleted.
         (moved.settings.home / "mlflow.db").unlink()
-        monkeypatch.setattr("repro.outcome.tracking._send", lambda run, settings: "anew")
+        monkeypatch.setattr("repro.outcome.tracking.sending._send", lambda *sent: "anew")
         assert track(moved.run, moved.settings) == "anew"
 
-    def test_a_home_of_version_0_1_becomes_movable(self, moved: Tracked) -> None:
-        """That located artifacts by their paths, here of a home that is no more."""
-        database = moved.settings.home / "mlflow.db"
-        with contextlib.closing(sqlite3.connect(database)) as opened, opened:
-            opened.executescript("""
-                UPDATE runs SET artifact_uri =
-                    replace(artifact_uri, 'mlflow-artifacts:/', 'file:///gone/home/artifacts/');
-                UPDATE experiments SET artifact_location = 'file:///gone/home/artifacts/' || name;
-                UPDATE experiments SET artifact_location = '/gone/checkout/mlruns/0'
-                    WHERE experiment_id = 0;
-                INSERT INTO experiments (experiment_id, name, artifact_location, workspace)
-                    VALUES (99, 'own', 'file:///elsewhere', 'default');
-            """)
-            rows = "SELECT run_uuid, artifact_uri FROM runs"
-            runs = dict(opened.execute(rows).fetchall())
-        assert set(map(type, runs.values())) == {str}
-        assert all(uri.startswith("file:///gone/home/artifacts/li2022/") for uri in runs.values())
-        note = {"sqlite:////gone/home/mlflow.db": moved.run_id, "http://server": "there"}
-        files.write_json(moved.run.folder / TRACKED, note)
+    @pytest.mark.parametrize(
+        ("damage", "reason"),
+        [
+            ("UPDATE alembic_version SET version_num = '39d1c3be5f05'", "is of another version"),
+            (
+                "UPDATE tags SET key = 'ssbrepro.digest' WHERE key = 'record'",
+                "has an experiment for each figure",
+            ),
+            (None, "is damaged"),
+        ],
+    )
+    def test_a_database_that_is_of_no_use_is_set_aside_and_filled_anew(
+        self, moved: Tracked, monkeypatch: pytest.MonkeyPatch, damage: str | None, reason: str
+    ) -> None:
+        database, said = moved.settings.home / "mlflow.db", list[str]()
+        if damage is None:
+            database.write_bytes(b"no database" * 999)
+        else:
+            with contextlib.closing(sqlite3.connect(database)) as opened, opened:
+                opened.execute(damage)
+        before = database.read_bytes()
+        prepare(moved.settings, said.append)
+        (line,) = said
+        assert f"{database} {reason}" in line
+        (aside,) = moved.settings.home.glob("mlflow.db.*")
+        assert aside.name in line
+        assert aside.read_bytes() == before
+        assert not database.exists()
+        prepare(moved.settings, pytest.fail)
+        monkeypatch.setattr("repro.outcome.tracking.sending._send", lambda *sent: "anew")
+        assert track(moved.run, moved.settings) == "anew"
 
-        assert track(moved.run, moved.settings) == moved.run_id
-        assert files.read_json(moved.run.folder / TRACKED) == {
-            "http://server": "there", "mlflow.db": moved.run_id
-        }  # fmt: skip
-        with contextlib.closing(sqlite3.connect(database)) as opened:
-            assert dict(opened.execute(rows).fetchall()) == {
-                run_id: uri.replace("file:///gone/home/artifacts", "mlflow-artifacts:")
-                for run_id, uri in runs.items()
-            }
-            locations = dict(
-                opened.execute("SELECT name, artifact_location FROM experiments").fetchall()
-            )
-        assert locations.pop("Default") == "mlflow-artifacts:/0"
-        assert locations.pop("own") == "file:///elsewhere"  # of somebody who uses the file too
-        assert BOTH_STAGES in locations
-        for name, location in locations.items():
-            assert location == f"mlflow-artifacts:/{name}"
-        for content in contents(moved.settings.home).values():
-            assert b"/gone/" not in content
+    def test_what_an_earlier_release_sent_is_sent_in_the_new_layout(self, moved: Tracked) -> None:
+        """Where others may have sent too, their experiments stay, and say where to look now."""
+        from mlflow import MlflowClient
+
+        uri = f"sqlite:///{moved.settings.home}/theirs.db"
+        (moved.settings.home / "mlflow.db").rename(moved.settings.home / "theirs.db")
+        client, settings = MlflowClient(uri), replace(moved.settings, tracking_uri=uri)
+        old = client.create_experiment("ssb2018/fig1")
+        run = recorded(settings, "li2022/fig8b", seed=13)
+        client.rename_experiment(client.get_experiment_by_name("li2022").experiment_id, "x")
+        former = client.create_experiment("li2022/fig8b")
+        files.write_json(run.folder / TRACKED, {uri: "0" * 32})  # as earlier releases noted it
+        run_id = track(run, settings)
+        assert client.get_experiment(client.get_run(run_id).info.experiment_id).name == "li2022"
+        note = client.get_experiment(former).tags["mlflow.note.content"]
+        assert "**li2022**" in note
+        assert client.get_experiment(old).tags == {}
+        assert files.read_json(run.folder / TRACKED) == {"layout": 2, "runs": {uri: run_id}}
+
+    def test_a_deleted_experiment_is_restored(self, moved: Tracked) -> None:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(moved.settings.tracking_uri)
+        experiment = client.get_experiment_by_name("li2022").experiment_id
+        client.delete_experiment(experiment)
+        assert track(recorded(moved.settings, FIGURE, seed=14), moved.settings)
+        assert client.get_experiment(experiment).lifecycle_stage == "active"
 
     def test_a_database_of_the_users_is_theirs(self, moved: Tracked, tmp_path: Path) -> None:
         """Wherever it is named to be, it does not move with the home and keeps what it holds."""
@@ -337,8 +426,9 @@ class TestMoving:
             )
         run = recorded(moved.settings, FIGURE, seed=12)
         run_id = track(run, replace(moved.settings, tracking_uri=uri))
-        assert files.read_json(run.folder / TRACKED) == {uri: run_id}
-        assert (moved.settings.artifacts / FIGURE / run_id / "artifacts" / "record.json").exists()
+        assert files.read_json(run.folder / TRACKED) == {"layout": 2, "runs": {uri: run_id}}
+        folder = moved.settings.artifacts / "li2022" / run_id / "artifacts"
+        assert (folder / "record.json").exists()
         with contextlib.closing(sqlite3.connect(database)) as opened:
             assert opened.execute(default).fetchone() == ("/theirs/0",)
 
