@@ -291,11 +291,14 @@ def succeed(task: Task, report: Report, **result: Any) -> int:
     return 0
 
 
+STARTED_AT = "2026-01-02T03:04:05.000+00:00"
+
+
 def publish(store: Store, step: Step, **result: Any) -> None:
     """Make up a result of a step, and publish it as a worker would."""
     with files.partial_folder(store.folder(step.key)) as partial_folder:
         write_result(step, partial_folder, **result)
-        taken = {"seconds": 0.25, "peak_memory_bytes": 2**20}
+        taken = {"seconds": 0.25, "peak_memory_bytes": 2**20, "started_at": STARTED_AT}
         store.publish(step.key, step.parts, partial_folder, taken)
 
 

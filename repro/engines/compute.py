@@ -4,6 +4,7 @@ The key's lock is taken here, where the step runs, so that it is held exactly as
 the process is killed at, the state it saved is whole, and so is what has been published.
 """
 
+import datetime
 import json
 import os
 import resource
@@ -109,10 +110,16 @@ def compute(task: Mapping[str, Any], report: Report) -> None:
 
 
 def _taken(started: float) -> dict[str, float | str]:
-    """What the step took until now, and of which processor."""
+    """What the step took until now, since when, and of which processor."""
+    seconds = time.monotonic() - started
+    now = datetime.datetime.now(datetime.UTC)
     return {
         "processor": machine.processor(),
-        "seconds": time.monotonic() - started,
+        # Of a step that was interrupted, when the process began that finished it.
+        "started_at": (now - datetime.timedelta(seconds=seconds)).isoformat(
+            timespec="milliseconds"
+        ),
+        "seconds": seconds,
         # A fork's peak starts from what it copies: the libraries' data, none of their code.
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }

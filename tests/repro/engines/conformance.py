@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,9 @@ class Conformance:
         assert all(outcome.result.seconds > 0 for outcome in outcomes)
         assert all(outcome.result.meta["peak_memory_bytes"] > 2**20 for outcome in outcomes)
         assert all(outcome.result.meta["processor"] for outcome in outcomes)
+        began = [outcome.result.meta["started_at"] for outcome in outcomes]
+        assert began == sorted(began)  # the second needs the first
+        assert all(datetime.fromisoformat(moment).tzinfo for moment in began)
         assert {tuple(message) for message in listener.messages} == {("done", "total", "activity")}
         assert hidden(settings.home) == []
 
