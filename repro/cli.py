@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from repro import (
     data_commands,
+    new_commands,
     output,
     recorded_commands,
     review_commands,
@@ -75,6 +76,7 @@ app = typer.Typer(
 )
 app.add_typer(recorded_commands.app)
 app.add_typer(review_commands.app)
+app.add_typer(new_commands.app, name="new")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(store_commands.app, name="store")
 

@@ -62,6 +62,7 @@ def test_profiles_and_devices(command: str) -> None:
 
 def test_papers_and_the_profiles_that_are_recorded() -> None:
     assert offered("repro table ") == ["li2022", "ssb2018"]
+    assert offered("repro new figure ") == ["li2022/", "ssb2018/"]
     assert set(offered("repro table li2022 --profile ")) == PROFILES - {"auto"}
     assert set(offered("repro export fig8a --profile ")) == PROFILES - {"auto"}
 
