@@ -113,7 +113,7 @@ def bill(checkout: Path) -> Iterator[Finding]:
     listed = {canonicalize_name(one["name"]): one["version"] for one in content["components"]}
     for name, version in sorted(dict(wanted.items() ^ listed.items()).items()):
         yield Finding(False, f"bill of materials: {name} {version}: the lock and it differ")
-    text = f"bill of materials: {len(listed)} distributions, as locked: {path}"
+    text = f"bill of materials: {len(listed)} distributions, {len(wanted)} locked: {path}"
     yield Finding(listed == wanted, text)
 
 

@@ -13,11 +13,6 @@ from repro.settings import Settings
 app = typer.Typer(help="Files to begin with.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Files to begin with."""
-
-
 @app.command("figure")
 def new_figure(
     figure_id: Annotated[
