@@ -37,11 +37,12 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write runs to a folder as a Process Run Crate: manifests, results, verdicts, pictures, digests.
+    """Write runs, and all that made them, to a folder for reviewers: a Process Run Crate.
 
-    Of each figure the latest run, as declared. A run that code or manifests of here would not make again
-    is refused. A copy of the folder is a home, with its manifests in it: `repro store check` and `repro
-    verify` check it.
+    Of each figure the latest run, as declared. What code or manifests of here would not make again is
+    refused.
+
+    A copy of the folder is a home with manifests in it: `repro store check` and `repro verify` check it.
     """
     from repro.crating import Crate, chosen_runs
 
