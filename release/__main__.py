@@ -27,7 +27,6 @@ _FIRST = {"CITATION.cff": r"^version: (.*)$", "CHANGELOG.md": r"^## \[(.*?)\]"}
 _EVERY = {
     "Dockerfile": rf"^ARG VERSION=(.*)$|{_TAG}",
     "docker-compose.yml": rf"{_TAG}|^ *VERSION: \$\{{SSBREPRO_VERSION:-(.*?)\}}",
-    "repro/__init__.py": r'^__version__ = "(.*)"$',
     "repro/cli.py": _TAG,
 }
 _MAYBE = ("README.md", "docs/**/*.md")  # where an image may be named
@@ -41,8 +40,8 @@ class Finding(NamedTuple):
 
 
 def version_of(checkout: Path) -> str:
-    """What pyproject.toml says."""
-    (found,) = _said(checkout / "pyproject.toml", r'^version = "(.*)"$')
+    """What the package says of itself, and its metadata after it."""
+    (found,) = _said(checkout / "ssbrepro" / "__init__.py", r'^__version__ = "(.*?)"')
     return found
 
 
@@ -57,7 +56,7 @@ def versions(checkout: Path) -> Iterator[Finding]:
         others = sorted({one for one in found if one != version})
         said = ", ".join(others) or ("nothing" if not found else version)
         name = path.relative_to(checkout)
-        wanted = "" if found and not others else f", and pyproject.toml {version}"
+        wanted = "" if found and not others else f", and the package {version}"
         yield Finding(bool(found) and not others, f"version: {name} says {said}{wanted}")
 
 
@@ -108,6 +107,7 @@ def bill(checkout: Path) -> Iterator[Finding]:
         yield Finding(False, f"bill of materials: {error}")
         return
     content = sbom.of_runtime(content, wanted.keys())
+    content["metadata"]["component"]["version"] = version_of(checkout)
     path = checkout / "dist" / "sbom.cdx.json"
     files.write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
     listed = {canonicalize_name(one["name"]): one["version"] for one in content["components"]}

@@ -16,7 +16,8 @@ from repro import files
 from repro.errors import StoreError, UsageError
 from repro.machine import Facts
 from repro.manifests.library import FigureManifest, Library
-from repro.outcome.crate import METADATA, CrateFile, CrateRun, metadata
+from repro.outcome.crate import METADATA, CrateRun, metadata
+from repro.outcome.crate_entities import CrateFile
 from repro.outcome.record import Record, Run, all_runs
 from repro.outcome.recording import digest_of
 from repro.plan import make_plan

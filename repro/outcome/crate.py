@@ -11,46 +11,25 @@ it was kept.
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from repro import __version__
+from repro.outcome import crate_entities as entities
 from repro.outcome import wording
+from repro.outcome.crate_entities import CrateFile, Entity
 from repro.outcome.record import RanStep, Record
-from repro.outcome.verdicts import ClaimVerdict, IdentityVerdict
-from ssbrepro.data import DATASETS
 from ssbrepro.domains import Domain
 
 METADATA = "ro-crate-metadata.json"
 _ROCRATE = "https://w3id.org/ro/crate/1.1"
 _PROFILE, _PROFILE_VERSION = "https://w3id.org/ro/wfrun/process", "0.5"
-_TERMS = "https://w3id.org/ro/terms/workflow-run#"
 _LICENSE = "https://spdx.org/licenses/MIT"
 _SOFTWARE, _AUTHORS = "#ssbrepro", "#authors"
-_FORMATS = {
-    ".json": "application/json",
-    ".npz": "application/zip",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".yaml": "application/yaml",
-}
 _DESCRIPTION = (
     "Runs of figures with manifests, results, verdicts and pictures. Where SSBREPRO_HOME names a copy "
     "of this folder and SSBREPRO_MANIFESTS the manifests in it, `repro store check` compares every "
     "result with its digest, and `repro verify` judges the figures again from what is stored."
 )
-
-Entity = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class CrateFile:
-    """A file of a crate: its place, size and digest, and what it is."""
-
-    place: str
-    title: str
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -93,15 +72,15 @@ def metadata(
     graph = _Graph()
     for run in runs:
         _add_run(graph, run)
-    parts = [graph.add(_file(file)) for file in files]
+    parts = [graph.add(entities.file(one)) for one in files]
     software = {
         "@id": _SOFTWARE,
         "@type": "SoftwareApplication",
         "name": "ssbrepro",
         "softwareVersion": __version__,
-        "license": _reference(_LICENSE),
-        "author": _reference(_AUTHORS),
-        "softwareRequirements": _references(graph.of_type("SoftwareApplication")),
+        "license": entities.reference(_LICENSE),
+        "author": entities.reference(_AUTHORS),
+        "softwareRequirements": entities.references(graph.of_type("SoftwareApplication")),
     }
     if commit is not None:
         software["identifier"] = f"swh:1:rev:{commit}"  # which is a commit's digest, wherever it is
@@ -121,23 +100,23 @@ def metadata(
     root = {
         "@id": "./",
         "@type": "Dataset",
-        "conformsTo": _reference(profile),
+        "conformsTo": entities.reference(profile),
         "name": f"ssbrepro: {', '.join(names)}",
         "description": _DESCRIPTION,
         "datePublished": made_at.isoformat(timespec="seconds"),
-        "license": _reference(_LICENSE),
-        "author": _reference(_AUTHORS),
-        "hasPart": _references(parts),
-        "mentions": _references(graph.of_type("CreateAction")),
+        "license": entities.reference(_LICENSE),
+        "author": entities.reference(_AUTHORS),
+        "hasPart": entities.references(parts),
+        "mentions": entities.references(graph.of_type("CreateAction")),
     }
     descriptor = {
         "@id": METADATA,
         "@type": "CreativeWork",
-        "conformsTo": _reference(_ROCRATE),
-        "about": _reference("./"),
+        "conformsTo": entities.reference(_ROCRATE),
+        "about": entities.reference("./"),
     }
     own = {
-        name: f"{_TERMS}{name}"
+        name: f"{entities.TERMS}{name}"
         for name in ("ContainerImage", "containerImage", "environment", "sha256")
     }
     return {
@@ -165,8 +144,8 @@ def _add_run(graph: _Graph, run: CrateRun) -> None:
     for step in record.steps:
         _add_step(graph, run, step, surroundings)
     made = [place for step in record.steps for place in run.steps[step.key]]
-    judged = [_identity(record, one) for one in record.identities]
-    judged += [_claim(record, one) for one in record.claims]
+    judged = [entities.identity(record, one) for one in record.identities]
+    judged += [entities.claim(record, one) for one in record.claims]
     graph.add(
         {
             "@id": f"#{record.digest}",
@@ -176,10 +155,10 @@ def _add_run(graph: _Graph, run: CrateRun) -> None:
                 f"repro run {record.id} --profile {record.profile} --seed {record.seed} "
                 f"--device {record.device}; came out {record.status}"
             ),
-            "instrument": _reference(_SOFTWARE),
+            "instrument": entities.reference(_SOFTWARE),
             "endTime": record.recorded_at,
-            "object": _references([*run.manifests, *run.references, *made]),
-            "result": _references([*run.outputs, *map(graph.add, judged)]),
+            "object": entities.references([*run.manifests, *run.references, *made]),
+            "result": entities.references([*run.outputs, *map(graph.add, judged)]),
             **surroundings,
         }
     )
@@ -190,11 +169,11 @@ def _add_step(graph: _Graph, run: CrateRun, step: RanStep, surroundings: Entity)
     parts = meta["parts"]
     objects = [*run.manifests]
     if parts["data"] is not None:
-        objects.append(graph.add(_dataset(parts["data"])))
+        objects.append(graph.add(entities.dataset(parts["data"])))
     objects += [place for key in parts["inputs"].values() for place in run.steps[key]]
     own = f"{step.stage}."
     numbers = [
-        graph.add(_number(step, name, value, run.domains))
+        graph.add(entities.number(step, name, value, run.domains))
         for name, value in run.record.metrics.items()
         if name.startswith(own)
     ]
@@ -208,10 +187,10 @@ def _add_step(graph: _Graph, run: CrateRun, step: RanStep, surroundings: Entity)
                 f"{meta.get('processor') or run.record.machine.architecture}; the key of the result is "
                 "the digest of the parts in its meta.json"
             ),
-            "instrument": _reference(_SOFTWARE),
+            "instrument": entities.reference(_SOFTWARE),
             **_times(meta),
-            "object": _references(objects),
-            "result": _references([*run.steps[step.key], *numbers]),
+            "object": entities.references(objects),
+            "result": entities.references([*run.steps[step.key], *numbers]),
             **surroundings,
         }
     )
@@ -230,105 +209,11 @@ def _surroundings(graph: _Graph, record: Record) -> Entity:
     """What all actions of a run were made with: variables, and the image if there was one."""
     for name, version in record.versions.items():
         if name != "ssbrepro":
-            graph.add(_library(name, version))
-    variables = [graph.add(_variable(*one)) for one in record.machine.limits.items()]
-    found: Entity = {"environment": _references(variables)} if variables else {}
+            graph.add(entities.library(name, version))
+    variables = [graph.add(entities.variable(*one)) for one in record.machine.limits.items()]
+    found: Entity = {"environment": entities.references(variables)} if variables else {}
     if record.machine.image is not None:
-        found["containerImage"] = _reference(graph.add(_image(record.machine.image)))
+        found["containerImage"] = entities.reference(
+            graph.add(entities.image(record.machine.image))
+        )
     return found
-
-
-def _library(name: str, version: str) -> Entity:
-    kind = "generic" if name == "python" else "pypi"
-    return {
-        "@id": f"pkg:{kind}/{name}@{version}",
-        "@type": "SoftwareApplication",
-        "name": name,
-        "softwareVersion": version,
-    }
-
-
-def _variable(name: str, value: str) -> Entity:
-    return {
-        "@id": f"#environment-{name}-{value}",
-        "@type": "PropertyValue",
-        "name": name,
-        "value": value,
-    }
-
-
-def _image(digest: str) -> Entity:
-    return {
-        "@id": f"#image-{digest}",
-        "@type": "ContainerImage",
-        "additionalType": _reference(f"{_TERMS}DockerImage"),
-        "name": "ssbrepro",
-        "sha256": digest.removeprefix("sha256:"),
-    }
-
-
-def _dataset(digest: str) -> Entity:
-    titles = [known.title for known in DATASETS.values() if known.digest == digest]
-    return {
-        "@id": f"#data-{digest.replace(' ', '-')}",
-        "@type": "CreativeWork",
-        "name": titles[0] if titles else digest,
-        "identifier": digest,
-    }
-
-
-def _number(step: RanStep, name: str, value: float, domains: Mapping[str, Domain]) -> Entity:
-    unit = domains[name].unit
-    return {
-        "@id": f"#{step.key}-{name.partition('.')[2]}",
-        "@type": "PropertyValue",
-        "name": name,
-        "value": value,
-        **({"unitText": unit} if unit else {}),
-    }
-
-
-def _identity(record: Record, identity: IdentityVerdict) -> Entity:
-    return _judged(record, "identity", identity, identity.verdict) | {
-        "description": "an exact identity, without which the run counts for nothing",
-        "maxValue": identity.bound,
-    }
-
-
-def _claim(record: Record, claim: ClaimVerdict) -> Entity:
-    limit = "maxValue" if claim.relation == "at_most" else "minValue"
-    return _judged(record, "claim", claim, wording.verdict(claim)) | {
-        "description": claim.statement,
-        limit: claim.bound,
-    }
-
-
-def _judged(record: Record, kind: str, one: IdentityVerdict | ClaimVerdict, verdict: str) -> Entity:
-    """A number with its bound and what came of it; no value where it was not measured."""
-    return {
-        "@id": f"#{record.digest}-{kind}-{one.id}",
-        "@type": "PropertyValue",
-        "name": f"{kind} {one.id}",
-        "propertyID": one.metric,
-        **({} if one.value is None else {"value": one.value}),
-        "valueReference": verdict,
-    }
-
-
-def _file(file: CrateFile) -> Entity:
-    return {
-        "@id": file.place,
-        "@type": "File",
-        "name": file.title,
-        "encodingFormat": _FORMATS[PurePosixPath(file.place).suffix],
-        "contentSize": str(file.size),
-        "sha256": file.sha256,
-    }
-
-
-def _reference(name: str) -> Entity:
-    return {"@id": name}
-
-
-def _references(names: Iterable[str]) -> list[Entity]:
-    return [_reference(name) for name in dict.fromkeys(names)]

@@ -23,12 +23,11 @@ Beta_B==1.9 ; sys_platform != "nowhere" \\
     --hash=sha256:00
 """
 FILES = {
-    "pyproject.toml": 'version = "1.2.3"\n',
+    "ssbrepro/__init__.py": '__version__ = "1.2.3"  # read elsewhere\n',
     "CITATION.cff": "cff-version: 1.2.0\nversion: 1.2.3\n",
     "CHANGELOG.md": "# Changelog\n\n## [1.2.3] - 2026-01-02\n\n## [1.2.2] - 2026-01-01\n",
     "Dockerfile": "# docker build -t ssbrepro:1.2.3 .\nARG VERSION=1.2.3\n",
     "docker-compose.yml": "image: ssbrepro:${SSBREPRO_VERSION:-1.2.3}\n",
-    "repro/__init__.py": '__version__ = "1.2.3"\n',
     "repro/cli.py": 'image: str = "ssbrepro:1.2.3"\n',
     "README.md": "docker run ssbrepro:1.2.3\n",
     **{f"requirements/{name}.lock": LOCK for name in ("run", "dev", "bench", "release")},
@@ -50,7 +49,7 @@ def amiss(findings: Iterator[release.Finding]) -> list[str]:
 class TestVersions:
     def test_one_version_everywhere(self, checkout: Path) -> None:
         found = [*release.versions(checkout)]
-        assert len(found) == 7
+        assert len(found) == 6
         assert all(one.good for one in found)
 
     @pytest.mark.parametrize("name", [*release._FIRST, *release._EVERY, "README.md"])
@@ -58,15 +57,15 @@ class TestVersions:
         path = checkout / name
         path.write_text(path.read_text("utf-8").replace("1.2.3", "1.2.4"), "utf-8")
         assert amiss(release.versions(checkout)) == [
-            f"version: {name} says 1.2.4, and pyproject.toml 1.2.3"
+            f"version: {name} says 1.2.4, and the package 1.2.3"
         ]
 
     def test_changes_without_a_release_and_a_version_that_is_not_said(self, checkout: Path) -> None:
         (checkout / "CHANGELOG.md").write_text("## [Unreleased]\n\n## [1.2.3]\n", "utf-8")
         (checkout / "CITATION.cff").write_text("cff-version: 1.2.0\n", "utf-8")
         assert amiss(release.versions(checkout)) == [
-            "version: CITATION.cff says nothing, and pyproject.toml 1.2.3",
-            "version: CHANGELOG.md says Unreleased, and pyproject.toml 1.2.3",
+            "version: CITATION.cff says nothing, and the package 1.2.3",
+            "version: CHANGELOG.md says Unreleased, and the package 1.2.3",
         ]
 
     def test_here_one_version_is_said(self) -> None:
