@@ -8,7 +8,7 @@ BASE_IMAGE ?= python:3.11-slim-bookworm
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)".*/\1/p' ssbrepro/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install data test test-slow check format verify-all report ui image bench lock schema verdicts clean
+.PHONY: help install data test test-slow check format verify-all report ui image bench release-check crate-check lock schema verdicts clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9%-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -68,10 +68,28 @@ $(VENV)/bench-installed: requirements/bench.lock $(VENV)/installed
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.lock
 	touch $@
 
+release-check: $(VENV)/release-installed ## Check versions, licences, locks; write the bill of materials to dist/
+	$(VENV)/bin/python -m release
+
+$(VENV)/release-installed: requirements/release.lock $(VENV)/installed
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/release.lock
+	touch $@
+
+# In an environment of its own: the validator wants releases of libraries that we do not.
+crate-check: $(VENV)-crate/installed ## Validate what `repro export` wrote, e.g. `make crate-check CRATE=folder`
+	$(VENV)-crate/bin/python release/crate.py $(CRATE)
+
+$(VENV)-crate/installed: requirements/crate.lock
+	$(PYTHON) -m venv --clear $(VENV)-crate
+	$(VENV)-crate/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/crate.lock
+	touch $@
+
 lock: install ## Resolve the requirements anew (needs `uv`)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/run.in --output-file requirements/run.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/dev.in --constraint requirements/run.lock --output-file requirements/dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/bench.in --constraint requirements/dev.lock --output-file requirements/bench.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/release.in --constraint requirements/dev.lock --output-file requirements/release.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/crate.in --output-file requirements/crate.lock
 
 schema: install ## Write manifests/<paper>/schema.json from the models and the stages
 	$(VENV)/bin/python -c 'import sys, pathlib; from repro.manifests.models import json_schema; [pathlib.Path("manifests", paper, "schema.json").write_text(json_schema(paper), "utf-8") for paper in sys.argv[1:]]' $(PAPERS)
@@ -80,4 +98,4 @@ verdicts: install ## Write docs/verdicts/ and the tables of the README from what
 	$(REPRO) verdicts docs/verdicts README.md
 
 clean: ## Remove .venv; results stay
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-crate

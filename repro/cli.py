@@ -12,7 +12,15 @@ from typing import Annotated, NoReturn
 import typer
 from rich.markup import escape
 
-from repro import data_commands, output, recorded_commands, selection, store_commands
+from repro import (
+    data_commands,
+    new_commands,
+    output,
+    recorded_commands,
+    review_commands,
+    selection,
+    store_commands,
+)
 from repro.commands import (
     chosen,
     each_plan,
@@ -68,6 +76,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(recorded_commands.app)
+app.add_typer(review_commands.app)
+app.add_typer(new_commands.app, name="new")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(store_commands.app, name="store")
 

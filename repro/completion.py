@@ -32,6 +32,11 @@ def papers() -> list[str]:
     return []
 
 
+def paper_folders() -> list[str]:
+    """What the name of a new figure begins with."""
+    return [f"{paper}/" for paper in papers()]
+
+
 def profiles() -> list[str]:
     """What ``--profile`` takes."""
     return ["auto", *PROFILES]

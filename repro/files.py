@@ -148,6 +148,31 @@ def partial_folder(final: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def new_folder(final: Path) -> Iterator[Path]:
+    """A folder to fill beside ``final``, whose name it gets whole, and never in the place of anything.
+
+    Yields:
+        The folder, empty.
+
+    Raises:
+        StoreError: If it cannot be written, or ``final`` is there by then and not empty.
+    """
+    with writing(final):
+        aside = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+        aside.mkdir(parents=True)
+    try:
+        yield aside
+        with writing(final):
+            for path in aside.rglob("*"):
+                flush(path)
+            flush(aside)
+            aside.rename(final)  # the system refuses where there is a folder that is not empty
+            flush(final.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def remove_partial(final: Path) -> None:
     """Remove what was begun beside a folder and never published; call it under its lock."""
     for abandoned in final.parent.glob(f".{final.name}.*"):

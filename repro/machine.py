@@ -9,7 +9,7 @@ import platform
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +43,15 @@ class Facts:
     limits: Mapping[str, str]
     libraries: Mapping[str, str]
     gpu: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def among(cls, parts: Mapping[str, Any]) -> "Facts":
+        """Those that are among the parts of a key.
+
+        Raises:
+            TypeError: If one is missing, as in keys of another release.
+        """
+        return cls(**{fact.name: parts[fact.name] for fact in fields(cls) if fact.name in parts})
 
     def parts(self) -> dict[str, Any]:
         """Them by name, for a key; a step on the processor depends on no GPU."""

@@ -1,7 +1,6 @@
 """Which results manifests ask for, on whatever machine they were computed and for whatever seed."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import fields
 from typing import Any
 
 from repro.errors import UsageError
@@ -39,8 +38,7 @@ class Needed:
         None if they are not: no plan of this release makes a key of other facts.
         """
         try:
-            known = {fact.name: parts[fact.name] for fact in fields(Facts) if fact.name in parts}
-            seed, facts = parts["seed"], Facts(**known)
+            seed, facts = parts["seed"], Facts.among(parts)
         except (KeyError, TypeError):
             return frozenset()
         circumstances = canonical_digest({"seed": seed, **facts.parts()})

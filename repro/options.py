@@ -39,6 +39,15 @@ RecordedProfileOption = Annotated[
         "--profile", help=f"{', '.join(PROFILES)}.", autocompletion=completion.recorded_profiles
     ),
 ]
+MaybeRecordedProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        help=f"{', '.join(PROFILES)}.",
+        show_default="that of each figure's latest run",
+        autocompletion=completion.recorded_profiles,
+    ),
+]
 DeviceOption = Annotated[
     str, typer.Option("--device", help="auto, cpu or cuda.", autocompletion=completion.devices)
 ]

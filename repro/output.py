@@ -48,6 +48,24 @@ def archive(text: str) -> Path:
     return _writable_as(text, "a ZIP file is written", ".zip")
 
 
+def new_folder(text: str) -> Path:
+    """A folder that is not there yet, or empty.
+
+    Raises:
+        UsageError: If there is something, or it cannot be made.
+    """
+    path = Path(text).absolute()
+    try:
+        if path.is_dir() and any(path.iterdir()):
+            raise UsageError(f"{text}: is not empty, and nothing is replaced; name another folder")
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{text}: is not a folder")
+        _try_writing(path)
+    except OSError as error:
+        raise UsageError(f"{text}: cannot be written: {error.strerror}") from error
+    return path
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write readable JSON to a file or to standard output.
 
@@ -80,9 +98,18 @@ def _writable(text: str) -> Path:
             raise UsageError(f"{text!r} is not the name of a file")
         if path.exists() and not path.is_file():
             raise UsageError(f"{path}: is not an ordinary file")
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        _try_writing(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
     return path
+
+
+def _try_writing(path: Path) -> None:
+    """Make a file, and leave none, in the nearest folder that is there.
+
+    Raises:
+        OSError: If that cannot be.
+    """
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    with tempfile.TemporaryFile(dir=folder):
+        pass

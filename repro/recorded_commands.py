@@ -227,8 +227,18 @@ def report(
 
 
 @app.command()
-def table(paper: PaperArgument, profile: RecordedProfileOption = "desk") -> None:
+def table(
+    paper: PaperArgument,
+    profile: RecordedProfileOption = "desk",
+    appendix: Annotated[
+        bool,
+        typer.Option(
+            "--appendix", help="As an artifact appendix: with commands, times, and what to expect."
+        ),
+    ] = False,
+) -> None:
     """Print the verdicts over all recorded seeds of a paper's figures, as tables in Markdown."""
+    from repro.outcome.appendix import appendix as artifact_appendix
     from repro.outcome.catalogue import paper_verdicts
     from repro.outcome.tables import verdict_tables
 
@@ -240,7 +250,10 @@ def table(paper: PaperArgument, profile: RecordedProfileOption = "desk") -> None
         if name not in known:
             hint = nearest_names(name, known)
             raise UsageError(f"no {kind} {name!r}{hint}; there are {', '.join(known)}")
-    typer.echo(verdict_tables(paper_verdicts(library, paper), profile), nl=False)
+    if appendix:
+        typer.echo(artifact_appendix(library, paper, profile), nl=False)
+    else:
+        typer.echo(verdict_tables(paper_verdicts(library, paper), profile), nl=False)
 
 
 @app.command()

@@ -114,6 +114,7 @@ def _taken(started: float) -> dict[str, float | str]:
     seconds = time.monotonic() - started
     now = datetime.datetime.now(datetime.UTC)
     return {
+        # Of a step that was interrupted, when the process began that finished it.
         "started_at": (now - datetime.timedelta(seconds=seconds)).isoformat(
             timespec="milliseconds"
         ),

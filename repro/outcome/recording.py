@@ -35,6 +35,23 @@ from repro.store import Store
 _JUDGED = ("status", "failures", "identities", "claims", "references")
 
 
+def digest_of(plan: Plan) -> str:
+    """Of all that the record of a plan's run follows from; it is told before anything is run.
+
+    Raises:
+        StoreError: If the file of recorded runs is damaged.
+    """
+    return files.canonical_digest(
+        {
+            "content": plan.manifest.content(plan.profile),
+            "steps": [step.key for step in plan.steps],
+            "references": [asdict(run) for run in recorded_runs(plan.manifest, plan.profile)],
+            "plot": module_digests(plot_module(plan.manifest.id)),
+            "harness": module_digests(__name__),
+        }
+    )
+
+
 def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) -> Run:
     """Judge, draw and record a finished plan, or find that this has been done.
 
@@ -42,15 +59,7 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
         StoreError: If it cannot be written.
     """
     references = recorded_runs(plan.manifest, plan.profile)
-    content = plan.manifest.content(plan.profile)
-    identity = {
-        "content": content,
-        "steps": [outcome.step.key for outcome in outcomes],
-        "references": [asdict(run) for run in references],
-        "plot": module_digests(plot_module(plan.manifest.id)),
-        "harness": module_digests(__name__),
-    }
-    digest = files.canonical_digest(identity)
+    digest = digest_of(plan)
     name = f"{plan.profile}-seed{plan.seed}-{digest[:12]}"
     folder = settings.home / "runs" / plan.manifest.id / name
     with Store(settings.home / "store").lock(digest):
@@ -75,7 +84,7 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
             record = Record(
                 **vars(_circumstances(plan, outcomes)),
                 digest=digest,
-                manifest=content,
+                manifest=plan.manifest.content(plan.profile),
                 steps=tuple(_step(outcome) for outcome in outcomes),
                 metrics=metrics,
                 missing=missing,

@@ -186,10 +186,9 @@ class Verdicts:
             one.changed for one in self.claims
         ):
             return CHANGED
-        known = all(one.verdict == "within" for one in self.references) and all(
-            one.recorded for one in self.claims
-        )
-        return AS_RECORDED if known else NOT_RECORDED
+        known = [one.verdict == "within" for one in self.references]
+        known += [bool(one.recorded) for one in self.claims]
+        return AS_RECORDED if known and all(known) else NOT_RECORDED
 
 
 class Judged(Protocol):

@@ -71,6 +71,38 @@ def figures(place: Workplace, *command: str) -> list[dict[str, Any]]:
     return [entry for entry in json.loads(done.stdout)["figures"] if entry["id"].startswith(PAPER)]
 
 
+def test_a_new_figure_begins_with_files_that_run_and_claim_nothing(place: Workplace) -> None:
+    checkout, name = place.manifests.parent, "li2022/fig99"
+    before = contents(checkout)
+    done = place.call("new", "figure", name, "--stage", "weight_spread")
+    assert done.returncode == 0, done.stderr
+    now = contents(checkout)
+    added = sorted(now.keys() - before.keys())
+    assert {path: now[path] for path in before} == before
+    assert [line for line in done.stdout.splitlines() if line.startswith("/")] == [
+        str(checkout / path) for path in sorted(added, key=lambda path: (len(path.parts), path))
+    ]
+    assert all("TODO" in (checkout / path).read_text("utf-8") for path in added)
+
+    modules = [str(path) for path in added if path.suffix == ".py"]
+    for tool in (
+        ("ruff", "check", "--config", CHECKOUT / "pyproject.toml", *modules),
+        ("ruff", "format", "--check", "--config", CHECKOUT / "pyproject.toml", *modules),
+        ("mypy", "--config-file", CHECKOUT / "pyproject.toml", *modules),
+    ):
+        subprocess.run([sys.executable, "-m", *map(str, tool)], cwd=checkout, check=True)
+
+    done = place.call("plan", name, "--profile", "smoke")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, f"{name} at smoke")
+    done = place.call("run", name, "--profile", "smoke", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    (entry,) = json.loads(done.stdout)["figures"]
+    assert (entry["status"], entry["claims"]) == ("not recorded", [])
+    assert any(path.endswith("fig99.png") for path in entry["artifacts"])
+    done = place.call("new", "figure", name)
+    assert (done.returncode, done.stderr) == (2, f"{name} is there already\n")
+
+
 def test_a_third_paper_needs_no_change_of_what_is_there(place: Workplace) -> None:
     checkout = place.manifests.parent
     before = contents(checkout)

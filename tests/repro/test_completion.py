@@ -47,7 +47,8 @@ def test_the_first_word_is_a_command_or_a_figure() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "verify", "plan", "explain", "report", "record", "run fig8a", "fig8a"]
+    "command",
+    ["run", "verify", "plan", "explain", "report", "record", "export", "run fig8a", "fig8a"],
 )
 def test_figures_are_offered_wherever_one_goes(command: str) -> None:
     assert offered(f"repro {command} li2022/fig8") == ["li2022/fig8a", "li2022/fig8b"]
@@ -61,7 +62,9 @@ def test_profiles_and_devices(command: str) -> None:
 
 def test_papers_and_the_profiles_that_are_recorded() -> None:
     assert offered("repro table ") == ["li2022", "ssb2018"]
+    assert offered("repro new figure ") == ["li2022/", "ssb2018/"]
     assert set(offered("repro table li2022 --profile ")) == PROFILES - {"auto"}
+    assert set(offered("repro export fig8a --profile ")) == PROFILES - {"auto"}
 
 
 def test_what_can_be_compared() -> None:

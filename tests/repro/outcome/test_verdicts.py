@@ -77,6 +77,10 @@ def test_status(parts: dict[str, Any], status: str, failures: int) -> None:
     assert (judged.status, len(judged.failures)) == (status, failures)
 
 
+def test_nothing_is_recorded_of_what_has_neither_claims_nor_references() -> None:
+    assert Verdicts((), (), ()).status == "not recorded"
+
+
 def test_claims_are_counted_by_verdict() -> None:
     claims = [verdicts(claim).claims[0] for claim in ("inconclusive", "supported", "inconclusive")]
     assert tally(claims) == {"supported": 1, "not supported": 0, "inconclusive": 2}

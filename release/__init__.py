@@ -1,0 +1,1 @@
+"""What a release has to meet besides its tests: ``make release-check``."""
