@@ -75,8 +75,8 @@ def _draw_hat(axis: Any, vacua: Mapping[str, Array]) -> None:
     axis.plot(*circle[vacuum, :, None], "o", ms=6.5, color="black", mec="white", mew=1.1, zorder=6)
 
     axis.set_title(_TITLE, fontsize=_TEXT, y=0.95)
-    axis.set_xlabel("$w_1$", labelpad=-9)
-    axis.set_ylabel("$w_2$", labelpad=-9)
+    axis.set_xlabel("$w_1$", labelpad=-6)
+    axis.set_ylabel("$w_2$", labelpad=-6)
     axis.set_zticks([])  # heights are read off the colours; the axis would stand far off
     axis.zaxis.line.set_visible(False)
     bar = axis.figure.colorbar(drawn, ax=axis, location="bottom", shrink=0.5, pad=0.0, aspect=25)
