@@ -48,7 +48,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     second.set_ylim(bottom=0)
     second.set_title("second half, linear", fontsize=8)
     _rates(axes[1][0], curves, steps)
-    legend_below(figure, _defects(axes[1][1], steps), columns=6)
+    legend_below(figure, _defects(axes[1][1], steps), columns=5)
     return figure
 
 
@@ -101,4 +101,5 @@ def _defects(axis: Axes, steps: Mapping[str, Array]) -> list[Line2D]:
     axis.set_xlabel("step, in steps of the training")
     axis.set_ylabel(r"$|1 -$ loss taken / η‖∇R‖²$|$")
     axis.set_title("how far one step misses the order parameter", fontsize=8)
-    return [line for line in axis.lines if not str(line.get_label()).startswith("_")]
+    named = [line for line in axis.lines if not str(line.get_label()).startswith("_")]
+    return sorted(named, key=lambda line: line.get_color() in (_GREY, "black"))
