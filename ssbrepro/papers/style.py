@@ -158,7 +158,7 @@ def signed_decades(axis: Axes, linear: float, largest: float, most: int = 4) -> 
 def epoch_colours(epochs: Sequence[float]) -> list[Colour]:
     """One colour an epoch, dark to light along viridis, short of its faint end."""
     last = max(len(epochs) - 1, 1)
-    return [colormaps["viridis"](0.88 * index / last) for index in range(len(epochs))]
+    return [colormaps["viridis"](0.8 * index / last) for index in range(len(epochs))]
 
 
 def ridgeline_figure(height: float, columns: int, panels: int = 1) -> tuple[Figure, Any]:
