@@ -26,6 +26,7 @@ Arrays = dict[str, dict[str, Any]]
 
 ARRAYS = Path(__file__).with_name("pictures.npz")
 FIGURES = Library(MANIFESTS).computed()
+FEW = 100  # numbers that may be written out in a picture
 POINTS = 7  # the least that is read on paper
 TOUCHING = 1.5  # pixels of 1/100 inch that boxes of texts may share: they have some air inside
 
@@ -193,8 +194,8 @@ def take_arrays() -> None:
 
 
 def coarse(values: Any) -> Any:
-    """Numbers with a mantissa that is short, and so is their file."""
-    if not np.issubdtype(values.dtype, np.inexact):
+    """Numbers with a mantissa that is short, and so is their file; few of them as they are."""
+    if values.size < FEW or not np.issubdtype(values.dtype, np.inexact):
         return values
     single = np.array(values, np.complex64 if np.iscomplexobj(values) else np.float32, order="C")
     single.view(np.uint32)[...] &= 0xFFFFE000
