@@ -68,13 +68,13 @@ def _panel(axis: Axes, own: Mapping[str, Array], level: float) -> None:
 
 
 def _histograms(axis: Axes, edges: Array, rows: Array) -> None:
-    """The first row filled, the others as thin lines, around a line at zero."""
+    """The first row filled, the range of the others as a band, around a line at zero."""
     middles = (edges[1:] + edges[:-1]) / 2
     shown, *others = rows
-    for index, row in enumerate(others):
-        label = "the other draws" if index == 0 else None
-        axis.plot(middles, row, color="0.6", lw=0.3, alpha=0.7, label=label, rasterized=True)
-    axis.fill_between(middles, shown, color=BLUE, alpha=0.3, lw=0)
+    if others:
+        low, high = np.min(others, axis=0), np.max(others, axis=0)
+        axis.fill_between(middles, low, high, color="0.85", lw=0, label="range of the other draws")
+    axis.fill_between(middles, shown, color=BLUE, alpha=0.2, lw=0)
     axis.plot(middles, shown, color=BLUE, lw=1.1, label="the first draw")
     axis.plot(middles, shown[::-1], color=VERMILION, lw=0.9, ls=":", label="its mirror image")
     axis.axvline(0, ymax=0.74, color="black", lw=0.8)
