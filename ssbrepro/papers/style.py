@@ -80,13 +80,13 @@ def break_mark(axis: Axes, place: tuple[float, float], transform: Transform) -> 
     """
     upright = place[0] == 0 and place[1] != 0
     stroke = [(-1, -0.5), (1, 0.5)] if upright else [(-0.5, -1), (0.5, 1)]
+    figure = axis.get_figure(root=True)
+    assert figure is not None
     for shift in (-1.5 / 72, 1.5 / 72):  # inches
-        moved = ScaledTranslation(
-            *((0, shift) if upright else (shift, 0)), axis.get_figure(root=True).dpi_scale_trans
-        )
+        x, y = (0.0, shift) if upright else (shift, 0.0)
         axis.plot(
-            *place, transform=transform + moved, color="black", clip_on=False, zorder=5,
-            marker=stroke, ms=7, mew=0.8,
+            *place, transform=transform + ScaledTranslation(x, y, figure.dpi_scale_trans),
+            color="black", clip_on=False, zorder=5, marker=stroke, ms=7, mew=0.8,
         )  # fmt: skip
 
 

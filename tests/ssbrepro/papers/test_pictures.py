@@ -83,12 +83,10 @@ def overlaps(one: Bbox, other: Bbox) -> bool:
 
 
 @pytest.mark.parametrize("figure_id", FIGURES)
-def test_all_that_is_written_can_be_read(
-    figure_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_that_is_written_can_be_read(figure_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     figure = drawn(figure_id, arrays_of(figure_id))
     texts = texts_of(figure, monkeypatch)
-    small = {text.get_text() for text, _ in texts if text.get_fontsize() < POINTS}
+    small = {text.get_text() for text, _ in texts if float(text.get_fontsize()) < POINTS}
     assert not small
     page = figure.bbox.padded(5)
     beyond = {text.get_text() for text, box in texts if box.x0 < page.x0 or box.x1 > page.x1}
