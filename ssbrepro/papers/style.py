@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,7 @@ from ssbrepro.contract import Array
 
 WIDTH_INCHES = 6.3  # the text width of an A4 page
 SMALL = 7.0  # points, for notes inside the axes; nothing is smaller
-_FONT_SIZE = 8
-_COLUMN_INCHES = 0.42  # of numbers beside a ridgeline
-_UNSEEN = 2e-3  # of the distance between rows: less than a hair
+FONT_SIZE = 8
 _LINE_LETTERS = 108  # of the size SMALL
 _LINE_INCHES, _PAD_INCHES = 0.135, 0.12  # of print of the size SMALL
 BLUE, VERMILION = "#0072B2", "#D55E00"  # Okabe & Ito's blue and vermilion
@@ -64,9 +62,9 @@ def empty_figure(height: float) -> Figure:
 
 def plain_axis(axis: Axes) -> None:
     """Print of the common sizes, and no frame but the two axes."""
-    axis.tick_params(labelsize=_FONT_SIZE, direction="out")
-    axis.xaxis.label.set_fontsize(_FONT_SIZE + 1)
-    axis.yaxis.label.set_fontsize(_FONT_SIZE + 1)
+    axis.tick_params(labelsize=FONT_SIZE, direction="out")
+    axis.xaxis.label.set_fontsize(FONT_SIZE + 1)
+    axis.yaxis.label.set_fontsize(FONT_SIZE + 1)
     axis.spines[["top", "right"]].set_visible(False)
 
 
@@ -88,50 +86,6 @@ def break_mark(axis: Axes, place: tuple[float, float], transform: Transform) -> 
             *place, transform=transform + ScaledTranslation(x, y, figure.dpi_scale_trans),
             color="black", clip_on=False, zorder=5, marker=stroke, ms=7, mew=0.8,
         )  # fmt: skip
-
-
-def ridgeline(
-    axis: Axes,
-    edges: Array,
-    rows: Array,
-    labels: Sequence[object],
-    colours: Sequence[Colour],
-    empty: str = "empty",
-    overlap: float = 1.6,
-) -> None:
-    """Draw histograms one below the other, each scaled to its own peak, around a black zero line.
-
-    Args:
-        axis: Where to draw; its horizontal scale is the caller's.
-        edges: Of the bins, (bins+1,).
-        rows: One histogram a row, from the top, (rows, bins); all zero where there is none.
-        labels: To the left of each row.
-        colours: Of each row.
-        empty: What to write in place of a row that is all zero.
-        overlap: Height of a peak in distances between rows.
-    """
-    middles = (edges[1:] + edges[:-1]) / 2
-    for index, row in enumerate(rows):
-        axis.axhline(-index, color="0.85", lw=0.5, zorder=2 * index)
-        if row.any():
-            height = overlap * row / row.max()
-            seen = np.flatnonzero(height > _UNSEEN)  # the rest is the line at its foot
-            part = slice(max(seen[0] - 1, 0), seen[-1] + 2)
-            places = middles[part][[0, *range(len(middles[part])), -1]]
-            top = np.concatenate([[0], height[part], [0]]) - index
-            axis.fill(
-                places, top, facecolor=(*colours[index][:3], 0.35), edgecolor=colours[index], lw=0.9,
-                zorder=2 * index + 1,
-            )  # fmt: skip
-        else:
-            transform = axis.get_yaxis_transform()
-            axis.text(0.98, 0.1 - index, empty, transform=transform, ha="right", fontsize=SMALL)
-    axis.axvline(0, color="black", lw=0.8, zorder=2 * len(rows))
-    axis.set_yticks([-index for index in range(len(rows))], [str(label) for label in labels])
-    axis.tick_params(axis="y", length=0)
-    axis.spines["left"].set_visible(False)
-    axis.set_xlim(edges[0], edges[-1])
-    axis.set_ylim(-len(rows) + 0.8, overlap + 0.1)
 
 
 def signed_decades(axis: Axes, linear: float, largest: float, most: int = 4) -> None:
@@ -161,61 +115,6 @@ def epoch_colours(epochs: Sequence[float]) -> list[Colour]:
     return [colormaps["viridis"](0.8 * index / last) for index in range(len(epochs))]
 
 
-def ridgeline_figure(height: float, columns: int, panels: int = 1) -> tuple[Figure, Any]:
-    """A figure for ridgelines with one vertical axis, and a place right of them for :func:`beside_rows`.
-
-    Args:
-        height: Inches.
-        columns: Of numbers.
-        panels: Of ridgelines.
-
-    Returns:
-        The figure, and its axes; the last one is for the numbers.
-    """
-    share = _COLUMN_INCHES * columns / (WIDTH_INCHES - _COLUMN_INCHES * columns)
-    return new_figure(
-        columns=panels + 1, height=height, sharex=False, sharey=True,
-        width_ratios=[1] * panels + [panels * share],
-    )  # fmt: skip
-
-
-def beside_rows(axis: Axes, columns: Mapping[str, Sequence[str]]) -> None:
-    """Write columns of numbers beside a :func:`ridgeline`, one a row.
-
-    Args:
-        axis: Where to write: right of that of the ridgeline, and with the same vertical axis.
-        columns: Texts of each row, by the title above them.
-    """
-    axis.set_axis_off()
-    style: dict[str, Any] = {
-        "fontsize": SMALL, "ha": "center", "transform": axis.get_yaxis_transform(),
-    }  # fmt: skip
-    for column, (title, texts) in enumerate(columns.items()):
-        place = (column + 0.5) / len(columns)
-        axis.text(place, 0.85, title, va="bottom", **style)
-        for index, text in enumerate(texts):
-            axis.text(place, 0.1 - index, text.replace("nan", "-"), **style)
-
-
-def copy_columns(letter: str, intact: Array, broken: Array) -> dict[str, list[str]]:
-    """Columns for :func:`beside_rows` of what intact and broken copies have.
-
-    Args:
-        letter: Of the statistic.
-        intact: (copies, rows); NaN where a copy has none.
-        broken: Likewise.
-    """
-    lows, highs = np.fmin.reduce(intact), np.fmax.reduce(intact)
-    middles = np.fmax.reduce(broken)
-    return {
-        f"{letter} of\nintact": [
-            f"{low:.2f} to\n{high:.2f}" if np.isfinite(low) else "-"
-            for low, high in zip(lows, highs, strict=True)
-        ],
-        f"{letter} of\nbroken": [f"{middle:.2f}" for middle in middles],
-    }
-
-
 def copy_levels(axis: Axes, epochs: Array, intact: Array, broken: Array) -> None:
     """Draw what copies have over epochs: a band of the intact ones, a line for the broken ones.
 
@@ -233,62 +132,6 @@ def copy_levels(axis: Axes, epochs: Array, intact: Array, broken: Array) -> None
         epochs, np.fmax.reduce(broken), color=VERMILION, lw=0.9, ls="--", marker="x", ms=3,
         label="all broken",
     )  # fmt: skip
-
-
-def correlation_matrix(matrix: Array, title: str) -> tuple[Figure, Axes]:
-    """A figure of a matrix of correlations, blue for negative ones, red for positive, white at zero.
-
-    Args:
-        matrix: (entries, entries); a frame is left where there is none.
-        title: Above it.
-
-    Returns:
-        The figure, and an axis below its colour bar.
-    """
-    figure, axes = new_figure(
-        rows=2, columns=2, height=3.9, sharex=False, width_ratios=[2.1, 1], height_ratios=[1, 9]
-    )
-    grid = axes[0, 0].get_gridspec()
-    for axis in axes[:, 0]:
-        axis.remove()
-    axis = figure.add_subplot(grid[:, 0])
-    last = max(len(matrix), 1) - 0.5
-    image = axis.imshow(
-        matrix, "RdBu_r", vmin=-1, vmax=1, interpolation="nearest", extent=(-0.5, last, last, -0.5)
-    )
-    axis.tick_params(labelsize=_FONT_SIZE)
-    axis.set_xlabel("Hessian entry", fontsize=_FONT_SIZE + 1)
-    axis.set_ylabel("Hessian entry", fontsize=_FONT_SIZE + 1)
-    axis.set_title(title, fontsize=_FONT_SIZE)
-    figure.colorbar(image, cax=axes[0, 1], orientation="horizontal", ticks=[-1, -0.5, 0, 0.5, 1])
-    axes[0, 1].tick_params(labelsize=_FONT_SIZE)
-    axes[0, 1].set_title(r"correlation coefficient $\rho$", fontsize=_FONT_SIZE)
-    return figure, axes[1, 1]
-
-
-def magnitudes_of_pairs(axis: Axes, edges: Array, shares: Mapping[str, Array]) -> None:
-    """Draw for each magnitude with what share of the pairs it is exceeded, on a logarithmic scale.
-
-    Args:
-        axis: Where to draw.
-        edges: Of the bins of magnitudes, (bins+1,).
-        shares: Of the pairs in each bin, (bins,): the network's, those of permuted examples, and those
-            of broken copies, by their labels.
-    """
-    for (label, values), colour, style in zip(
-        shares.items(), (BLUE, "0.35", VERMILION), ("-", ":", "--"), strict=True
-    ):
-        beyond = values[::-1].cumsum()[::-1]
-        axis.step(
-            edges[:-1], np.where(beyond > 0, beyond, np.nan), where="post", color=colour, lw=1.1,
-            ls=style, label=label,
-        )  # fmt: skip
-    axis.set_yscale("log")
-    axis.set_xlim(0, 1)
-    axis.set_ylim(top=1.5)
-    axis.set_xlabel(r"$|\rho|$")
-    axis.set_title(r"share of pairs beyond $|\rho|$", fontsize=_FONT_SIZE)
-    axis.legend(fontsize=SMALL, frameon=False, loc="lower left")
 
 
 def curve_with_band(

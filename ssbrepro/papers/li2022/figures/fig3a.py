@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
+from ssbrepro.papers.ridgelines import ridgeline
 from ssbrepro.papers.style import (
     ASYMMETRY,
     BLUE,
@@ -16,7 +17,6 @@ from ssbrepro.papers.style import (
     empty_figure,
     epoch_colours,
     note_below,
-    ridgeline,
 )
 
 _COLUMNS = 4

@@ -6,13 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
+from ssbrepro.papers.ridgelines import beside_rows, ridgeline, ridgeline_figure
 from ssbrepro.papers.style import (
     ASYMMETRY,
-    beside_rows,
     epoch_colours,
     note_below,
-    ridgeline,
-    ridgeline_figure,
     signed_decades,
 )
 

@@ -6,15 +6,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
+from ssbrepro.papers.ridgelines import beside_rows, copy_columns, ridgeline, ridgeline_figure
 from ssbrepro.papers.style import (
     ASYMMETRY,
     SMALL,
-    beside_rows,
-    copy_columns,
     epoch_colours,
     note_below,
-    ridgeline,
-    ridgeline_figure,
     signed_decades,
 )
 

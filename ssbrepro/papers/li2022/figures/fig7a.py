@@ -5,14 +5,11 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
+from ssbrepro.papers.ridgelines import beside_rows, copy_columns, ridgeline, ridgeline_figure
 from ssbrepro.papers.style import (
     ASYMMETRY,
-    beside_rows,
-    copy_columns,
     epoch_colours,
     note_below,
-    ridgeline,
-    ridgeline_figure,
 )
 
 
