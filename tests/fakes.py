@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -276,12 +276,12 @@ _PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGA
 
 
 def draw_a_pixel(
-    figure_id: str, arrays: Mapping[str, Any], small_print: str, folder: Path
+    figure_id: str, arrays: Mapping[str, Any], small_print: Sequence[str], folder: Path
 ) -> list[Path]:
     """Instead of drawing: what matplotlib does takes a second."""
     name = figure_id.partition("/")[2]
     (folder / f"{name}.png").write_bytes(base64.b64decode(_PNG))
-    (folder / f"{name}.svg").write_text(f"<svg><!-- {small_print} --></svg>")
+    (folder / f"{name}.svg").write_text(f"<svg><!-- {'; '.join(small_print)} --></svg>")
     return [folder / f"{name}.png", folder / f"{name}.svg"]
 
 

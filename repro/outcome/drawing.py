@@ -1,9 +1,11 @@
 """Draws a figure with its plot module and puts the small print below it."""
 
 import importlib
+import io
 import os
+import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,18 +16,24 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "ssbrepro-matplotlib"))
 
+_PLACES, _DIGITS = re.compile(rb' (?:d|x|y)="[^"]*"'), re.compile(rb"(\.\d\d)\d+")
+_POINTS = 7  # of the small print: the least that is read on paper
+_COLUMNS = (0.01, 0.76)  # in widths of the figure
 _METADATA: Mapping[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None}}
 
 
 def draw(
-    figure_id: str, arrays: Mapping[str, Mapping[str, Any]], small_print: str, folder: Path
+    figure_id: str,
+    arrays: Mapping[str, Mapping[str, Any]],
+    small_print: Sequence[str],
+    folder: Path,
 ) -> list[Path]:
     """Draw a figure from recorded arrays, as PNG and SVG.
 
     Args:
         figure_id: Which figure.
         arrays: Arrays of each of its stages, by stage name.
-        small_print: A line or more below the figure.
+        small_print: Columns of lines below the figure, one or two.
         folder: Where the two files go.
 
     Returns:
@@ -35,7 +43,10 @@ def draw(
 
     def drawn() -> "Figure":
         figure: Figure = importlib.import_module(plot_module(figure_id)).draw(arrays)
-        figure.text(0.01, -0.01, small_print, fontsize=6, color="0.35", va="top", ha="left")
+        for place, text in zip(_COLUMNS, small_print, strict=False):
+            figure.text(
+                place, -0.01, text, fontsize=_POINTS, color="0.35", va="top", linespacing=1.15
+            )
         return figure
 
     save(drawn, paths, figure_id)
@@ -57,7 +68,15 @@ def save(drawn: "Callable[[], Figure]", targets: Mapping[str, Path | IO[bytes]],
     with matplotlib.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
         figure = drawn()
         for kind, target in targets.items():
+            buffer = io.BytesIO()
             figure.savefig(
-                target, format=kind, dpi=200, metadata=_METADATA[kind], bbox_inches="tight",
+                buffer, format=kind, dpi=200, metadata=_METADATA[kind], bbox_inches="tight",
                 pad_inches=0.08,
             )  # fmt: skip
+            content = buffer.getvalue()
+            if kind == "svg":  # places to a hundredth of a point: pages hold many pictures
+                content = _PLACES.sub(lambda place: _DIGITS.sub(rb"\1", place.group()), content)
+            if isinstance(target, Path):
+                target.write_bytes(content)
+            else:
+                target.write(content)

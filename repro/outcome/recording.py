@@ -13,6 +13,7 @@ from repro.names import plot_module
 from repro.outcome import wording
 from repro.outcome.checks import judge
 from repro.outcome.drawing import draw
+from repro.outcome.pooling import pool, seeds_of
 from repro.outcome.record import (
     RECORD,
     SCHEMA_VERSION,
@@ -25,7 +26,7 @@ from repro.outcome.record import (
     Run,
     existing_run,
 )
-from repro.outcome.references import recorded_runs
+from repro.outcome.references import RecordedRun, recorded_runs
 from repro.outcome.verdicts import FAILED, NOT_RECORDED, Verdicts
 from repro.plan import Plan
 from repro.scheduler import StepOutcome
@@ -78,7 +79,7 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
                 pictures = draw(
                     plan.manifest.id,
                     {outcome.step.stage: outcome.result.arrays for outcome in outcomes},
-                    _small_print(plan, verdicts),
+                    _small_print(plan, verdicts, references),
                     unfinished,
                 )
             record = Record(
@@ -186,8 +187,12 @@ def _series(outcomes: Sequence[StepOutcome]) -> dict[str, Curve]:
     return curves
 
 
-def _small_print(plan: Plan, verdicts: Verdicts) -> str:
-    """Figure, alternative, profile, seed, number of examples, and each claim's verdict."""
+def _small_print(plan: Plan, verdicts: Verdicts, references: Sequence[RecordedRun]) -> list[str]:
+    """Figure, alternative, profile, seed, number of examples, and each claim's verdict.
+
+    Returns:
+        A column of lines, and one of what all recorded seeds gave for the claims beside.
+    """
     sizes = {
         step.parameters["num_examples"] for step in plan.steps if "num_examples" in step.parameters
     }
@@ -195,7 +200,13 @@ def _small_print(plan: Plan, verdicts: Verdicts) -> str:
     lines = [f"{plan.name} · profile {plan.profile} · seed {plan.seed}{size}"]
     for claim in verdicts.claims:
         lines.append(
-            f"{claim.id}: {wording.number(claim.value)} "
+            f"{claim.id.replace('-', ' ')}: {wording.number(claim.value)} "
             f"({wording.bound(claim)} claimed): {wording.verdict(claim)}"
         )
-    return "\n".join(lines)
+    if plan.manifest.alternative is not None or not references or not verdicts.claims:
+        return ["\n".join(lines)]
+    seeds = seeds_of(plan.manifest, references)
+    beside = [f"mean of {wording.counted(len(seeds), 'seed')} (95 %)"]
+    for pooled in pool(plan.manifest.figure, seeds, plan.manifest.domains):
+        beside.append(wording.mean(pooled.mean, (pooled.low, pooled.high)) or "not measured")
+    return ["\n".join(column) for column in (lines, beside)]

@@ -1,7 +1,8 @@
 """The common look of the figures: paper width, readable at print size, safe for colour-blind eyes."""
 
 import math
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,25 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from ssbrepro.contract import Array
 
 WIDTH_INCHES = 6.3  # the text width of an A4 page
-SMALL = 6.5  # points, for notes inside the axes
-_FONT_SIZE = 8
-_LEGEND_INCHES = 0.26
+SMALL = 7.0  # points, for notes inside the axes; nothing is smaller
+FONT_SIZE = 8
+_LINE_LETTERS = 108  # of the size SMALL
+_LINE_INCHES, _PAD_INCHES = 0.135, 0.12  # of print of the size SMALL
 BLUE, VERMILION = "#0072B2", "#D55E00"  # Okabe & Ito's blue and vermilion
+
+ASYMMETRY = (  # what A is, in words
+    "A: distance between a law and its mirror image (Wasserstein-1) over the mean magnitude, "
+    "0 for a symmetric law, 2 for one of a single sign."
+)
+BREAKING_INDEX = (
+    "B: where a statistic is between copies of the network with signs drawn anew (0, intact) "
+    "and copies whose weights are all positive (1, broken)."
+)
 
 Colour = tuple[float, float, float, float]
 
@@ -36,109 +48,71 @@ def new_figure(
     Returns:
         The figure, and its axes, or an array of axes where there are several.
     """
-    figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
+    figure = empty_figure(height)
     axes = figure.subplots(rows, columns, sharex=sharex, **options)
     for axis in figure.axes:
-        axis.tick_params(labelsize=_FONT_SIZE, direction="out")
-        axis.xaxis.label.set_fontsize(_FONT_SIZE + 1)
-        axis.yaxis.label.set_fontsize(_FONT_SIZE + 1)
-        axis.spines[["top", "right"]].set_visible(False)
+        plain_axis(axis)
     return figure, axes
 
 
-def ridgeline(
-    axis: Axes,
-    edges: Array,
-    rows: Array,
-    labels: Sequence[object],
-    colours: Sequence[Colour],
-    empty: str = "empty",
-    overlap: float = 1.6,
-) -> None:
-    """Draw histograms one below the other, each scaled to its own peak, around a black zero line.
+def empty_figure(height: float) -> Figure:
+    """A figure of paper width, so many inches high, without axes."""
+    return Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
+
+
+def plain_axis(axis: Axes) -> None:
+    """Print of the common sizes, and no frame but the two axes."""
+    axis.tick_params(labelsize=FONT_SIZE, direction="out")
+    axis.xaxis.label.set_fontsize(FONT_SIZE + 1)
+    axis.yaxis.label.set_fontsize(FONT_SIZE + 1)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def break_mark(axis: Axes, place: tuple[float, float], transform: Transform) -> None:
+    """Two strokes across a spine, where an axis leaves something out or changes its scale.
 
     Args:
-        axis: Where to draw; its horizontal scale is the caller's.
-        edges: Of the bins, (bins+1,).
-        rows: One histogram a row, from the top, (rows, bins); all zero where there is none.
-        labels: To the left of each row.
-        colours: Of each row.
-        empty: What to write in place of a row that is all zero.
-        overlap: Height of a peak in distances between rows.
+        axis: Whose spine it is.
+        place: Horizontally and vertically; on the vertical spine the former is 0.
+        transform: What the place is given in.
     """
-    middles = (edges[1:] + edges[:-1]) / 2
-    for index, row in enumerate(rows):
-        axis.axhline(-index, color="0.85", lw=0.5, zorder=2 * index)
-        if row.any():
-            top = overlap * row / row.max() - index
-            style: dict[str, Any] = {"color": colours[index], "zorder": 2 * index + 1}
-            axis.fill_between(middles, -index, top, alpha=0.35, lw=0, **style)
-            axis.plot(middles, top, lw=0.9, **style)
-        else:
-            transform = axis.get_yaxis_transform()
-            axis.text(0.98, 0.1 - index, empty, transform=transform, ha="right", fontsize=SMALL)
-    axis.axvline(0, color="black", lw=0.8, zorder=2 * len(rows))
-    axis.set_yticks([-index for index in range(len(rows))], [str(label) for label in labels])
-    axis.tick_params(axis="y", length=0)
-    axis.spines["left"].set_visible(False)
-    axis.set_xlim(edges[0], edges[-1])
-    axis.set_ylim(-len(rows) + 0.8, overlap + 0.1)
+    upright = place[0] == 0 and place[1] != 0
+    stroke = [(-1, -0.5), (1, 0.5)] if upright else [(-0.5, -1), (0.5, 1)]
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    for shift in (-1.5 / 72, 1.5 / 72):  # inches
+        x, y = (0.0, shift) if upright else (shift, 0.0)
+        axis.plot(
+            *place, transform=transform + ScaledTranslation(x, y, figure.dpi_scale_trans),
+            color="black", clip_on=False, zorder=5, marker=stroke, ms=7, mew=0.8,
+        )  # fmt: skip
 
 
-def signed_decades(linear: float, largest: float) -> list[float]:
-    """Ticks of an axis that is logarithmic on both sides of zero: zero and at most four decades a side.
+def signed_decades(axis: Axes, linear: float, largest: float, most: int = 4) -> None:
+    """Ticks of an axis that is logarithmic on both sides of zero: zero and some decades a side.
 
     Args:
-        linear: Where it turns from linear to logarithmic.
+        axis: Whose horizontal axis it is.
+        linear: Where it turns from linear to logarithmic; ticks that near would run into that of zero.
         largest: Its end.
+        most: How many decades a side at most.
     """
     decades = range(math.ceil(math.log10(linear)), math.floor(math.log10(largest)) + 1)
-    spacing = max(1, math.ceil(len(decades) / 4))
-    ticks = [10.0**decade for decade in decades[::-spacing]]
-    return [*(-tick for tick in ticks), 0.0, *reversed(ticks)]
+    spacing = max(1, math.ceil(len(decades) / most))
+    clear = math.log10(linear) + 0.4 * spacing
+    kept = [decade for decade in decades[::-spacing] if decade > clear] or list(decades[-1:])
+    axis.set_xticks(
+        [*(-(10.0**decade) for decade in kept), 0, *(10.0**decade for decade in kept)],
+        [
+            *(f"$-10^{{{decade}}}$" for decade in kept), "0", *(f"$10^{{{decade}}}$" for decade in kept)
+        ],
+    )  # fmt: skip
 
 
 def epoch_colours(epochs: Sequence[float]) -> list[Colour]:
     """One colour an epoch, dark to light along viridis, short of its faint end."""
     last = max(len(epochs) - 1, 1)
-    return [colormaps["viridis"](0.88 * index / last) for index in range(len(epochs))]
-
-
-def beside_rows(axis: Axes, columns: Mapping[str, Sequence[str]], spacing: float = 0.1) -> None:
-    """Write columns of numbers to the right of a :func:`ridgeline`, one a row.
-
-    Args:
-        axis: That of the ridgeline.
-        columns: Texts of each row, by the title above them.
-        spacing: Between the columns, in widths of the axis.
-    """
-    style: dict[str, Any] = {
-        "fontsize": SMALL, "ha": "center", "transform": axis.get_yaxis_transform(),
-    }  # fmt: skip
-    for column, (title, texts) in enumerate(columns.items()):
-        place = 1 + spacing * (column + 0.5)
-        axis.text(place, 0.85, title, va="bottom", **style)
-        for index, text in enumerate(texts):
-            axis.text(place, 0.1 - index, text.replace("nan", "-"), **style)
-
-
-def copy_columns(letter: str, intact: Array, broken: Array) -> dict[str, list[str]]:
-    """Columns for :func:`beside_rows` of what intact and broken copies have.
-
-    Args:
-        letter: Of the statistic.
-        intact: (copies, rows); NaN where a copy has none.
-        broken: Likewise.
-    """
-    lows, highs = np.fmin.reduce(intact), np.fmax.reduce(intact)
-    middles = np.fmax.reduce(broken)
-    return {
-        f"{letter} of\nintact": [
-            f"{low:.2f} to\n{high:.2f}" if np.isfinite(low) else "-"
-            for low, high in zip(lows, highs, strict=True)
-        ],
-        f"{letter} of\nbroken": [f"{middle:.2f}" for middle in middles],
-    }
+    return [colormaps["viridis"](0.8 * index / last) for index in range(len(epochs))]
 
 
 def copy_levels(axis: Axes, epochs: Array, intact: Array, broken: Array) -> None:
@@ -158,62 +132,6 @@ def copy_levels(axis: Axes, epochs: Array, intact: Array, broken: Array) -> None
         epochs, np.fmax.reduce(broken), color=VERMILION, lw=0.9, ls="--", marker="x", ms=3,
         label="all broken",
     )  # fmt: skip
-
-
-def correlation_matrix(matrix: Array, title: str) -> tuple[Figure, Axes]:
-    """A figure of a matrix of correlations, blue for negative ones, red for positive, white at zero.
-
-    Args:
-        matrix: (entries, entries); a frame is left where there is none.
-        title: Above it.
-
-    Returns:
-        The figure, and an axis below its colour bar.
-    """
-    figure, axes = new_figure(
-        rows=2, columns=2, height=3.9, sharex=False, width_ratios=[2.1, 1], height_ratios=[1, 9]
-    )
-    grid = axes[0, 0].get_gridspec()
-    for axis in axes[:, 0]:
-        axis.remove()
-    axis = figure.add_subplot(grid[:, 0])
-    last = max(len(matrix), 1) - 0.5
-    image = axis.imshow(
-        matrix, "RdBu_r", vmin=-1, vmax=1, interpolation="nearest", extent=(-0.5, last, last, -0.5)
-    )
-    axis.tick_params(labelsize=_FONT_SIZE)
-    axis.set_xlabel("Hessian entry", fontsize=_FONT_SIZE + 1)
-    axis.set_ylabel("Hessian entry", fontsize=_FONT_SIZE + 1)
-    axis.set_title(title, fontsize=_FONT_SIZE)
-    figure.colorbar(image, cax=axes[0, 1], orientation="horizontal", ticks=[-1, -0.5, 0, 0.5, 1])
-    axes[0, 1].tick_params(labelsize=_FONT_SIZE)
-    axes[0, 1].set_title(r"correlation coefficient $\rho$", fontsize=_FONT_SIZE)
-    return figure, axes[1, 1]
-
-
-def magnitudes_of_pairs(axis: Axes, edges: Array, shares: Mapping[str, Array]) -> None:
-    """Draw for each magnitude with what share of the pairs it is exceeded, on a logarithmic scale.
-
-    Args:
-        axis: Where to draw.
-        edges: Of the bins of magnitudes, (bins+1,).
-        shares: Of the pairs in each bin, (bins,): the network's, those of permuted examples, and those
-            of broken copies, by their labels.
-    """
-    for (label, values), colour, style in zip(
-        shares.items(), (BLUE, "0.35", VERMILION), ("-", ":", "--"), strict=True
-    ):
-        beyond = values[::-1].cumsum()[::-1]
-        axis.step(
-            edges[:-1], np.where(beyond > 0, beyond, np.nan), where="post", color=colour, lw=1.1,
-            ls=style, label=label,
-        )  # fmt: skip
-    axis.set_yscale("log")
-    axis.set_xlim(0, 1)
-    axis.set_ylim(top=1.5)
-    axis.set_xlabel(r"$|\rho|$")
-    axis.set_title("share of pairs beyond", fontsize=_FONT_SIZE)
-    axis.legend(fontsize=SMALL, frameon=False, loc="lower left")
 
 
 def curve_with_band(
@@ -259,21 +177,74 @@ def mark_empty(axis: Axes, epochs: Array, values: Array, word: str = "empty") ->
         )  # fmt: skip
 
 
-def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
-    """Write one line of legend below all axes, which make room for it.
+def name_ends(
+    axis: Axes,
+    texts: Sequence[str],
+    values: Sequence[float],
+    colours: Sequence[Colour | str],
+    spacing: float = 0.07,
+) -> None:
+    """Write beside the right end of each curve what it is, in its colour; none where it ends in NaN.
 
-    Anchored to the figure itself: what a legend is anchored to by default moves when a file is cut
-    to what is drawn.
+    Args:
+        axis: Of the curves, whose vertical limits are final.
+        texts: One a curve.
+        values: Where the curves end.
+        colours: Theirs.
+        spacing: Between texts at least, in heights of the axis.
+    """
+    axis.get_ylim()  # brings the limits up to date, which the transformation uses as they are
+    ends = axis.transData.transform([(1, value) for value in values])
+    heights = axis.transAxes.inverted().transform(ends)[:, 1]
+    place = -math.inf
+    for index in np.argsort(heights, kind="stable"):
+        if np.isfinite(values[index]):
+            place = max(min(max(heights[index], 0), 1), place + spacing)
+            axis.text(
+                1.02, place, texts[index], transform=axis.transAxes, va="center", fontsize=SMALL,
+                color=colours[index],
+            )  # fmt: skip
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], columns: int = 0) -> None:
+    """Write a legend below all axes, which make room for it; what is below them already stays below.
 
     Args:
         figure: In constrained layout.
         handles: Artists with labels.
+        columns: How many of them in a line; all of them by default.
     """
-    share = _LEGEND_INCHES / figure.get_figheight()
-    engine = figure.get_layout_engine()
-    assert isinstance(engine, ConstrainedLayoutEngine)  # that of new_figure
-    engine.set(rect=(0, share, 1, 1 - share))
+    columns = columns or len(handles)
+    lines = -(-len(handles) // columns)
+    # Anchored to the figure itself: what a legend is anchored to by default moves when a file is cut
+    # to what is drawn.
     figure.legend(
-        handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.0),
-        bbox_transform=figure.transFigure, ncols=len(handles), frameon=False, fontsize=SMALL + 0.5,
+        handles=handles, loc="lower center", ncols=columns, frameon=False, fontsize=SMALL,
+        bbox_to_anchor=(0.5, _room_below(figure, _PAD_INCHES + _LINE_INCHES * lines)),
+        bbox_transform=figure.transFigure, columnspacing=1.5, labelspacing=0.25,
     )  # fmt: skip
+
+
+def note_below(figure: Figure, text: str) -> None:
+    """Write lines of explanation below all axes, which make room for them.
+
+    Args:
+        figure: In constrained layout.
+        text: Of any length.
+    """
+    lines = textwrap.wrap(text, _LINE_LETTERS)
+    bottom = _room_below(figure, _PAD_INCHES / 2 + _LINE_INCHES * len(lines))
+    figure.text(
+        0.5, bottom, "\n".join(lines), fontsize=SMALL, color="0.25", ha="center", va="bottom",
+        multialignment="center", linespacing=1.15, in_layout=False,
+    )  # fmt: skip
+
+
+def _room_below(figure: Figure, inches: float) -> float:
+    """Take a strip from what the axes have; where it begins, in heights of the figure."""
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)  # that of empty_figure
+    _, bottom, _, height = engine.get()["rect"]
+    share = inches / figure.get_figheight()
+    engine.set(rect=(0, bottom + share, 1, height - share))
+    return float(bottom)

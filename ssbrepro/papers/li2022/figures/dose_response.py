@@ -10,17 +10,30 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import SMALL, VERMILION, Colour, epoch_colours, legend_below, new_figure
+from ssbrepro.papers.style import (
+    ASYMMETRY,
+    SMALL,
+    VERMILION,
+    Colour,
+    epoch_colours,
+    legend_below,
+    new_figure,
+    note_below,
+)
 
 _TITLES = {
-    "weights": "weights, $A$ of a layer",
+    "weights": "weights, A of a layer",
     "circuits": r"circuits, $2\,|$share of positive$\,-\,\frac{1}{2}|$",
-    "gradient": "gradient, $A$ of its entries",
-    "entries": "Hessian entries, median $A$",
+    "gradient": "gradient, A of its entries",
+    "entries": "Hessian entries, median A",
     "spectrum": "spectrum, $S_k$ of its ends",
 }
 _MARKS = dict(zip(_TITLES, "sv*ox", strict=True))
-_TICKS = (0.0, 0.03, 0.1, 0.3, 0.5, 1.0)
+_TICKS = (0.0, 0.1, 0.3, 1.0)
+_NOTE = (
+    "Curves: median over networks, bands: quartiles. $p_{1/2}$: share at which S is half way from "
+    "intact to all broken."
+)
 _RUN = -0.11  # where the run's own values stand, left of p = 0
 
 
@@ -32,7 +45,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     """
     found = arrays["dose_response"]
     colours = epoch_colours(found["widths"].tolist())
-    figure, axes = new_figure(rows=2, columns=3, height=4.6, sharex=False)
+    figure, axes = new_figure(rows=2, columns=3, height=5.2, sharex=False)
     for axis, (statistic, title) in zip(axes.flat, _TITLES.items(), strict=False):
         axis.set_title(title, fontsize=7.5)
         _responses(axis, found, statistic, colours)
@@ -50,6 +63,8 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         _dot("white", label=f"run ({width}), epoch {first}"),
         _dot("black", label=f"epoch {last}"),
     ]
+    note_below(figure, f"{_NOTE} {ASYMMETRY}")
+    legend_below(figure, axes.flat[-1].lines, columns=3)
     legend_below(figure, handles)
     return figure
 
@@ -99,25 +114,30 @@ def _half_shares(axis: Axes, found: Mapping[str, Array]) -> None:
             "lw": 1.4 if chosen else 0.8,
         }
         slope = float(found[f"{statistic}_slope"])
-        label = statistic + ("" if np.isnan(slope) else f", slope ${slope:+.2f}$")
+        label = f"$p_{{1/2}}$ of {statistic}"
+        label += "" if np.isnan(slope) else f", slope ${slope:+.2f}$"
         halves = found[f"{statistic}_half_share"]
         axis.plot(fan_in, halves, marker=mark, ms=5 if chosen else 3.5, label=label, **style)
     middle = np.exp(np.mean(np.log(fan_in)))
     level = np.exp(np.mean(np.log(found["gradient_half_share"])))
     if np.isfinite(level):
         lines = [level * (fan_in / middle) ** slope for slope in (-0.5, -0.7, -0.3)]
-        axis.plot(fan_in, lines[0], color="black", lw=0.9, ls="--", label="$n^{-1/2}$, ±0.2")
+        axis.plot(
+            fan_in,
+            lines[0],
+            color="black",
+            lw=0.9,
+            ls="--",
+            label="as claimed: $n^{-1/2}$, slope ±0.2",
+        )
         axis.fill_between(fan_in, lines[1], lines[2], color="black", alpha=0.1, lw=0)
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xticks(fan_in, [f"{value:.0f}" for value in fan_in], minor=False)
     axis.set_xticks([], minor=True)
-    axis.set_ylim(0.01, 60)  # room for the legend
+    axis.set_ylim(0.007, 1.6)
     axis.set_yticks([0.01, 0.03, 0.1, 0.3, 1], ["0.01", "0.03", "0.1", "0.3", "1"])
     axis.set_yticks([], minor=True)
     axis.tick_params(labelsize=SMALL)
     axis.set_title("half-way share $p_{1/2}$", fontsize=7.5)
     axis.set_xlabel("fan-in $n$", fontsize=7.5)
-    axis.legend(
-        fontsize=SMALL, frameon=False, loc="upper left", handlelength=1.6, labelspacing=0.25
-    )

@@ -17,8 +17,8 @@ _OPEN, _SHUT = "#CFE5F3", "white"
 _WAVES, _WAVE_HEIGHT = 5, 0.09  # of a weight that is left out
 _TITLES = (
     "a basis circuit: $X\\Psi$ = {}",
-    "order 1, the wavy weight left out:\n$\\Omega^{{\\backslash l}}/L'$ = {}",
-    "order 2, both wavy weights left out:\n$\\Omega^{{\\backslash l,l'}}/L'$ = {}",
+    "order 1, without the wavy\nweight: $\\Omega^{{\\backslash l}}/L'$ = {}",
+    "order 2, without both wavy\nweights: $\\Omega^{{\\backslash l,l'}}/L'$ = {}",
 )
 
 
@@ -29,7 +29,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         arrays: Of the stage ``graph``.
     """
     graph = arrays["graph"]
-    figure = Figure(figsize=(WIDTH_INCHES, 3.7), layout="constrained")
+    figure = Figure(figsize=(WIDTH_INCHES, 3.9), layout="constrained")
     panels = figure.subplot_mosaic(
         [["circuit", "first"], ["circuit", "second"]], width_ratios=[1.9, 1]
     )
@@ -41,7 +41,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         _circuit(axis, graph, places, removed[:order], 2.0 if small else 3.2)
         _nodes(axis, graph, places, 5 if small else 10)
         title = _TITLES[order].format(_text(graph["values"][order]))
-        axis.set_title(title, fontsize=7.5 if small else 9)
+        axis.set_title(title, fontsize=9.5)  # so that superscripts are read
         axis.set_axis_off()
         corners = np.concatenate(places)
         axis.set_xlim(corners[:, 0].min() - 0.4, corners[:, 0].max() + 0.4)
@@ -111,7 +111,7 @@ def _nodes(axis: Axes, graph: Mapping[str, Array], places: list[Array], size: fl
     for layer, layer_places in enumerate(places):
         for unit, (x, y) in enumerate(layer_places):
             is_open = bool(graph[f"gate_{layer}"][unit]) if 0 < layer < last else True
-            colour = {0: "#F3C9A9", last: BLUE}.get(layer, _OPEN if is_open else _SHUT)
+            colour = {0: "0.8", last: BLUE}.get(layer, _OPEN if is_open else _SHUT)
             on_way = unit == graph["units"][layer]
             axis.plot(
                 x, y, "o", ms=size, mfc=colour, mec=_GREEN if on_way else "0.35",

@@ -8,13 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
+from ssbrepro.papers.ridgelines import ridgeline
 from ssbrepro.papers.style import (
+    ASYMMETRY,
     BLUE,
     SMALL,
     VERMILION,
-    WIDTH_INCHES,
+    empty_figure,
     epoch_colours,
-    ridgeline,
+    note_below,
 )
 
 _COLUMNS = 4
@@ -38,16 +40,16 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         [str(_COLUMNS * row + column) for column in range(_COLUMNS)] for row in range(rows)
     ]
     heights = [_ROW_INCHES] * rows + [_LAST_INCHES]
-    figure = Figure(figsize=(WIDTH_INCHES, sum(heights)), layout="constrained")
+    figure = empty_figure(sum(heights) + 0.4)
     panels = figure.subplot_mosaic([*mosaic, ["mean"] * _COLUMNS], height_ratios=heights)
     for layer, size in enumerate(layer_sizes):
         axis = panels[str(layer)]
         histograms = weights["histogram"][layer]
         ridgeline(axis, weights["edges"][layer], histograms, epochs, epoch_colours(epochs))
         start, end = weights["asymmetry"][layer][[0, -1]]
-        axis.set_title(f"layer {layer + 1}: {size:,} weights", fontsize=SMALL + 0.5, pad=11)
+        axis.set_title(f"layer {layer + 1}: {size:,} weights", fontsize=SMALL, pad=11)
         chance = weights["noise_95"][layer].max()
-        note = f"A = {start:.2f} → {end:.2f}, chance {chance:.2f}"
+        note = f"A {start:.2f} → {end:.2f} ({chance:.2f})"
         axis.text(0.5, 1.02, note, transform=axis.transAxes, ha="center", fontsize=SMALL)
         axis.tick_params(labelsize=SMALL, labelleft=layer % _COLUMNS == 0)
         axis.spines[["top", "right"]].set_visible(False)
@@ -57,6 +59,12 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         if layer // _COLUMNS == rows - 1:
             axis.set_xlabel("weight", fontsize=SMALL + 0.5)
     _means(panels["mean"], weights)
+    few = [layer + 1 for layer, size in enumerate(layer_sizes) if size < weights["edges"].shape[1]]
+    note = f"In brackets: A that random signs stay below in 95 % of cases. {ASYMMETRY}"
+    if few:
+        layers = "layer" if len(few) == 1 else "layers"
+        note += f" Bumps of {layers} {', '.join(map(str, few))} are single weights."
+    note_below(figure, note)
     return figure
 
 

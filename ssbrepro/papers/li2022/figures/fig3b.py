@@ -32,7 +32,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     circuits = arrays["circuits"]
     figure, axes = new_figure(2, 3, height=5.0, sharex=False)
     for axis, title in zip(axes[0], _TITLES, strict=True):
-        axis.set_title(title, fontsize=8)
+        axis.set_title(title, fontsize=9.5)  # so that superscripts are read
     for axis in axes.flat:
         axis.set_yticks([])
         axis.spines["left"].set_visible(False)
@@ -53,7 +53,7 @@ def _panel(axis: Axes, own: Mapping[str, Array], level: float) -> None:
     _histograms(axis, own["edges"], own["histogram"])
     linear, largest = float(own["linear"]), own["edges"][-1]
     axis.set_xscale("asinh", linear_width=linear)
-    axis.set_xticks(signed_decades(linear, largest))
+    signed_decades(axis, linear, largest, most=2)
     axis.tick_params(labelsize=SMALL)
     axis.set_xlabel(_unit(float(own["log10_unit"])), fontsize=7.5)
     small, imbalance = int((own["p_value"] < level).sum()), np.median(own["imbalance"])
@@ -68,18 +68,18 @@ def _panel(axis: Axes, own: Mapping[str, Array], level: float) -> None:
 
 
 def _histograms(axis: Axes, edges: Array, rows: Array) -> None:
-    """The first row filled, the others as thin lines, around a line at zero."""
+    """The first row filled, the range of the others as a band, around a line at zero."""
     middles = (edges[1:] + edges[:-1]) / 2
     shown, *others = rows
-    for index, row in enumerate(others):
-        label = "the other draws" if index == 0 else None
-        axis.plot(middles, row, color="0.6", lw=0.3, alpha=0.7, label=label)
-    axis.fill_between(middles, shown, color=BLUE, alpha=0.3, lw=0)
+    if others:
+        low, high = np.min(others, axis=0), np.max(others, axis=0)
+        axis.fill_between(middles, low, high, color="0.85", lw=0, label="range of the other draws")
+    axis.fill_between(middles, shown, color=BLUE, alpha=0.2, lw=0)
     axis.plot(middles, shown, color=BLUE, lw=1.1, label="the first draw")
     axis.plot(middles, shown[::-1], color=VERMILION, lw=0.9, ls=":", label="its mirror image")
-    axis.axvline(0, ymax=0.78, color="black", lw=0.8)
+    axis.axvline(0, ymax=0.74, color="black", lw=0.8)
     axis.set_xlim(edges[0], edges[-1])
-    axis.set_ylim(0, 1.3 * rows.max())
+    axis.set_ylim(0, 1.35 * rows.max())
 
 
 def _unit(log10_unit: float) -> str:

@@ -6,16 +6,19 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
+from ssbrepro.papers.ridgelines import beside_rows, ridgeline, ridgeline_figure
 from ssbrepro.papers.style import (
-    SMALL,
-    beside_rows,
+    ASYMMETRY,
     epoch_colours,
-    new_figure,
-    ridgeline,
+    note_below,
     signed_decades,
 )
 
-_PLACE = (0.09, 0.1, 0.56, 0.88)  # of the axis; the columns of numbers are on its right
+_NOTE = (
+    "Numbers: A of the entries; what it stays below in 95 % of cases if examples have random signs; "
+    "its medians over intact copies and over broken ones; share of entries that are exactly zero; "
+    "examples inside the margin. "
+)
 
 
 def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
@@ -27,9 +30,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     """
     gradients = arrays["gradients"]
     epochs = gradients["epoch"].tolist()
-    figure, axis = new_figure(height=4.6)
-    figure.set_layout_engine("none")  # which would not see how the numbers move with the axis
-    axis.set_position(_PLACE)
+    figure, (axis, beside) = ridgeline_figure(height=5.0, columns=6)
     axis.set_xscale("asinh", linear_width=float(gradients["linear"]))
     ridgeline(
         axis,
@@ -37,24 +38,21 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         gradients["histogram"],
         epochs,
         epoch_colours(epochs),
-        empty="empty: the gradient is exactly zero",
+        empty="empty: exactly zero",
     )
-    axis.set_xticks(signed_decades(float(gradients["linear"]), gradients["edges"][-1]))
+    signed_decades(axis, float(gradients["linear"]), gradients["edges"][-1])
     axis.set_xlabel("entry of the gradient, zeros left out")
     axis.set_ylabel("epoch")
     columns = {
         "A": _texts(gradients["asymmetry"]),
-        "flips": _texts(gradients["noise_95"]),
-        "intact": _texts(_median(gradients["intact"])),
-        "broken": _texts(_median(gradients["broken"])),
+        "random\nsigns": _texts(gradients["noise_95"]),
+        "intact\ncopies": _texts(_median(gradients["intact"])),
+        "broken\ncopies": _texts(_median(gradients["broken"])),
         "zeros": [f"{value:.0%}" for value in gradients["zero_share"]],
-        "active": [f"{value:,.0f}" for value in gradients["num_active"]],
+        "inside\nmargin": [f"{value:,.0f}" for value in gradients["num_active"]],
     }
-    beside_rows(axis, columns)
-    note = (
-        "A also of random signs of the examples (95 %)\nand of intact and of broken copies (median)"
-    )
-    axis.text(1.01, -0.06, note, transform=axis.transAxes, va="top", fontsize=SMALL)
+    beside_rows(beside, columns)
+    note_below(figure, _NOTE + ASYMMETRY)
     return figure
 
 

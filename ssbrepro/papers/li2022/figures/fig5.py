@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import legend_below, new_figure
+from ssbrepro.papers.style import SMALL, legend_below, new_figure
 
 _TITLES = (
     "a saddle: $z = x^2 - y^2$",
@@ -50,8 +50,8 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         axis.set_title(_TITLES[index], fontsize=9, y=1.0)
         axis.set_xlabel("x", labelpad=-9)
         axis.set_ylabel("y", labelpad=-9)
-        axis.set_zlabel("z", labelpad=-12)
-        axis.tick_params(labelsize=6.5, pad=-3)
+        axis.set_zlabel("z", labelpad=-10)
+        axis.tick_params(labelsize=SMALL, pad=-3)
         axis.locator_params(nbins=4)
     legend_below(
         figure,

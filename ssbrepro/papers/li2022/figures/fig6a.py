@@ -6,13 +6,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
+from ssbrepro.papers.ridgelines import beside_rows, copy_columns, ridgeline, ridgeline_figure
 from ssbrepro.papers.style import (
+    ASYMMETRY,
     SMALL,
-    beside_rows,
-    copy_columns,
     epoch_colours,
-    new_figure,
-    ridgeline,
+    note_below,
     signed_decades,
 )
 
@@ -32,11 +31,11 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     shown = len(laws["histogram"])
     pairs = np.stack([entries["rows"], entries["columns"]])[:, laws["shown"]]
     ends = np.cumsum(entries["layer_sizes"])
-    figure, axes = new_figure(columns=max(shown, 1), height=4.2, sharey=True, squeeze=False)
+    figure, (*axes, beside) = ridgeline_figure(height=4.8, columns=3, panels=max(shown, 1))
     if shown == 0:
         figure.supxlabel("no entry is live at any epoch", fontsize=8)
         return figure
-    for index, axis in enumerate(axes[0]):
+    for index, axis in enumerate(axes):
         axis.set_xscale("asinh", linear_width=linear)
         histogram = laws["histogram"][index]
         ridgeline(
@@ -47,25 +46,25 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
             epoch_colours(epochs),
             overlap=0.95,
         )
-        axis.set_xticks(signed_decades(linear, laws["edges"][-1]))
+        signed_decades(axis, linear, laws["edges"][-1], most=2)
         axis.tick_params(axis="x", labelsize=SMALL)
         layers = [1 + int(np.searchsorted(ends, place, side="right")) for place in pairs[:, index]]
         axis.set_title("weights of layers {} and {}".format(*sorted(layers)), fontsize=8)
-    axes[0, 0].set_ylabel("epoch")
+    axes[0].set_ylabel("epoch")
+    axes[shown // 2].set_xlabel("Hessian entry / its standard deviation, logarithmic")
     beside_rows(
-        axes[0, -1],
+        beside,
         {
             "A of\nall": [f"{value:.2f}" for value in laws["nonzero_asymmetry"]],
             **copy_columns("A", laws["nonzero_asymmetry_intact"], laws["nonzero_asymmetry_broken"]),
         },
-        spacing=0.24,
     )
-    figure.supxlabel(
-        "value of the Hessian entry in units of its standard deviation, logarithmic; heights are the\n"
-        f"logarithm of the density, over {_DECADES} decades below each law's peak. A of all: the median "
-        "over all entries\nof the asymmetry of an entry's law over the examples it is not zero for. "
-        "Empty: the entry is zero\nfor all examples, or too few are inside the margin",
-        fontsize=7.5,
+    note_below(
+        figure,
+        "Heights: logarithm of the density, over "
+        f"{_DECADES} decades below each law's peak. A of all: the median over all entries of the A "
+        "of an entry over the examples it is not zero for. Intact copies: their range. Empty: the entry "
+        f"is zero for all examples, or too few are inside the margin. {ASYMMETRY}",
     )
     return figure
 

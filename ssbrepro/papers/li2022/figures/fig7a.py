@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
+from ssbrepro.papers.ridgelines import beside_rows, copy_columns, ridgeline, ridgeline_figure
 from ssbrepro.papers.style import (
-    beside_rows,
-    copy_columns,
+    ASYMMETRY,
     epoch_colours,
-    new_figure,
-    ridgeline,
+    note_below,
 )
 
 
@@ -24,7 +23,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     """
     means = arrays["means"]
     epochs, bound = means["epoch"].tolist(), float(means["centred_below"])
-    figure, axis = new_figure(height=4.4)
+    figure, (axis, beside) = ridgeline_figure(height=4.7, columns=5)
     ridgeline(axis, means["edges"], means["histogram"], epochs, epoch_colours(epochs))
     for side in (-bound, bound):
         axis.axvline(side, color="0.4", lw=0.7, ls="--")
@@ -33,7 +32,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     )
     axis.set_ylabel("epoch")
     beside_rows(
-        axis,
+        beside,
         {
             "live\nentries": [f"{value:,.0f}" for value in means["num_live"]],
             "A": [f"{value:.2f}" for value in means["asymmetry"]],
@@ -41,4 +40,5 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
             **copy_columns("A", means["first_asymmetry_intact"], means["first_asymmetry_broken"]),
         },
     )
+    note_below(figure, f"Intact copies: the range over them. {ASYMMETRY}")
     return figure

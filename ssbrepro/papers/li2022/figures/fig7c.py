@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from ssbrepro.contract import Array
 from ssbrepro.papers.style import (
     BLUE,
-    SMALL,
     VERMILION,
     curve_with_band,
     legend_below,
     mark_empty,
+    name_ends,
     new_figure,
+    note_below,
 )
 
 _GREEN = "#009E73"  # Okabe & Ito's
@@ -30,7 +31,6 @@ _CURVES: dict[str, dict[str, Any]] = {
         "colour": _GREEN, "label": "excess cokurtosis", "marker": "D", "ms": 7, "mfc": "none",
     },
 }  # fmt: skip
-_SPACING = 0.05  # between notes, in heights of the axis
 
 
 def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
@@ -61,6 +61,10 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         fontsize=7.5,
     )
     axes[0].set_ylabel("log(size of the coupling set) / log N")
+    note_below(
+        figure,
+        "Numbers on the right: size of the set relative to N at the last epoch with a value.",
+    )
     legend_below(figure, [*axes[0].get_legend_handles_labels()[0]])
     return figure
 
@@ -69,7 +73,7 @@ def _panel(axis: Axes, coupling: Mapping[str, Array], empty: str) -> None:
     """Curves, on the right the sizes at the end relative to N, and what is too small to be found."""
     epochs, least = coupling["epoch"], coupling["exponent_min"]
     top = np.fmax.reduce([1.0, *(np.fmax.reduce(coupling[f"{name}_exponent"]) for name in _CURVES)])
-    axis.fill_between(epochs, 0, least, color="0.93", lw=0, label="too few to be found")
+    axis.fill_between(epochs, 0, least, color="0.93", lw=0, label="fewer than can be found")
     ends = []
     for name, style in _CURVES.items():
         exponent, size = coupling[f"{name}_exponent"], coupling[f"{name}_relative_size"]
@@ -84,12 +88,9 @@ def _panel(axis: Axes, coupling: Mapping[str, Array], empty: str) -> None:
             ends.append((place, f"{last:.2g}" if last > 0 else "none", style["colour"]))
     mark_empty(axis, epochs, coupling["covariance_exponent"], empty)
     axis.set_ylim(0, 1.04 * top)
-    lowest = -np.inf
-    for place, note, colour in sorted(ends):
+    for place, _, colour in ends:
         if place:
             axis.axhline(place, color=colour, lw=0.8, alpha=0.35)
-        lowest = max(place, lowest + _SPACING * top)
-        axis.text(
-            1.06, lowest, note, transform=axis.get_yaxis_transform(), va="center",
-            fontsize=SMALL, color=colour,
-        )  # fmt: skip
+    if ends:
+        places, notes, colours = zip(*ends, strict=True)
+        name_ends(axis, notes, places, colours)

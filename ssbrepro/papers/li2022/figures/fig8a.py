@@ -5,16 +5,19 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ssbrepro.contract import Array
 from ssbrepro.papers.style import (
     BLUE,
+    BREAKING_INDEX,
     SMALL,
     VERMILION,
     Colour,
     epoch_colours,
     mark_empty,
     new_figure,
+    note_below,
     signed_decades,
 )
 
@@ -33,10 +36,15 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     """
     spectrum, controls = arrays["spectrum"], arrays["spectrum_controls"]
     figure, (upper, lower) = new_figure(
-        2, height=5.6, sharex=False, gridspec_kw={"height_ratios": [2, 1]}
+        2, height=6.0, sharex=False, gridspec_kw={"height_ratios": [2, 1]}
     )
     _densities(upper, spectrum)
     _indices(lower, spectrum, controls)
+    note_below(
+        figure,
+        "$S_k$: how far the k outermost eigenvalues of both signs differ in size, 0 to 1. "
+        f"{BREAKING_INDEX}",
+    )
     return figure
 
 
@@ -44,7 +52,7 @@ def _densities(axis: Axes, spectrum: Mapping[str, Array]) -> None:
     grid, linear, epochs = spectrum["grid"], float(spectrum["linear"]), spectrum["epoch"]
     filled = spectrum["standard_deviation"] > 0
     axis.set_xscale("symlog", linthresh=linear, linscale=0.6)
-    axis.set_xticks(signed_decades(linear, grid[-1]))
+    signed_decades(axis, linear, grid[-1])
     axis.set_yscale("log")
     axis.axvline(0, color="0.6", lw=0.6)
     axis.set_xlabel("eigenvalue λ of the Hessian (logarithmic on both sides of zero)")
@@ -102,9 +110,12 @@ def _indices(axis: Axes, spectrum: Mapping[str, Array], controls: Mapping[str, A
             color=colour, lw=3, alpha=0.3,
         )  # fmt: skip
     mark_empty(axis, places, np.where(spectrum["standard_deviation"] > 0, 0.0, np.nan))
-    axis.plot([], [], color="0.5", lw=3, alpha=0.5, label="intact copies")
     axis.set_xticks(places, [str(epoch) for epoch in spectrum["epoch"]])
     axis.set_xlim(-0.5, len(places) - 0.5)
     axis.set_xlabel("epoch")
     axis.set_ylabel("breaking index B")
-    axis.legend(fontsize=SMALL, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+    copies = Line2D([], [], color="0.5", lw=3, alpha=0.5, label="intact copies")
+    axis.legend(
+        handles=[*axis.get_legend_handles_labels()[0], copies], fontsize=SMALL, frameon=False,
+        ncols=3, loc="lower left", bbox_to_anchor=(0, 1),
+    )  # fmt: skip

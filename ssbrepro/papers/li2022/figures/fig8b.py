@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import BLUE, SMALL, VERMILION, new_figure
+from ssbrepro.papers.style import BLUE, SMALL, VERMILION, break_mark, name_ends, new_figure
 
 _LINEAR_BELOW = 1e-3  # of the loss: zero has to have a place on the axis
 _CONTROL = "0.5"
@@ -23,8 +23,6 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     for axis, name, colour in ((upper, "loss", BLUE), (lower, "accuracy", VERMILION)):
         axis.plot(small["epoch"], small[name], color=_CONTROL, lw=0.9)
         axis.plot(training["epoch"], training[name], color=colour, lw=1.1, clip_on=False)
-    _name_ends(upper, training["loss"], small["loss"])
-    _name_ends(lower, training["accuracy"], small["accuracy"])
     upper.set_yscale("symlog", linthresh=_LINEAR_BELOW, linscale=0.4)
     upper.set_ylim(bottom=0)
     upper.set_ylabel("mean hinge loss")
@@ -33,28 +31,19 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     lower.set_ylabel("training accuracy")
     lower.set_xlabel("epoch")
     lower.set_xlim(training["epoch"][0], training["epoch"][-1])
+    _name_ends(upper, training["loss"], small["loss"])
+    _name_ends(lower, training["accuracy"], small["accuracy"])
     return figure
 
 
 def _name_ends(axis: Axes, trained: Array, small: Array) -> None:
-    for values, text, colour in (
-        (trained, "the network", "black"),
-        (small, "one too small", _CONTROL),
-    ):
-        axis.annotate(
-            text, (1, values[-1]), (4, 0), xycoords=axis.get_yaxis_transform(),
-            textcoords="offset points", va="center", fontsize=SMALL, color=colour,
-        )  # fmt: skip
+    texts, ends = ["the network", "one too small\nfor its data"], [trained[-1], small[-1]]
+    name_ends(axis, texts, ends, ["black", _CONTROL], spacing=0.14)
 
 
 def _mark_break(axis: Axes) -> None:
-    """Two strokes across the axis where it turns from logarithmic to linear, and a word below."""
-    middle = _LINEAR_BELOW / 2
-    for height in (middle * 0.9, middle * 1.1):
-        axis.plot(
-            0, height, transform=axis.get_yaxis_transform(), color="black", clip_on=False,
-            marker=[(-1, -0.5), (1, 0.5)], markersize=7, markeredgewidth=0.8,
-        )  # fmt: skip
+    """A mark where the axis turns from logarithmic to linear, and a word below."""
+    break_mark(axis, (0, _LINEAR_BELOW / 2), axis.get_yaxis_transform())
     axis.axhline(_LINEAR_BELOW, color="0.7", lw=0.6, ls=":")
     axis.annotate(
         "linear below, to zero", (0, _LINEAR_BELOW), (8, -2), xycoords=axis.get_yaxis_transform(),

@@ -34,6 +34,8 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     for threshold in pairs["threshold"]:
         losses.axhline(threshold, color="0.4", lw=0.6, ls=":")
     losses.set_yscale("log")
+    lowest = np.nanmin([pairs[f"{name}_loss"] for name in _COLOURS])
+    losses.set_ylim(bottom=0.85 * lowest)  # below are only thresholds that nobody reached
     losses.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     losses.yaxis.set_major_formatter("{x:g}")
     losses.minorticks_off()
@@ -49,7 +51,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
                 Line2D([], [], color=colour, lw=1.1, label=f"{name} step size")
                 for name, colour in _COLOURS.items()
             ),
-            Line2D([], [], color="0.4", lw=0.6, ls=":", label="thresholds"),
+            Line2D([], [], color="0.4", lw=0.6, ls=":", label="loss thresholds"),
             Line2D([], [], color="0.4", marker="o", ls="", ms=3.6, label="first epoch below one"),
         ],
     )  # fmt: skip

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import BLUE, VERMILION, legend_below, new_figure
+from ssbrepro.papers.style import BLUE, VERMILION, legend_below, new_figure, note_below
 
 # In the order of the arrays, with the places beside a unit's.
 _PHASES = (
@@ -27,7 +27,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
             levels, the median in the middle.
     """
     decoupling = arrays["decoupling"]
-    figure, axis = new_figure(height=3.0)
+    figure, axis = new_figure(height=3.2)
     units = decoupling["unit"]
     for phase, (_, colour, offset) in enumerate(_PHASES):
         low, first, _, third, high = decoupling["quantile_median"][phase].T
@@ -44,6 +44,10 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     axis.set_ylim(bottom=0)
     axis.set_xlabel("residual unit, from the input to the output")
     axis.set_ylabel("norm of branch / norm of input")
+    note_below(
+        figure,
+        "Bars: ends, and thick the quartiles, of the ratio over examples, as medians over networks.",
+    )
     legend_below(
         figure,
         [
@@ -51,7 +55,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
                 Line2D([], [], color=colour, lw=3, alpha=0.7, label=label)
                 for label, colour, _ in _PHASES
             ),
-            Line2D([], [], color="black", ls="", marker="o", ms=3.2, label="a network's median"),
+            Line2D([], [], color="black", ls="", marker="o", ms=3.2, label="median of one network"),
             Line2D([], [], color="black", ls=":", lw=1, label="branch as large as input"),
         ],
     )

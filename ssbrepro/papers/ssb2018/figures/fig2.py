@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import proj3d  # type: ignore[import-untyped]
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import BLUE, VERMILION, legend_below, new_figure
+from ssbrepro.papers.style import BLUE, SMALL, VERMILION, legend_below, new_figure
 
 _VIEW = (50, -60)  # elevation and azimuth in degrees, such that the circle is seen all around
 _FLATNESS = 0.3
@@ -30,7 +30,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
             ``num_zero_modes``, ``num_broken`` and ``num_goldstone``.
     """
     vacua = arrays["vacua"]
-    figure, (left, right) = new_figure(columns=2, height=3.4, sharex=False, width_ratios=(2.3, 1))
+    figure, (left, right) = new_figure(columns=2, height=3.9, sharex=False, width_ratios=(2.3, 1))
     left.remove()
     hat = figure.add_subplot(left.get_subplotspec(), projection="3d", computed_zorder=False)
     _draw_hat(hat, vacua)
@@ -44,7 +44,7 @@ def _draw_hat(axis: Any, vacua: Mapping[str, Array]) -> None:
     surface = np.stack([radii * np.cos(angles), radii * np.sin(angles), vacua["heights"]])
     circle = vacua["circle"]
     bottom = circle[:, 2].min()
-    axis.plot_surface(
+    drawn = axis.plot_surface(
         *surface, cmap="viridis", vmin=1.35 * bottom, rcount=len(radii), ccount=len(radii), lw=0,
         antialiased=False, zorder=1, rasterized=True,
     )  # fmt: skip
@@ -75,13 +75,17 @@ def _draw_hat(axis: Any, vacua: Mapping[str, Array]) -> None:
     axis.plot(*circle[vacuum, :, None], "o", ms=6.5, color="black", mec="white", mew=1.1, zorder=6)
 
     axis.set_title(_TITLE, fontsize=_TEXT, y=0.95)
-    axis.set_xlabel("$w_1$", labelpad=-9)
-    axis.set_ylabel("$w_2$", labelpad=-9)
-    axis.set_zlabel("$V$", labelpad=-9)
+    axis.set_xlabel("$w_1$", labelpad=-6)
+    axis.set_ylabel("$w_2$", labelpad=-6)
+    axis.set_zticks([])  # heights are read off the colours; the axis would stand far off
+    axis.zaxis.line.set_visible(False)
+    bar = axis.figure.colorbar(drawn, ax=axis, location="bottom", shrink=0.5, pad=0.0, aspect=25)
+    bar.set_label("$V$", fontsize=_TEXT)
+    bar.ax.tick_params(labelsize=SMALL)
     for side in (axis.xaxis, axis.yaxis, axis.zaxis):
         side.set_pane_color("white")
     axis.grid(False)
-    axis.tick_params(labelsize=6, pad=-3)
+    axis.tick_params(labelsize=SMALL, pad=-3)
     axis.locator_params(nbins=4)
 
 

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import SMALL, VERMILION, legend_below, new_figure
+from ssbrepro.papers.style import SMALL, VERMILION, legend_below, new_figure, note_below
 
-_COLUMNS = 3
+_COLUMNS = 6
 _PATH, _GREY = "0.7", "0.35"
 _UNTRAINED: dict[str, Any] = {"color": _GREY, "lw": 0.8, "ls": "-.", "zorder": 0}
 _START: dict[str, Any] = {
@@ -37,7 +37,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     plane = arrays["information_plane"]
     num_layers, last = len(plane["layer_units"]), plane["epoch"][-1]
     rows = -(-num_layers // _COLUMNS)
-    figure, axes = new_figure(rows, _COLUMNS, height=0.5 + 1.9 * rows, sharey=True, squeeze=False)
+    figure, axes = new_figure(rows, _COLUMNS, height=0.7 + 2.0 * rows, sharey=True, squeeze=False)
     bound = float(plane["informed_above"])
     for layer, axis in enumerate(axes.flat):
         if layer >= num_layers:
@@ -57,28 +57,33 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         )  # fmt: skip
         axis.plot(about_input[:1], about_label[:1], zorder=3, **_START)
         units = int(plane["layer_units"][layer])
-        title = f"layer {layer + 1}, {units} units" if units > 1 else "output probability"
-        axis.set_title(title, fontsize=9)
+        title = f"layer {layer + 1}\n{units} units" if units > 1 else "output\nprobability"
+        axis.set_title(title, fontsize=8)
         if plane["without_power"][layer]:
             axis.text(
-                0.5, 0.5, "knows it untrained:\nwithout power", fontsize=SMALL + 0.5, color=_GREY,
+                0.5, 0.5, "known\nuntrained:\nwithout\npower", fontsize=SMALL, color=_GREY,
                 ha="center", va="center", transform=axis.transAxes,
             )  # fmt: skip
         axis.set_xlim(0, 12)
-        axis.set_xticks(range(0, 13, 3))
+        axis.set_xticks(range(0, 13, 6))
         axis.set_ylim(0, 1.05)
-        axis.set_xlabel("I(X;T) in bits" if layer >= num_layers - _COLUMNS else "")
+        axis.set_xlabel("I(X;T) in bits", fontsize=SMALL)
         axis.set_ylabel("I(T;Y) in bits" if layer % _COLUMNS == 0 else "")
     bar = figure.colorbar(points, ax=axes, shrink=0.8, pad=0.02)
     bar.set_label("epoch", fontsize=9)
     bar.ax.tick_params(labelsize=8)
+    note_below(
+        figure,
+        "I(X;T): what a layer says about the input; I(T;Y): about the label. Known untrained: a layer "
+        "that says enough about the label before any training.",
+    )
     legend_below(
         figure,
         [
             Line2D([], [], label="untrained", **{**_START, **_UNTRAINED, "ls": "-."}),
             Line2D([], [], color=_PATH, lw=0.6, label="median over networks", **_MEDIAN),
             Line2D([], [], label="each network at the end", **_END),
-            Line2D([], [], color="black", lw=0.6, ls=":", label=f"bound, {bound:g} bit"),
+            Line2D([], [], color="black", lw=0.6, ls=":", label=f"claimed: above {bound:g} bit"),
         ],
     )
     return figure

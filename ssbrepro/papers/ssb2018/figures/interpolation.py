@@ -5,9 +5,17 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import BLUE, SMALL, VERMILION, legend_below, new_figure
+from ssbrepro.papers.style import (
+    BLUE,
+    SMALL,
+    VERMILION,
+    legend_below,
+    new_figure,
+    note_below,
+)
 
 _RANDOM: dict[str, Any] = {"color": "0.5", "lw": 0.8, "ls": (0, (3, 1.5))}
 _TITLES = (
@@ -28,7 +36,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
             ``direction_position``, ``direction_loss`` and ``path_position``.
     """
     lines = arrays["interpolation"]
-    figure, axes = new_figure(columns=3, height=2.8, sharex=False, sharey=True)
+    figure, axes = new_figure(columns=3, height=3.0, sharex=False, sharey=True)
     curves = (lines["loss"], lines["direction_loss"][:, 0], lines["direction_loss"][:, 1])
     positions = (lines["position"], lines["direction_position"], lines["direction_position"])
     axes[0].plot(lines["position"], lines["random_loss"].T, **_RANDOM)
@@ -38,16 +46,20 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
         axis.set_title(title, fontsize=SMALL + 1.5)
         axis.set_xlim(position[0] - 0.05, position[-1] + 0.05)
     axes[0].set_yscale("log")
-    lowest = min(0.1, *(losses.min() for losses in curves))  # two decades at least
+    axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes[0].yaxis.set_major_formatter("{x:g}")
+    axes[0].minorticks_off()
+    lowest = min(losses.min() for losses in curves)
     axes[0].set_ylim(0.7 * lowest, 4 * lines["loss"][:, 0].max())
     axes[0].axvline(0, color="0.5", ls=":", lw=1)
     axes[0].axvline(1, color=VERMILION, ls="--", lw=1)
     for axis in axes[1:]:
         axis.axvline(0, color=VERMILION, ls="--", lw=1)
-    axes[0].set_xlabel("share of the way")
+    axes[0].set_xlabel("share of the way", fontsize=8)
     for axis in axes[1:]:
-        axis.set_xlabel("coordinate / extent of path")
+        axis.set_xlabel("coordinate / extent of path", fontsize=8)
     axes[0].set_ylabel("training loss")
+    note_below(figure, "What is above four times the initial loss is outside the frame.")
     legend_below(
         figure,
         [

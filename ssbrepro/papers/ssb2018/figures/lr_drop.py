@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
 from ssbrepro.contract import Array
-from ssbrepro.papers.style import SMALL, epoch_colours, legend_below, new_figure
+from ssbrepro.papers.style import SMALL, epoch_colours, legend_below, name_ends, new_figure
 
 _UNCUT: dict[str, Any] = {"lw": 0.8, "ls": (0, (3, 1.5))}
 _RATIO_UNCUT: dict[str, Any] = {"marker": "D", "ls": "", "ms": 3.8, "mfc": "white", "mew": 0.9}
@@ -50,6 +50,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     curves.set_ylabel("mean cross-entropy")
 
     networks = np.arange(1, len(drop["ratio"]) + 1)
+    name_ends(curves, [f"{network}" for network in networks], drop["loss"][:, -1].tolist(), colours)
     for index, (network, colour) in enumerate(zip(networks, colours, strict=True)):
         before = drop["ratio_before"][index]
         ratios.plot([network] * len(before), before, color=colour, **_RATIO_BEFORE)
@@ -65,7 +66,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     legend_below(
         figure,
         [
-            Line2D([], [], color=_GREY, lw=0.9, label="a network"),
+            Line2D([], [], color=_GREY, lw=0.9, label="a network, by its number"),
             Line2D([], [], color=_GREY, label=f"{num_before} epochs before", **_RATIO_BEFORE),
             Line2D([], [], color=_GREY, label="one after the cut", **_RATIO),
             Line2D([], [], color=_GREY, label="not cut", **{**_RATIO_UNCUT, **_UNCUT}),

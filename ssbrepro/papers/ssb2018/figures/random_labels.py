@@ -28,8 +28,8 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     upper.plot(labels["epoch"], labels["error"].T, color=VERMILION, lw=0.9, alpha=0.7)
     upper.axhline(_CHANCE, color="black", lw=0.8, ls=":")
     upper.text(
-        1.0, _CHANCE + 0.01, "one class of ten, guessed", ha="right", va="bottom", fontsize=SMALL,
-        transform=upper.get_yaxis_transform(),
+        1.0, _CHANCE + 0.01, "chance: one class of ten for all images", ha="right", va="bottom",
+        fontsize=SMALL, transform=upper.get_yaxis_transform(),
     )  # fmt: skip
     upper.set_ylim(-0.02, 1)
     upper.yaxis.set_major_formatter(PercentFormatter(1))

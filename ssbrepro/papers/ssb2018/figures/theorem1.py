@@ -6,23 +6,33 @@ from matplotlib.figure import Figure
 
 from ssbrepro.contract import Array
 from ssbrepro.papers.ssb2018.defects import Defects, draw_defects
-from ssbrepro.papers.style import BLUE, VERMILION, legend_below, new_figure
+from ssbrepro.papers.style import BLUE, VERMILION, empty_figure, legend_below
 
 
 def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
-    """Draw how far each stack is from one affine map, against the dimension.
+    """Draw how far stacks are from one affine map, a line a dimension.
 
     Args:
-        arrays: Of the stage ``theorem1``: ``dimension``, ``affine_defect``, ``composition_defect``
-            and ``relu_defect``.
+        arrays: Of the stage ``theorem1``: ``dimension``, ``affine_defect``, ``composition_defect``,
+            ``relu_defect`` and ``relu_composition_defect``.
     """
     theorem = arrays["theorem1"]
-    figure, axis = new_figure(height=2.9)
-    kinds = [
-        Defects("affine layers, best affine fit", theorem["affine_defect"], BLUE, "o"),
-        Defects("affine layers, their product", theorem["composition_defect"], "0.25", "^"),
-        Defects("with ReLU, best affine fit", theorem["relu_defect"], VERMILION, "s"),
-    ]
-    legend_below(figure, draw_defects(axis, theorem["dimension"], kinds))
-    axis.set_ylabel("relative defect")
+    properties = {
+        title: [
+            Defects("affine layers", theorem[f"{name}_defect"], BLUE, "o"),
+            Defects("with a ReLU after each", theorem[f"relu_{relu}defect"], VERMILION, "s"),
+        ]
+        for title, name, relu in (
+            ("distance from the best affine fit", "affine", ""),
+            ("distance from the product of the layers", "composition", "composition_"),
+        )
+    }
+    figure = empty_figure(height=2.5)
+    legend_below(
+        figure,
+        draw_defects(
+            figure, theorem["dimension"], properties,
+            "distance relative to the outputs; bars: range over stacks, marks: median",
+        ),
+    )  # fmt: skip
     return figure
