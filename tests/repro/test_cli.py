@@ -1127,7 +1127,10 @@ class TestData:
 
 class TestTracking:
     def test_a_dead_server_fails_no_run(self, repro: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        tried: list[object] = []
+
         def dead(*arguments: object) -> str:
+            tried.append(arguments)
             raise TrackingError("MLflow at http://[::1]:1: [/api] is not there")
 
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://[::1]:1")
@@ -1136,6 +1139,10 @@ class TestTracking:
         assert outcome.status == 0
         assert "MLflow at http://[::1]:1: [/api] is not there" in outcome.err
         assert "`repro track` sends it later" in outcome.err
+        # Every run that is tried may take a minute, so that the next ones are not.
+        tried.clear()
+        assert repro.call("run", "fig8b", "--profile", "smoke", "--seeds", "0,1").status == 0
+        assert len(tried) == 1
         # Where sending is all that was asked for, it is a failure.
         outcome = repro.call("track")
         assert outcome.status == 3
@@ -1147,7 +1154,7 @@ class TestTracking:
         repro.call("fig8b", "--profile", "smoke", "--seed", "1")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
         monkeypatch.setattr(
-            "repro.outcome.tracking.track", lambda run, settings: sent.append(run.folder.name)
+            "repro.outcome.tracking.track", lambda run, *_: sent.append(run.folder.name)
         )
         outcome = repro.call("track")
         assert outcome.status == 0

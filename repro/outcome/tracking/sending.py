@@ -71,8 +71,9 @@ def prepare(settings: Settings, say: Say) -> None:
     Raises:
         TrackingError: If it cannot be read.
     """
-    with _as_tracking_error(settings), _locked(settings):
-        _make_room(settings, say)
+    if settings.own_database is not None:
+        with _as_tracking_error(settings), _locked(settings):
+            _make_room(settings, say)
 
 
 def pages(settings: Settings) -> dict[str, str]:
