@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGES = ("ssbrepro", "repro")
+DIRTY = "-dirty"  # the end of a commit from which files differ
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -75,11 +76,19 @@ def _strip_docstrings(tree: ast.Module) -> None:
 
 
 @cache
-def commit() -> str:
-    """The checkout's commit, with "-dirty" if files differ from it; empty if there is none to name."""
-    if not (_CHECKOUT / ".git").exists():  # installed, and any repository around it is another one
+def commit(checkout: Path = _CHECKOUT) -> str:
+    """A checkout's commit, with "-dirty" if files differ from it; empty if there is none to name."""
+    if not (checkout / ".git").exists():  # installed, and any repository around it is another one
         return ""
-    describe = ["git", "-C", str(_CHECKOUT), "describe", "--always", "--dirty", "--abbrev=40"]
+    describe = [
+        "git",
+        "-C",
+        str(checkout),
+        "describe",
+        "--always",
+        f"--dirty={DIRTY}",
+        "--abbrev=40",
+    ]
     try:
         done = subprocess.run(
             [*describe, "--exclude=*"], capture_output=True, text=True, timeout=10, check=True

@@ -7,12 +7,12 @@ refused.
 
 import datetime
 import hashlib
-import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from repro import files
+from repro.code import commit
 from repro.errors import StoreError, UsageError
 from repro.machine import Facts
 from repro.manifests.library import FigureManifest, Library
@@ -25,8 +25,6 @@ from repro.settings import Settings
 from repro.store import ARRAYS, META, RESULT, Store
 
 _CHUNK_BYTES = 2**20
-_CHECKOUT = Path(__file__).resolve().parent.parent
-_CODE = ("repro", "ssbrepro")
 
 
 def chosen_runs(
@@ -180,25 +178,6 @@ class Crate:
                     place = f"store/{step.key}/{name}"
                     if digests[place] != digest:
                         raise StoreError(f"{place}: is not what the run was made of")
-
-
-def commit(checkout: Path = _CHECKOUT) -> str | None:
-    """Of the code in a checkout; None where that is of none, or has changed since."""
-    top = _git(checkout, "rev-parse", "--show-toplevel")
-    if top is None or Path(top).resolve() != checkout:
-        return None
-    changes = _git(checkout, "status", "--porcelain", "--", *_CODE)
-    return _git(checkout, "rev-parse", "--verify", "HEAD") if changes == "" else None
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 def _manifests(manifest: FigureManifest) -> list[Path]:

@@ -31,7 +31,6 @@ from repro.outcome.entries import as_data, list_entry, without_entry
 from repro.outcome.intervals import MIN_RUNS
 from repro.outcome.machines import by_machine, labels
 from repro.outcome.merging import merge_files
-from repro.outcome.pooling import pool_recorded
 from repro.outcome.record import Record, all_runs
 from repro.outcome.references import write_references
 from repro.outcome.verdicts import FAILED
@@ -200,29 +199,18 @@ def report(
         Path, typer.Option("--out", metavar="FILE.html", parser=output.page)
     ] = Path("report.html"),
 ) -> None:
-    """Write one self-contained page with the latest run of each figure and profile."""
-    from repro.outcome.report import write_report
+    """Write one self-contained page: all verdicts, and the latest run of each figure and profile."""
+    from repro.outcome.report.contents import contents
+    from repro.outcome.report.page import write_page
 
     settings = Settings.from_environment()
     library = Library(settings.manifests)
     wanted = [library.resolve(name) for name in chosen(ids, all_figures or not ids)]
-    runs = [run for run in all_runs(settings) if run.record.id in wanted]
-    without = library.not_computable()
-    others = {figure_id: without[figure_id] for figure_id in wanted if figure_id in without}
-    if not runs and len(others) < len(wanted):
+    papers = contents(library, wanted, all_runs(settings))
+    computed = [one for paper in papers for one in paper.figures if not one.not_computable]
+    if computed and not any(one.known for one in computed):
         raise UsageError("no run is recorded on this machine yet: repro run fig8a")
-    papers = {figure_id.partition("/")[0] for figure_id in wanted}
-    pooled = {
-        (figure_id, profile): pool_recorded(library.load(figure_id), profile)
-        for figure_id, profile in {(run.record.id, run.record.profile) for run in runs}
-    }
-    write_report(
-        runs,
-        pooled,
-        others,
-        {name: one for name, one in library.papers().items() if name in papers},
-        out_file,
-    )
+    write_page(papers, out_file)
     say(out, str(out_file))
 
 

@@ -155,7 +155,10 @@ class NotComputable(_Model):
 
 
 class Paper(_Model):
-    """A paper: its citation, what is wrong in it, and its figures that nothing computes."""
+    """A paper: its citation, what is wrong in it, and its figures that nothing computes.
+
+    ``url`` is where to read it.
+    """
 
     schema_version: Literal[1]
     kind: Literal["paper"]
@@ -163,6 +166,7 @@ class Paper(_Model):
     authors: tuple[Text, ...]
     year: int
     identifier: Text
+    url: Annotated[str, Field(pattern=r"^https://\S+$")] | None = None
     summary: Text
     inconsistencies: tuple[Inconsistency, ...] = ()
     not_computable: tuple[NotComputable, ...] = ()

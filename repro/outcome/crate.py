@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from repro import __version__
+from repro.code import DIRTY
 from repro.outcome import crate_entities as entities
 from repro.outcome import wording
 from repro.outcome.crate_entities import CrateFile, Entity
@@ -58,7 +59,7 @@ class CrateRun:
 def metadata(
     runs: Sequence[CrateRun],
     files: Iterable[CrateFile],
-    commit: str | None,
+    commit: str,
     made_at: datetime.datetime,
 ) -> dict[str, Any]:
     """The content of ``ro-crate-metadata.json``.
@@ -66,7 +67,7 @@ def metadata(
     Args:
         runs: What the crate is of.
         files: All other files of it.
-        commit: Of the code, where it is known to be that of one.
+        commit: Of the checkout, as :func:`repro.code.commit` says it.
         made_at: When the crate is made, with its time zone.
     """
     graph = _Graph()
@@ -82,7 +83,7 @@ def metadata(
         "author": entities.reference(_AUTHORS),
         "softwareRequirements": entities.references(graph.of_type("SoftwareApplication")),
     }
-    if commit is not None:
+    if commit and not commit.endswith(DIRTY):
         software["identifier"] = f"swh:1:rev:{commit}"  # which is a commit's digest, wherever it is
     graph.add(software)
     graph.add({"@id": _AUTHORS, "@type": "Organization", "name": "The ssbrepro authors"})

@@ -122,8 +122,7 @@ def pool(
         runs: One a seed, of one profile.
         domains: Where numbers can lie, "stage.number"; all others anywhere.
     """
-    judged = [judge(figure, run.metrics, run.missing, ()) for run in runs]
-    sound = [one.claims for one in judged if not one.violations]
+    sound = _sound(figure, runs)
     return tuple(
         _pooled(claim, [claims[index] for claims in sound], len(runs) - len(sound), domains or {})
         for index, claim in enumerate(figure.claims)
@@ -139,6 +138,43 @@ def pool_recorded(manifest: "FigureManifest", profile: str) -> tuple[PooledVerdi
     return pool(
         manifest.figure, seeds_of(manifest, recorded_runs(manifest, profile)), manifest.domains
     )
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What single seeds gave of a claim, as far as they were measured, ascending."""
+
+    values: tuple[float, ...]
+    noises: tuple[float, ...]
+    controls: tuple[float, ...]
+
+
+def recorded_spreads(manifest: "FigureManifest", profile: str) -> dict[str, Spread]:
+    """What the recorded seeds gave of each claim, by its id, at a profile.
+
+    Raises:
+        StoreError: If the file of recorded runs is damaged.
+    """
+    sound = _sound(manifest.figure, seeds_of(manifest, recorded_runs(manifest, profile)))
+    spreads = {}
+    for index, claim in enumerate(manifest.figure.claims):
+        seeds = [claims[index] for claims in sound]
+        spreads[claim.id] = Spread(
+            values=_ascending(one.value for one in seeds),
+            noises=_ascending(one.noise for one in seeds),
+            controls=_ascending(one.control for one in seeds),
+        )
+    return spreads
+
+
+def _ascending(numbers: Iterable[float | None]) -> tuple[float, ...]:
+    return tuple(sorted(one for one in numbers if one is not None))
+
+
+def _sound(figure: "Figure", runs: Sequence[Numbers]) -> list[tuple[ClaimVerdict, ...]]:
+    """The claims of each run whose exact identities hold, judged anew."""
+    judged = [judge(figure, run.metrics, run.missing, ()) for run in runs]
+    return [one.claims for one in judged if not one.violations]
 
 
 def seeds_of(manifest: "FigureManifest", runs: Iterable["RecordedRun"]) -> list[SeedNumbers]:

@@ -44,8 +44,8 @@ class Machine:
 class RanStep:
     """A step of a run: the key of its result, the digests of its files, and what it took.
 
-    ``data`` identifies the dataset that it read, if it read one. Runs made before that and when a step
-    started were kept do not have them.
+    ``data`` identifies the dataset that it read, if it read one, and ``inputs`` are the stages whose
+    results it read. Runs made before these and when a step started were kept do not have them.
     """
 
     stage: str
@@ -56,6 +56,7 @@ class RanStep:
     digests: Mapping[str, str]
     started_at: str = ""
     data: str = ""
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,7 @@ def _step(outcome: StepOutcome) -> RanStep:
         digests=meta["digests"],
         started_at=meta.get("started_at", ""),
         data=outcome.step.parts["data"] or "",
+        inputs=tuple(outcome.step.inputs),
     )
 
 

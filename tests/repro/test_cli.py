@@ -674,8 +674,8 @@ class TestNotComputable:
         repro.call("fig8b", "--profile", "smoke")
         assert repro.call("report", "--all", "--out", str(page)).status == 0
         text = page.read_text("utf-8")
-        assert "li2022/fig1: not computable" in text
-        assert "li2022/fig8b at smoke" in text
+        assert "Not computable: a picture reprinted" in text
+        assert 'id="li2022/fig8b@smoke"' in text
 
 
 class TestAlternatives:

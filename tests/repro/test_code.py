@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,3 +145,27 @@ def test_no_import_escapes_the_digest() -> None:
                     "lazy.py",
                     "papers/__init__.py",
                 )
+
+
+def test_the_commit_is_that_of_the_checkout_and_says_what_differs(tmp_path: Path) -> None:
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+
+    def git(*arguments: str) -> str:
+        author = ["-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+        command = ["git", "-C", str(tmp_path), *author, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    commit = code.commit.__wrapped__  # which remembers nothing
+    assert commit(tmp_path) == ""
+    git("init")
+    assert commit(tmp_path) == ""
+    (tmp_path / "code.py").write_text("one = 1\n")
+    git("add", ".")
+    git("commit", "--message", "one")
+    (tmp_path / "notes.txt").touch()
+    assert commit(tmp_path) == git("rev-parse", "HEAD")
+    (tmp_path / "code.py").write_text("two = 2\n")
+    assert commit(tmp_path) == git("rev-parse", "HEAD") + code.DIRTY
+    (tmp_path / "below").mkdir()
+    assert commit(tmp_path / "below") == ""

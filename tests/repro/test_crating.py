@@ -2,8 +2,6 @@
 
 import datetime
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 
 from repro import files
-from repro.crating import Crate, chosen_runs, commit
+from repro.crating import Crate, chosen_runs
 from repro.errors import StoreError, UsageError
 from repro.housekeeping import check
 from repro.inventory import Home
@@ -205,29 +203,6 @@ class TestWhatIsWritten:
         ]
         with pytest.raises(UsageError, match=f"repro run {FIGURE} --profile desk --seed 0"):
             chosen_runs(settings, [FIGURE], "desk", None)
-
-
-def test_the_commit_is_said_where_the_code_is_that_of_one(tmp_path: Path) -> None:
-    if shutil.which("git") is None:
-        pytest.skip("needs git")
-
-    def git(*arguments: str) -> str:
-        author = ["-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
-        command = ["git", "-C", str(tmp_path), *author, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    assert commit(tmp_path) is None
-    git("init")
-    for package in ("repro", "ssbrepro"):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "code.py").write_text("one = 1\n")
-    git("add", ".")
-    git("commit", "--message", "one")
-    (tmp_path / "notes.txt").touch()
-    assert commit(tmp_path) == git("rev-parse", "HEAD")
-    assert commit(tmp_path / "repro") is None
-    (tmp_path / "repro" / "code.py").write_text("two = 2\n")
-    assert commit(tmp_path) is None
 
 
 class TestCommand:

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from repro.manifests.library import FigureManifest, Library
 from repro.manifests.models import Claim, Figure, Identity
 from repro.outcome.intervals import mean_interval
-from repro.outcome.pooling import MIN_SEEDS, ClaimStatistics, PooledVerdict, pool, pool_recorded
+from repro.outcome.pooling import (
+    MIN_SEEDS,
+    ClaimStatistics,
+    PooledVerdict,
+    Spread,
+    pool,
+    pool_recorded,
+    recorded_spreads,
+)
 from repro.outcome.references import RecordedRun, write_references, write_runs
 from ssbrepro.contract import WITHOUT_POWER
 from ssbrepro.domains import NON_NEGATIVE, SHARE, Domain
@@ -319,6 +327,10 @@ def test_recorded_runs_are_pooled_with_where_their_numbers_lie(tmp_path: Any) ->
     assert (loss.verdict, loss.cause) == ("inconclusive", "without power")
     assert (accuracy.high, accuracy.cause) == (1.0, "crosses the bound")
     assert math.isclose(accuracy.mean or 0, 0.98)
+    assert recorded_spreads(manifest, "smoke") == {
+        "zero-loss": Spread((), (), ()),
+        "full-accuracy": Spread((0.9, 1.0, 1.0, 1.0, 1.0), (), ()),
+    }
 
 
 class TestSeveralMachines:

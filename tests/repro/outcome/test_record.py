@@ -98,7 +98,8 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
             "architecture", "system", "cores", "image", "processor", "instructions", "gpu", "limits"
         },
         "steps": {
-            "stage", "key", "seconds", "peak_memory_bytes", "threads", "digests", "started_at", "data"
+            "stage", "key", "seconds", "peak_memory_bytes", "threads", "digests", "started_at", "data",
+            "inputs",
         },
         "series": {"epochs", "values"},
         "identities": {"id", "metric", "value", "bound", "verdict"},

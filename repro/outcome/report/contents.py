@@ -1,0 +1,231 @@
+"""What the page shows, found together: papers, their figures, and what was run and recorded of each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from repro.manifests.library import Library
+from repro.names import PROFILES
+from repro.outcome import wording
+from repro.outcome.pooling import PooledVerdict, Spread, pool_recorded, recorded_spreads
+from repro.outcome.record import Record, Run
+from repro.outcome.report.flow import Flow, flow_of
+from repro.outcome.report.pictures import Picture, picture_of
+from repro.outcome.report.strips import Strip, strip_of
+from repro.outcome.verdicts import ClaimVerdict, changed_claims, tally
+
+if TYPE_CHECKING:
+    from repro.manifests.library import FigureManifest
+    from repro.manifests.models import Claim, NotComputable, Paper
+
+
+@dataclass(frozen=True)
+class AlternativeRun:
+    """A run with another assumed value, beside the run as declared of the same profile and seed."""
+
+    declared: Record
+    record: Record
+
+    @property
+    def sentence(self) -> str:
+        """Whether the answer hangs on it, and whether the run counts at all."""
+        changed = changed_claims(self.declared.claims, self.record.claims)
+        sentence = wording.dependence(str(self.record.alternative), changed)
+        violated = [one.id for one in self.record.identities if one.verdict != "holds"]
+        unsound = f"; exact identities do not hold: {', '.join(violated)}" if violated else ""
+        return sentence + unsound
+
+    @property
+    def pairs(self) -> list[tuple[ClaimVerdict, ClaimVerdict]]:
+        """Each claim as declared and with the alternative."""
+        return list(zip(self.declared.claims, self.record.claims, strict=True))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The latest run of a figure at a profile on this machine, with its picture and its steps."""
+
+    record: Record
+    picture: Picture
+    flow: Flow
+    alternatives: tuple[AlternativeRun, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a claim at a profile: over the recorded seeds, in the latest run, or both."""
+
+    profile: str
+    pooled: PooledVerdict | None
+    spread: Spread | None
+    seed: int | None
+    run: ClaimVerdict | None
+
+    @property
+    def verdict(self) -> PooledVerdict | ClaimVerdict:
+        """That of the recorded seeds, where there are any."""
+        verdict = self.pooled or self.run
+        assert verdict is not None
+        return verdict
+
+    @property
+    def strip(self) -> Strip | None:
+        """All its numbers on one axis; none if nothing was measured."""
+        return strip_of(self.pooled, self.spread, self.run)
+
+
+@dataclass(frozen=True)
+class ClaimPart:
+    """A claim of the paper, and its outcomes, those of the largest profile first."""
+
+    anchor: str
+    claim: "Claim"
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
+class FigurePart:
+    """A figure, and its latest runs, those of the largest profile first; or why nothing computes it."""
+
+    anchor: str
+    title: str
+    caption: str
+    claims: tuple[ClaimPart, ...] = ()
+    runs: tuple[Shown, ...] = ()
+    not_computable: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its short name."""
+        return self.anchor.partition("/")[2]
+
+    @property
+    def known(self) -> bool:
+        """Whether it was run here, or is recorded with a claim."""
+        return bool(self.runs) or any(part.outcomes for part in self.claims)
+
+    def outcomes(self, profile: str) -> list[tuple[ClaimPart, Outcome]]:
+        """What became of its claims at a profile."""
+        return [
+            (part, one) for part in self.claims for one in part.outcomes if one.profile == profile
+        ]
+
+
+@dataclass(frozen=True)
+class PaperPart:
+    """A paper and its figures."""
+
+    anchor: str
+    paper: "Paper"
+    figures: list[FigurePart] = field(default_factory=list)
+
+    @property
+    def profiles(self) -> list[str]:
+        """Those at which anything was run or recorded, the largest first."""
+        known = {one.profile for figure in self.figures for part in figure.claims
+                 for one in part.outcomes}  # fmt: skip
+        known |= {run.record.profile for figure in self.figures for run in figure.runs}
+        return _largest_first(known)
+
+    def tally(self, profile: str) -> dict[str, int]:
+        """How many of all its claims came to each verdict at a profile."""
+        found = (one for figure in self.figures for _, one in figure.outcomes(profile))
+        return tally(one.verdict for one in found)
+
+
+def contents(library: Library, figure_ids: Sequence[str], runs: Sequence[Run]) -> list[PaperPart]:
+    """What is known of figures.
+
+    Args:
+        library: The manifests.
+        figure_ids: Which figures, as they are named there.
+        runs: On this machine, oldest first; those of other figures are left out.
+
+    Returns:
+        The papers with these figures, in the order of the library.
+
+    Raises:
+        ManifestError: If a manifest is wrong.
+        StoreError: If a file of recorded runs is damaged.
+    """
+    papers, without = library.papers(), library.not_computable()
+    parts = {name: PaperPart(name, paper) for name, paper in papers.items()}
+    for figure_id in library.ids():
+        if figure_id not in figure_ids:
+            continue
+        figure = (
+            _not_computable(figure_id, without[figure_id])
+            if figure_id in without
+            else _figure(library.load(figure_id), [r for r in runs if r.record.id == figure_id])
+        )
+        parts[figure_id.partition("/")[0]].figures.append(figure)
+    return [part for part in parts.values() if part.figures]
+
+
+def _not_computable(figure_id: str, figure: "NotComputable") -> FigurePart:
+    return FigurePart(figure_id, figure.title, figure.caption, not_computable=figure.why)
+
+
+def _figure(manifest: "FigureManifest", runs: Sequence[Run]) -> FigurePart:
+    latest = {run.record.profile: run for run in runs if run.record.alternative is None}
+    recorded = {profile: _recorded(manifest, profile) for profile in PROFILES}
+    profiles = _largest_first(
+        profile for profile in PROFILES if recorded[profile] or profile in latest
+    )
+    claims = []
+    for claim in manifest.figure.claims:
+        outcomes = [
+            _outcome(claim, profile, recorded[profile], latest.get(profile)) for profile in profiles
+        ]
+        kept = tuple(one for one in outcomes if one.pooled or one.run)
+        claims.append(ClaimPart(f"{manifest.id}/{claim.id}", claim, kept))
+    return FigurePart(
+        manifest.id,
+        manifest.figure.title,
+        manifest.figure.caption,
+        tuple(claims),
+        tuple(_shown(latest[profile], runs) for profile in profiles if profile in latest),
+    )
+
+
+def _recorded(manifest: "FigureManifest", profile: str) -> dict[str, tuple[PooledVerdict, Spread]]:
+    spreads = recorded_spreads(manifest, profile)
+    verdicts = pool_recorded(manifest, profile)
+    return {one.id: (one, spreads[one.id]) for one in verdicts if one.seeds + one.unsound}
+
+
+def _outcome(
+    claim: "Claim",
+    profile: str,
+    recorded: Mapping[str, tuple[PooledVerdict, Spread]],
+    run: Run | None,
+) -> Outcome:
+    """The run counts as far as it was judged by what the manifest says now."""
+    pooled, spread = recorded.get(claim.id, (None, None))
+    asked = claim.id, claim.metric, claim.relation, claim.bound
+    judged = () if run is None else run.record.claims
+    own = (one for one in judged if (one.id, one.metric, one.relation, one.bound) == asked)
+    seed = None if run is None else run.record.seed
+    return Outcome(profile, pooled, spread, seed, next(own, None))
+
+
+def _shown(run: Run, runs: Sequence[Run]) -> Shown:
+    alternatives = {
+        other.record.alternative: AlternativeRun(run.record, other.record)
+        for other in runs
+        if other.record.alternative is not None and _comparable(run.record, other.record)
+    }
+    return Shown(
+        run.record, picture_of(run), flow_of(run.record.steps), tuple(alternatives.values())
+    )
+
+
+def _comparable(declared: Record, other: Record) -> bool:
+    """Whether they differ in the alternative alone, and are judged by the same claims."""
+    claims = [one.declared().figure.claims for one in (declared, other)]
+    subjects = [(one.profile, one.seed) for one in (declared, other)]
+    return claims[0] == claims[1] and subjects[0] == subjects[1]
+
+
+def _largest_first(profiles: Iterable[str]) -> list[str]:
+    return sorted(profiles, key=PROFILES.index, reverse=True)

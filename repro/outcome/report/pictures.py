@@ -1,0 +1,50 @@
+"""The picture of a run as part of the page: its SVG, or pixels where that would be too large."""
+
+import base64
+import io
+import re
+from dataclasses import dataclass
+
+from repro.outcome.record import Run
+
+_MAX_SVG_BYTES = 50_000  # some 60 pictures and their verdicts are to stay below 5 MB
+_AVIF = {"quality": 45, "speed": 8}  # as sharp as a screen shows it, a quarter second a picture
+_PIXELS_PER_DOT = 96 / 200  # of a page, and of our PNG
+# Matplotlib writes places to a millionth of a point.
+_PLACES = re.compile(rb' (?:d|x|y)="[^"]*"')
+_DIGITS = re.compile(rb"(\.\d\d)\d+")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a data URI, and its size in pixels of a page."""
+
+    source: str
+    width: int
+    height: int
+
+
+def picture_of(run: Run) -> Picture:
+    """The picture of a run, with nothing in it that could collide with the page or another picture.
+
+    An image of its own, it brings its own ids and styles, and no script in it is ever run.
+    """
+    from PIL import Image
+
+    paths = {name.rpartition(".")[2]: run.folder / name for name in run.record.files}
+    svg = _without_needless_digits(paths["svg"].read_bytes())
+    with Image.open(paths["png"]) as image:
+        size = [round(dots * _PIXELS_PER_DOT) for dots in image.size]
+        if len(svg) <= _MAX_SVG_BYTES:
+            return Picture(_data_uri("svg+xml", svg), *size)
+        pixels = io.BytesIO()
+        image.convert("RGB").save(pixels, "avif", **_AVIF)
+    return Picture(_data_uri("avif", pixels.getvalue()), *size)
+
+
+def _without_needless_digits(svg: bytes) -> bytes:
+    return _PLACES.sub(lambda places: _DIGITS.sub(rb"\1", places.group()), svg)
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
