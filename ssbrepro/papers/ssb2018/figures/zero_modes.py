@@ -61,7 +61,7 @@ def draw(arrays: Mapping[str, Mapping[str, Array]]) -> Figure:
     right.set_ylabel("share of eigenvalues near zero")
     note_below(
         figure,
-        "Error bars: 95 % of the estimate over random vectors. Solid links: changes beyond their errors.",
+        "Error bars: 95 % of the estimate over random vectors. Solid: changes beyond their errors.",
     )
     legend_below(
         figure,
