@@ -7,23 +7,22 @@ What they show is the manifests' and what is recorded beside them; pictures are 
 import os
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from markup import Cell, code, details, link, paragraph, table
-from repository import MANIFESTS
+from repository import manifest_link
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from repro.manifests.library import FigureManifest, Library
+from repro.names import PROFILES
 from repro.outcome import wording
-from repro.outcome.pooling import PooledVerdict, pool_recorded
+from repro.outcome.catalogue import Catalogue, FigureVerdicts, ProfileVerdicts, catalogue
+from repro.outcome.pooling import PooledVerdict
 from repro.outcome.record import Run, all_runs
-from repro.outcome.verdicts import severity
+from repro.outcome.verdicts import severity, tally
 from repro.settings import Settings
-
-_PROFILES = ("smoke", "desk", "paper")  # a picture is of the last of these that was run
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -31,6 +30,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("verdict-matrix", _Matrix)
     app.add_directive("figure-claims", _Figure)
     app.add_directive("inconsistencies", _Inconsistencies)
+    app.connect("doctree-read", _short_anchors)
     return {"parallel_read_safe": True}
 
 
@@ -40,55 +40,64 @@ def _library() -> Library:
 
 
 @cache
-def _pooled(figure_id: str) -> dict[str, tuple[PooledVerdict, ...]]:
-    """The verdicts over recorded seeds, of the profiles that have any."""
-    manifest = _library().load(figure_id)
-    pooled = {profile: pool_recorded(manifest, profile) for profile in _PROFILES}
-    return {
-        profile: claims
-        for profile, claims in pooled.items()
-        if any(claim.seeds + claim.unsound for claim in claims)
-    }
+def _catalogue() -> Catalogue:
+    return catalogue(_library())
 
 
 @cache
 def _runs() -> dict[str, Run]:
-    """Of each figure the latest run as declared, of the largest profile."""
+    """Of each figure the latest run as declared, of the largest profile and the first seed."""
     runs = [run for run in all_runs(Settings.from_environment()) if not run.record.alternative]
-    runs.sort(key=lambda run: _PROFILES.index(run.record.profile))
+    runs.sort(key=lambda run: (PROFILES.index(run.record.profile), -run.record.seed))
     return {run.record.id: run for run in runs}
 
 
-def anchor(figure_id: str) -> str:
-    """What a figure is found by on the page of its paper."""
-    return figure_id.partition("/")[2]
+def _short_anchors(app: Sphinx, doctree: nodes.document) -> None:
+    """``li2022.html#fig4a`` is the section of li2022's labelled ``li2022-fig4a``.
+
+    Labels have to differ over all pages, as both papers have a fig. 1; anchors of a page do not.
+    """
+    prefix = f"{app.env.current_document.docname}-"
+    for section in doctree.findall(nodes.section):
+        short = [name.removeprefix(prefix) for name in section["ids"] if name.startswith(prefix)]
+        section["ids"] += [name for name in short if name not in doctree.ids]
 
 
-class _Directive(SphinxDirective):
-    required_arguments = 1
-
-    def figures(self) -> list[str]:
-        """The ids of the paper's figures that are computed."""
-        paper = self.arguments[0]
-        return [name for name in _library().computed() if name.startswith(f"{paper}/")]
-
-
-class _Matrix(_Directive):
+class _Matrix(SphinxDirective):
     """A row a claim, a column a profile, and a link to each figure's section."""
 
+    required_arguments = 1
+
     def run(self) -> list[nodes.Node]:
-        ids = self.figures()
-        profiles = [one for one in _PROFILES if any(one in _pooled(name) for name in ids)]
-        rows: list[Sequence[Cell]] = []
-        for name in ids:
-            where = link(anchor(name), f"#{anchor(name)}")
-            for index, claim in enumerate(_library().load(name).figure.claims):
-                verdicts = [
-                    _verdict(_pooled(name)[one][index]) if one in _pooled(name) else "not recorded"
-                    for one in profiles
-                ]
-                rows.append((where if index == 0 else "", claim.statement, *verdicts))
-        return [table(("figure", "claim", *profiles), rows, "verdicts")]
+        (paper,) = (one for one in _catalogue().papers if one.id == self.arguments[0])
+        recorded = {found.profile for figure in paper.figures for found in figure.profiles}
+        profiles = [profile for profile in PROFILES if profile in recorded]
+        rows = [row for figure in paper.figures for row in _matrix_rows(figure, profiles)]
+        counts = [_count(profile, paper.figures) for profile in profiles]
+        return [*counts, table(("figure", "claim", *profiles), rows, "verdicts")]
+
+
+def _matrix_rows(figure: FigureVerdicts, profiles: Sequence[str]) -> Iterator[Sequence[Cell]]:
+    where = link(figure.name, f"#{figure.name}")
+    if figure.why_not:
+        yield where, "cannot be computed", *("" for _ in profiles)
+        return
+    claims = _library().load(figure.id).figure.claims
+    if not claims:
+        yield where, "the paper claims nothing of it", *("" for _ in profiles)
+    for index, claim in enumerate(claims):
+        found = [figure.at(profile) for profile in profiles]
+        verdicts = [_verdict(one.claims[index]) if one else "not recorded" for one in found]
+        yield (where.deepcopy(), claim.statement, *verdicts)
+
+
+def _count(profile: str, figures: Sequence[FigureVerdicts]) -> nodes.paragraph:
+    """How many claims came to which verdict, and over which machines' runs."""
+    found = [one for figure in figures if (one := figure.at(profile))]
+    claims = wording.claims(tally(claim for one in found for claim in one.claims))
+    machines = sorted({machine.machine for one in found for machine in one.machines})
+    text = f": {claims}, of {len(found)} figures; recorded on {', '.join(machines)}."
+    return paragraph([code(profile), nodes.Text(text)])
 
 
 class _Figure(SphinxDirective):
@@ -97,36 +106,46 @@ class _Figure(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        figure_id = self.arguments[0]
-        manifest = _library().load(figure_id)
-        folder = manifest.folder
-        for path in [folder / f"{anchor(figure_id)}.yaml", *folder.glob(f"references/*")]:
-            self.env.note_dependency(str(path))
-        title = paragraph([nodes.strong("", manifest.figure.title), nodes.Text(".")])
+        figure = _catalogue().figure(self.arguments[0])
+        papers = _library().papers()
+        identifier = papers[figure.id.partition("/")[0]].identifier
+        title = paragraph([nodes.strong("", figure.title), nodes.Text(".")])
+        caption = _quotation(figure.caption, identifier)
+        if figure.why_not:
+            return [title, paragraph(f"Not computed: {figure.why_not}."), caption]
+        manifest = _library().load(figure.id)
+        self.env.note_dependency(str(manifest.folder / f"{figure.name}.yaml"))
+        for recorded in figure.profiles:
+            self.env.note_dependency(str(manifest.references_path(recorded.profile)))
         return [
             title,
-            _quotation(manifest.figure.caption, manifest.paper.identifier),
+            *_claims(manifest, figure.profiles),
             *self._picture(manifest),
-            *_claims(manifest),
+            caption,
             *_alternatives(manifest),
             *details("Exact identities that every run obeys", [_identities(manifest)]),
             *details("Every parameter, with its origin", [_parameters(manifest)]),
-            paragraph([nodes.Text("Declared in "), _manifest_link(figure_id), nodes.Text(".")]),
+            paragraph(
+                [
+                    nodes.Text("Declared in "),
+                    manifest_link(self.env.docname, figure.id),
+                    nodes.Text("."),
+                ]
+            ),
         ]
 
     def _picture(self, manifest: FigureManifest) -> Iterator[nodes.Node]:
         run = _runs().get(manifest.id)
         if run is None:
-            text = "No picture: nothing of this figure has been run where this page was built. "
-            yield paragraph([nodes.Text(text), code(f"repro run {manifest.id}"), nodes.Text(" makes one.")])
+            text = "No picture: the figure has not been run where this page was built. "
+            command = code(f"repro run {manifest.id}")
+            yield paragraph([nodes.Text(text), command, nodes.Text(" makes one.")])
             return
-        path = run.folder / f"{anchor(manifest.id).replace('-', '_')}.svg"
-        if not path.exists():
-            (path,) = run.folder.glob("*.svg")
+        (path,) = run.folder.glob("*.svg")
         made = nodes.figure(classes=["ours"])
         uri = os.path.relpath(path, self.env.srcdir)
         made += nodes.image(uri=uri, alt=f"{manifest.figure.title}, as we draw it")
-        words = f"Our picture: {run.record.profile}, seed {run.record.seed}."
+        words = f"Our picture, at {run.record.profile} with seed {run.record.seed}."
         made += nodes.caption("", words)
         yield made
 
@@ -145,37 +164,47 @@ class _Inconsistencies(SphinxDirective):
 def _quotation(caption: str, identifier: str) -> nodes.block_quote:
     quotation = nodes.block_quote()
     quotation += paragraph(caption)
-    quotation += nodes.attribution("", f"caption in {identifier}")
+    quotation += nodes.attribution("", f"Caption in {identifier}")
     return quotation
 
 
-def _claims(manifest: FigureManifest) -> Iterator[nodes.Node]:
-    """Each claim with a row a profile under it."""
-    pooled = _pooled(manifest.id)
+def _claims(manifest: FigureManifest, profiles: Sequence[ProfileVerdicts]) -> Iterator[nodes.Node]:
+    """Each claim with a row a profile under it, and a row a machine where there are several."""
     rows: list[Sequence[Cell]] = []
     for index, claim in enumerate(manifest.figure.claims):
-        statement: list[nodes.Node] = [
+        statement = [
             nodes.strong("", claim.statement),
             nodes.Text(f" ({claim.where}): "),
             code(claim.metric),
         ]
         rows.append((statement,))
-        for profile, claims in pooled.items():
-            one = claims[index]
-            rows.append(
-                (
-                    profile,
-                    wording.mean(one.mean, (one.low, one.high)) or "not measured",
-                    wording.bound(one),
-                    wording.known(one.noise) or "–",
-                    wording.control(one) or "–",
-                    _verdict(one),
-                )
-            )
-        if not pooled:
-            rows.append(("nothing is recorded yet",))
-    header = ("profile", "mean (95 % interval)", "bound", "chance", "control", "verdict over seeds")
-    yield table(header, rows, "claims")
+        for profile in profiles:
+            rows.append(_claim_row(profile.profile, profile.claims[index]))
+            if len(profile.machines) > 1:
+                rows += [_claim_row(one.machine, one.claims[index]) for one in profile.machines]
+        if not profiles:
+            rows.append(("Nothing is recorded.",))
+    if rows:
+        header = (
+            "profile",
+            "mean (95 % interval)",
+            "bound",
+            "chance",
+            "control",
+            "verdict over seeds",
+        )
+        yield table(header, rows, "claims")
+
+
+def _claim_row(label: str, claim: PooledVerdict) -> Sequence[Cell]:
+    return (
+        label,
+        wording.mean(claim.mean, (claim.low, claim.high)) or "not measured",
+        wording.bound(claim),
+        wording.known(claim.noise) or "none",
+        wording.control(claim) or "not measured",
+        _verdict(claim),
+    )
 
 
 def _verdict(claim: PooledVerdict) -> list[nodes.Node]:
@@ -189,7 +218,7 @@ def _alternatives(manifest: FigureManifest) -> Iterator[nodes.Node]:
     """Other values of what the paper leaves open, each with its reason."""
     items = nodes.bullet_list()
     for label, stage in manifest.alternatives().items():
-        name = label.rpartition("=")[0].rpartition(".")[2]
+        name = label.partition("=")[0].rpartition(".")[2]
         why = stage.origins("paper")[name]["why"]
         item = nodes.list_item()
         item += paragraph([code(f"--alternative {label}"), nodes.Text(f": {why}")])
@@ -207,13 +236,9 @@ def _identities(manifest: FigureManifest) -> nodes.Node:
 def _parameters(manifest: FigureManifest) -> nodes.table:
     rows = []
     for stage in manifest.stages:
-        values = [stage.parameters(profile) for profile in _PROFILES]
+        values = [stage.parameters(profile) for profile in PROFILES]
         for name, origin in stage.origins("paper").items():
             shown = [str(of_profile[name]) for of_profile in values]
             where = f"{origin['provenance']}: {origin.get('where') or origin.get('why')}"
             rows.append((code(f"{stage.name}.{name}"), *shown, where))
-    return table(("parameter", *_PROFILES, "origin"), rows, "parameters")
-
-
-def _manifest_link(figure_id: str) -> nodes.reference:
-    return link(f"manifests/{figure_id}.yaml", f"{MANIFESTS}/{figure_id}.html")
+    return table(("parameter", *PROFILES, "origin"), rows, "parameters")

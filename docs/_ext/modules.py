@@ -14,22 +14,23 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
-_LONE_STAR = re.compile(r"\*(?=\w[^*]*$)")  # as in "(batch, *shape)", which is no emphasis
+# Of formulas: as in "(batch, *shape)" and "|x|", which is no emphasis and no substitution.
+_MARKUP = re.compile(r"(``.*?``)|([|]|\*(?=\w[^*]*$))")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect to Sphinx."""
     app.add_directive("modules", _Modules)
-    app.connect("autodoc-process-docstring", _without_lone_stars)
+    app.connect("autodoc-process-docstring", _keep_formulas)
     app.connect("autodoc-skip-member", _skips)
     app.connect("missing-reference", _by_last_name)
     return {"parallel_read_safe": True}
 
 
-def _without_lone_stars(
+def _keep_formulas(
     app: Sphinx, what: str, name: str, found: object, options: object, lines: list[str]
 ) -> None:
-    lines[:] = [_LONE_STAR.sub(r"\\*", line) for line in lines]
+    lines[:] = [_MARKUP.sub(lambda m: m[1] or f"\\{m[2]}", line) for line in lines]
 
 
 def _skips(

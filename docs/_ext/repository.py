@@ -1,7 +1,7 @@
 """What the site shows of the repository's own files: READMEs that pages include, and manifests.
 
-A link in an included README is to a file of the repository. It leads to the page that shows this file
-where there is one, and is plain text where there is none.
+A link to a file outside of ``docs/`` leads to the page that shows this file where there is one, and is
+plain text where there is none. The role ``{manifest}`` links to a manifest's page.
 """
 
 import posixpath
@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxRole
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MANIFESTS = "_manifests"
@@ -32,14 +34,34 @@ _LINK = re.compile(r"\[([^\]]*)\]\((?!https?:)([^)#\s]+)(#[^)\s]*)?\)")
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect to Sphinx."""
-    app.connect("include-read", _with_links_to_pages)
+    app.add_role("manifest", _Manifest())
+    app.connect("include-read", _of_included)
+    app.connect("source-read", _of_page)
     app.connect("html-collect-pages", _manifest_pages)
     return {"parallel_read_safe": True}
 
 
-def _with_links_to_pages(app: Sphinx, path: Path, parent: str, content: list[str]) -> None:
+class _Manifest(SphinxRole):
+    """``{manifest}`li2022/fig8a``` is a link to the page of this file."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        return [manifest_link(self.env.docname, self.text)], []
+
+
+def manifest_link(page: str, name: str) -> nodes.reference:
+    """A link from a page to that of a manifest, such as ``li2022/fig8a``."""
+    text = f"manifests/{name}.yaml"
+    uri = posixpath.relpath(f"{MANIFESTS}/{name}.html", posixpath.dirname(page) or ".")
+    return nodes.reference(text, text, refuri=uri, internal=True)
+
+
+def _of_included(app: Sphinx, path: Path, parent: str, content: list[str]) -> None:
     file = posixpath.normpath(posixpath.join("docs", path.as_posix()))
     content[0] = links_to_pages(content[0], posixpath.dirname(file))
+
+
+def _of_page(app: Sphinx, page: str, content: list[str]) -> None:
+    content[0] = links_to_pages(content[0], posixpath.dirname(f"docs/{page}"))
 
 
 def links_to_pages(text: str, folder: str) -> str:
@@ -52,8 +74,11 @@ def links_to_pages(text: str, folder: str) -> str:
 
     def page(match: re.Match[str]) -> str:
         words, target, anchor = match.groups()
-        shown = _PAGES.get(posixpath.normpath(posixpath.join(folder, target)))
-        return words if shown is None else f"[{words}]({shown}{anchor or ''})"
+        file = posixpath.normpath(posixpath.join(folder, target))
+        shown = _PAGES.get(file)
+        if shown is None:
+            return match[0] if file.startswith("docs/") else words
+        return f"[{words}]({shown if anchor is None else shown + anchor})"
 
     return _LINK.sub(page, text)
 
