@@ -35,7 +35,7 @@ nitpicky = True
 # What is of other libraries has no page here, and nothing is looked up elsewhere while building.
 nitpick_ignore_regex = [
     ("py:.*", r"(torch|np|numpy|nn|collections|pathlib|typing|types|lzma|scipy|matplotlib)\..*"),
-    ("py:.*", r"NDArray|ArrayLike|Figure|Axes"),
+    ("py:.*", r"NDArray|ArrayLike|LinearOperator|Figure|Axes"),
     ("py:class", r".* .*"),  # the first words of a sentence about what is returned
 ]
 suppress_warnings = [

@@ -11,7 +11,7 @@ from sphinx.util.docutils import SphinxDirective
 
 _RESULTS = Path(__file__).resolve().parents[2] / "bench" / "results"
 _HEADER = (
-    "work", "against", "ratio", "of medians", "target", "", "a second", "of floor",
+    "work", "against", "ratio", "of medians", "target", "which is", "a second", "of floor",
     "MiB, ours / theirs", "error",
 )  # fmt: skip
 
