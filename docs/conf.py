@@ -45,9 +45,10 @@ suppress_warnings = [
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"  # what they show is what this code gives
-nb_execution_timeout = 120
+nb_execution_timeout = 600  # seconds a cell, on a busy machine
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # which has tables
 nb_execution_show_tb = True
 
 autodoc_member_order = "bysource"

@@ -187,11 +187,11 @@ def _claims(manifest: FigureManifest, profiles: Sequence[ProfileVerdicts]) -> It
     if rows:
         header = (
             "profile",
+            "verdict over seeds",
             "mean (95 % interval)",
             "bound",
             "chance",
             "control",
-            "verdict over seeds",
         )
         yield table(header, rows, "claims")
 
@@ -199,11 +199,11 @@ def _claims(manifest: FigureManifest, profiles: Sequence[ProfileVerdicts]) -> It
 def _claim_row(label: str, claim: PooledVerdict) -> Sequence[Cell]:
     return (
         label,
+        _verdict(claim),
         wording.mean(claim.mean, (claim.low, claim.high)) or "not measured",
         wording.bound(claim),
         wording.known(claim.noise) or "none",
         wording.control(claim) or "not measured",
-        _verdict(claim),
     )
 
 
