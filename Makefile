@@ -8,7 +8,7 @@ BASE_IMAGE ?= python:3.11-slim-bookworm
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)".*/\1/p' ssbrepro/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install data test test-slow check format verify-all report ui image bench release-check crate-check lock schema verdicts clean
+.PHONY: help install data test test-slow check format verify-all report ui image bench docs release-check crate-check lock schema verdicts clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9%-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -84,12 +84,20 @@ $(VENV)-crate/installed: requirements/crate.lock
 	$(VENV)-crate/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/crate.lock
 	touch $@
 
+docs: $(VENV)/docs-installed ## Build this project's site into docs/_build, with pictures of the runs made here
+	$(VENV)/bin/sphinx-build --fresh-env --nitpicky --fail-on-warning --keep-going docs docs/_build/html
+
+$(VENV)/docs-installed: requirements/docs.lock $(VENV)/installed
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.lock
+	touch $@
+
 lock: install ## Resolve the requirements anew (needs `uv`)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/run.in --output-file requirements/run.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/dev.in --constraint requirements/run.lock --output-file requirements/dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/bench.in --constraint requirements/dev.lock --output-file requirements/bench.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/release.in --constraint requirements/dev.lock --output-file requirements/release.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/crate.in --output-file requirements/crate.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/docs.in --constraint requirements/dev.lock --output-file requirements/docs.lock
 
 schema: install ## Write manifests/<paper>/schema.json from the models and the stages
 	$(VENV)/bin/python -c 'import sys, pathlib; from repro.manifests.models import json_schema; [pathlib.Path("manifests", paper, "schema.json").write_text(json_schema(paper), "utf-8") for paper in sys.argv[1:]]' $(PAPERS)
