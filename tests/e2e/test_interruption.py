@@ -204,7 +204,7 @@ def test_mlflow_that_is_not_there_fails_no_run_and_gets_it_later(
         return counts
 
     before = rows()
-    assert before[0] == 2  # the run and its step
+    assert before[0] == 3  # the run and its two steps
     for path in place.home.rglob("tracked.json"):
         path.unlink()
     assert place.call("track").returncode == 0

@@ -197,12 +197,16 @@ def _local_client(settings: Settings) -> "MlflowClient":
 def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
     record = run.record
     experiment = _experiment(client, record, artifact_root)
-    figure = rows.figure_row(run)
+    figure, steps = rows.figure_row(run), rows.step_rows(run)
+    own = {figure.digest, *(row.digest for row in steps)}
     query = f"tags.`{rows.DIGEST}` LIKE '{figure.digest}%'"
     begun = {}
     for found in client.search_runs([experiment], query):
+        digest = found.data.tags[rows.DIGEST]
+        if digest not in own:  # the query's pattern matches more, if a record's digest is none
+            continue
         if found.data.tags.get("recorded_at") == record.recorded_at:
-            begun[found.data.tags[rows.DIGEST]] = str(found.info.run_id)
+            begun[digest] = str(found.info.run_id)
         else:  # what was computed afresh took the place of the record that this is of
             client.delete_run(found.info.run_id)
 
@@ -216,7 +220,7 @@ def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
 
     run_id = run_of(figure)
     _fill(client, run_id, figure, {_NOTE: notes.of_figure(record, experiment, run_id)})
-    for row, step in zip(rows.step_rows(run), record.steps, strict=True):
+    for row, step in zip(steps, record.steps, strict=True):
         _fill(client, run_of(row, run_id), row, {_NOTE: notes.of_step(record, step.stage)})
     return run_id
 

@@ -250,6 +250,12 @@ def test_what_is_computed_afresh_takes_the_place_of_the_record_it_replaces(
     assert {row.info.run_id for row in tracked.of(run)} >= {second}
     assert len(tracked.of(run)) == 2
     assert first != second
+    # A forged digest that is a pattern takes no other's place.
+    before = len(tracked.rows())
+    forged = replace(anew, record=replace(anew.record, digest="_"))
+    (run.folder / TRACKED).unlink()
+    track(forged, tracked.settings)
+    assert len(tracked.rows()) == before + 2
 
 
 def test_a_damaged_note_of_what_was_sent_is_no_failure(tracked: Tracked) -> None:
