@@ -562,7 +562,8 @@ class TestSeeds:
         assert zero_loss == {
             "id": "zero-loss", "statement": "the empirical risk converges to zero",
             "where": "II.F.5 and fig. 8b", "metric": "training.final_loss",
-            "relation": "at_most", "bound": 1e-3, "seeds": 5, "unsound": 0, "measured": 5, "mean": pytest.approx(4.99e-4),
+            "relation": "at_most", "bound": 1e-3, "seeds": 5, "unsound": 0, "measured": 5,
+            "mean": pytest.approx(4.99e-4),
             "low": pytest.approx(4.98e-4, abs=1e-6), "high": pytest.approx(5e-4, abs=1e-6),
             "smallest": pytest.approx(4.98e-4), "largest": 5e-4, "noise": None,
             "control": pytest.approx(0.499), "no_control": "",
