@@ -12,6 +12,7 @@ from repro.manifests.library import Library
 from tests.fakes import CHECKOUT, MANIFESTS
 
 PAPERS = sorted(path.parent.name for path in MANIFESTS.glob("*/paper.yaml"))
+FRONT = Path("README.md")
 SCIENCE = Path("ssbrepro/README.md")
 OF_PAPERS = [Path("ssbrepro/papers") / paper / "README.md" for paper in PAPERS]
 
@@ -81,7 +82,11 @@ def test_every_figure_of_a_paper_is_listed_with_its_stages(paper: str) -> None:
     }
 
 
-@pytest.mark.parametrize("readme", [Path("repro/README.md"), SCIENCE, *OF_PAPERS], ids=str)
+def test_the_front_page_is_one_page() -> None:
+    assert len((CHECKOUT / FRONT).read_text("utf-8").splitlines()) <= 120
+
+
+@pytest.mark.parametrize("readme", [FRONT, Path("repro/README.md"), SCIENCE, *OF_PAPERS], ids=str)
 def test_every_path_of_a_readme_is_there(readme: Path) -> None:
     text = (CHECKOUT / readme).read_text("utf-8")
     places = [CHECKOUT, (CHECKOUT / readme).parent]
