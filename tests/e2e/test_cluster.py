@@ -217,7 +217,7 @@ def test_a_job_that_is_preempted_continues_by_itself(
 
 def test_a_budget_ends_its_jobs(place: Workplace, undisturbed: Undisturbed) -> None:
     place.call("plan", "fig8b", "--profile", "smoke", "--engine", "slurm")  # asks a node
-    done = place.call(*RUN, "--budget", "12s")
+    done = place.call(*RUN, "--budget", "4s")  # two jobs take twice that on a fast machine
     assert done.returncode == 0, done.stderr
     assert "the budget is used: " in done.stderr
     assert jobs(place, "RUNNING", "PENDING", "COMPLETING") == {}
