@@ -7,7 +7,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "docs" / "_ext")]
 
-from repro import __version__  # noqa: E402 - found by the path above
+from ssbrepro import __version__  # noqa: E402 - found by the path above
 
 # Of the notebooks: networks as small as theirs keep no second thread busy.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

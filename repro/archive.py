@@ -33,10 +33,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from repro import __version__, files
+from repro import files
 from repro.errors import ArchiveError
 from repro.inventory import BROKEN_ZIP
 from repro.store import ARRAYS, META, RESULT
+from ssbrepro import __version__
 
 INDEX = "index.json"
 SCHEMA_VERSION = 1

@@ -3,13 +3,13 @@
 import math
 from typing import TYPE_CHECKING
 
-from repro import __version__
 from repro.outcome import wording
 from repro.outcome.catalogue import FigureVerdicts, ProfileVerdicts, paper_verdicts
 from repro.outcome.machines import by_machine, labels
 from repro.outcome.pooling import PooledVerdict
 from repro.outcome.references import recorded_runs
 from repro.outcome.tables import table
+from ssbrepro import __version__
 
 if TYPE_CHECKING:
     from repro.manifests.library import FigureManifest, Library

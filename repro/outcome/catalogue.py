@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from repro import __version__
 from repro.names import PROFILES
 from repro.outcome.machines import by_machine, labels
 from repro.outcome.pooling import PooledVerdict, pool, seeds_of
 from repro.outcome.references import recorded_runs
 from repro.outcome.verdicts import Described
+from ssbrepro import __version__
 
 if TYPE_CHECKING:
     from repro.manifests.library import FigureManifest, Library

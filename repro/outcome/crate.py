@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from repro import __version__
 from repro.code import DIRTY
 from repro.outcome import crate_entities as entities
 from repro.outcome import wording
 from repro.outcome.crate_entities import CrateFile, Entity
 from repro.outcome.record import RanStep, Record
+from ssbrepro import __version__
 from ssbrepro.domains import Domain
 
 METADATA = "ro-crate-metadata.json"

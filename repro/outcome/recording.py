@@ -6,7 +6,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from repro import __version__, files
+from repro import files
 from repro.code import commit, module_digests
 from repro.machine import processor
 from repro.names import plot_module
@@ -32,6 +32,7 @@ from repro.plan import Plan
 from repro.scheduler import StepOutcome
 from repro.settings import Settings
 from repro.store import Store
+from ssbrepro import __version__
 
 _JUDGED = ("status", "failures", "identities", "claims", "references")
 
