@@ -92,12 +92,12 @@ $(VENV)/docs-installed: requirements/docs.lock $(VENV)/installed
 	touch $@
 
 lock: install ## Resolve the requirements anew (needs `uv`)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/run.in --output-file requirements/run.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/dev.in --constraint requirements/run.lock --output-file requirements/dev.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/bench.in --constraint requirements/dev.lock --output-file requirements/bench.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/release.in --constraint requirements/dev.lock --output-file requirements/release.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/crate.in --output-file requirements/crate.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/docs.in --constraint requirements/dev.lock --output-file requirements/docs.lock
+	uv pip compile --quiet requirements/run.in --output-file requirements/run.lock
+	uv pip compile --quiet requirements/dev.in --constraint requirements/run.lock --output-file requirements/dev.lock
+	uv pip compile --quiet requirements/bench.in --constraint requirements/dev.lock --output-file requirements/bench.lock
+	uv pip compile --quiet requirements/release.in --constraint requirements/dev.lock --output-file requirements/release.lock
+	uv pip compile --quiet requirements/crate.in --output-file requirements/crate.lock
+	uv pip compile --quiet requirements/docs.in --constraint requirements/dev.lock --output-file requirements/docs.lock
 
 schema: install ## Write manifests/<paper>/schema.json from the models and the stages
 	$(VENV)/bin/python -c 'import sys, pathlib; from repro.manifests.models import json_schema; [pathlib.Path("manifests", paper, "schema.json").write_text(json_schema(paper), "utf-8") for paper in sys.argv[1:]]' $(PAPERS)

@@ -80,19 +80,10 @@ def commit(checkout: Path = _CHECKOUT) -> str:
     """A checkout's commit, with "-dirty" if files differ from it; empty if there is none to name."""
     if not (checkout / ".git").exists():  # installed, and any repository around it is another one
         return ""
-    describe = [
-        "git",
-        "-C",
-        str(checkout),
-        "describe",
-        "--always",
-        f"--dirty={DIRTY}",
-        "--abbrev=40",
-    ]
+    describe = ["describe", "--always", f"--dirty={DIRTY}", "--abbrev=40", "--exclude=*"]
+    command = ["git", "-C", str(checkout), *describe]
     try:
-        done = subprocess.run(
-            [*describe, "--exclude=*"], capture_output=True, text=True, timeout=10, check=True
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):  # no git, or not ours to read
         return ""
     return done.stdout.strip()

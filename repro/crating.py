@@ -18,7 +18,7 @@ from repro.machine import Facts
 from repro.manifests.library import FigureManifest, Library
 from repro.outcome.crate import METADATA, CrateRun, metadata
 from repro.outcome.crate_entities import CrateFile
-from repro.outcome.record import Record, Run, all_runs
+from repro.outcome.record import Run, all_runs
 from repro.outcome.recording import digest_of
 from repro.plan import make_plan
 from repro.settings import Settings
@@ -119,13 +119,13 @@ class Crate:
         metas = {}
         for step in record.steps:
             if problem := self._store.problem(step.key):
-                raise StoreError(f"{self._store.folder(step.key)}: {problem}; {_again(record)}")
+                raise StoreError(f"{self._store.folder(step.key)}: {problem}; {record.command}")
             metas[step.key] = files.read_json(self._store.folder(step.key) / META)
         facts = Facts.among(metas[record.steps[0].key]["parts"])
         if digest_of(make_plan(manifest, record.profile, record.seed, facts)) != record.digest:
             stale.append(
                 f"{record.id} at {record.profile}, seed {record.seed}: code, manifest or recorded runs "
-                f"have changed since it was run; {_again(record)}"
+                f"have changed since it was run; {record.command}"
             )
         return CrateRun(
             record=record,
@@ -185,10 +185,6 @@ def _manifests(manifest: FigureManifest) -> list[Path]:
     stems = ("paper", "experiment", manifest.id.partition("/")[2])
     paths = [manifest.folder / f"{stem}.yaml" for stem in stems]
     return [path for path in paths if path.exists()]
-
-
-def _again(record: Record) -> str:
-    return f"repro run {record.id} --profile {record.profile} --seed {record.seed}"
 
 
 def _copy(part: _Part, target: Path) -> CrateFile:

@@ -140,12 +140,8 @@ def partial_folder(final: Path) -> Iterator[Path]:
     """
     with writing(final):
         remove_partial(final)
-        partial = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
-        partial.mkdir(parents=True)
-    try:
+    with _beside(final) as partial:
         yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -158,10 +154,7 @@ def new_folder(final: Path) -> Iterator[Path]:
     Raises:
         StoreError: If it cannot be written, or ``final`` is there by then and not empty.
     """
-    with writing(final):
-        aside = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
-        aside.mkdir(parents=True)
-    try:
+    with _beside(final) as aside:
         yield aside
         with writing(final):
             for path in aside.rglob("*"):
@@ -169,8 +162,22 @@ def new_folder(final: Path) -> Iterator[Path]:
             flush(aside)
             aside.rename(final)  # the system refuses where there is a folder that is not empty
             flush(final.parent)
+
+
+@contextlib.contextmanager
+def _beside(final: Path) -> Iterator[Path]:
+    """A new folder beside a path, gone afterwards unless it was renamed.
+
+    Yields:
+        The folder, empty.
+    """
+    with writing(final):
+        folder = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
+        folder.mkdir(parents=True)
+    try:
+        yield folder
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_partial(final: Path) -> None:

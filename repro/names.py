@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from repro.errors import UsageError
+
 PROFILES = ("smoke", "desk", "paper")  # from the smallest to the largest
 DEVICES = ("cpu", "cuda")
 NOT_COMPUTABLE = "not-computable"  # the kind, and the status, of a figure that nothing computes
@@ -12,6 +14,18 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
     """A " (did you mean …?)" for a misspelt name, or nothing."""
     close = nearest(name, known)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def require(kind: str, name: str, known: Iterable[str]) -> None:
+    """Raise unless a name is known.
+
+    Raises:
+        UsageError: Which says what there is.
+    """
+    names = list(known)
+    if name not in names:
+        hint = nearest_names(name, names)
+        raise UsageError(f"no {kind} {name!r}{hint}; there are {', '.join(names)}")
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ from repro import output, selection
 from repro.commands import chosen, out, runner, select, words
 from repro.errors import UsageError
 from repro.manifests.library import FigureManifest, Library
-from repro.names import PROFILES, nearest_names
+from repro.names import PROFILES, require
 from repro.options import (
     AllOption,
     BudgetOption,
@@ -231,13 +231,8 @@ def table(
     from repro.outcome.tables import verdict_tables
 
     library = Library(Settings.from_environment().manifests)
-    for kind, name, known in (
-        ("paper", paper, list(library.papers())),
-        ("profile", profile, PROFILES),
-    ):
-        if name not in known:
-            hint = nearest_names(name, known)
-            raise UsageError(f"no {kind} {name!r}{hint}; there are {', '.join(known)}")
+    require("paper", paper, library.papers())
+    require("profile", profile, PROFILES)
     if appendix:
         typer.echo(artifact_appendix(library, paper, profile), nl=False)
     else:

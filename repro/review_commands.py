@@ -9,7 +9,7 @@ from repro import output, selection
 from repro.commands import chosen, err, out
 from repro.errors import UsageError
 from repro.manifests.library import Library
-from repro.names import PROFILES, nearest_names
+from repro.names import PROFILES, require
 from repro.options import AllOption, MaybeIds, MaybeRecordedProfileOption
 from repro.outcome import wording
 from repro.outcome.console import say, show_not_computable
@@ -46,9 +46,8 @@ def export(
     """
     from repro.crating import Crate, chosen_runs
 
-    if profile is not None and profile not in PROFILES:
-        hint = nearest_names(profile, PROFILES)
-        raise UsageError(f"no profile {profile!r}{hint}; there are {', '.join(PROFILES)}")
+    if profile is not None:
+        require("profile", profile, PROFILES)
     settings = Settings.from_environment()
     library = Library(settings.manifests)
     without = library.not_computable()

@@ -9,7 +9,7 @@ from repro.engines.local import LocalEngine
 from repro.engines.slurm import SlurmEngine
 from repro.errors import ManifestError, UsageError
 from repro.manifests.library import FigureManifest, Library
-from repro.names import DEVICES, PROFILES, nearest_names
+from repro.names import DEVICES, PROFILES, nearest_names, require
 from repro.plan import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ def select(
         ManifestError: With every fault of every manifest.
     """
     for kind, name, known in (("device", device, DEVICES), ("profile", profile, PROFILES)):
-        if name not in ("auto", *known):
-            hint = nearest_names(name, ("auto", *known))
-            raise UsageError(f"no {kind} {name!r}{hint}; there are auto, {', '.join(known)}")
+        require(kind, name, ("auto", *known))
     without = library.not_computable()
     manifests, faults = {}, []
     for figure_id in dict.fromkeys(library.resolve(name) for name in ids):

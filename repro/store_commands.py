@@ -13,7 +13,7 @@ from repro.commands import err, out, words
 from repro.errors import UsageError
 from repro.inventory import Home
 from repro.manifests.library import Library
-from repro.names import PROFILES, nearest_names
+from repro.names import PROFILES, require
 from repro.needed import Needed, all_figures
 from repro.options import JsonOption, MaybeIds
 from repro.outcome import wording
@@ -174,9 +174,8 @@ def _selection(
         if profile is not None or seeds is not None:
             raise UsageError("--profile and --seeds are of figures: name some")
         return None
-    if profile is not None and profile not in PROFILES:
-        hint = nearest_names(profile, PROFILES)
-        raise UsageError(f"no profile {profile!r}{hint}; there are {', '.join(PROFILES)}")
+    if profile is not None:
+        require("profile", profile, PROFILES)
     library = Library(settings.manifests)
     figures = {library.resolve(name) for name in ids} - library.not_computable().keys()
     needed = Needed(map(library.load, sorted(figures)), PROFILES if profile is None else [profile])

@@ -70,11 +70,9 @@ class _Matrix(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         (paper,) = (one for one in _catalogue().papers if one.id == self.arguments[0])
-        recorded = {found.profile for figure in paper.figures for found in figure.profiles}
-        profiles = [profile for profile in PROFILES if profile in recorded]
-        rows = [row for figure in paper.figures for row in _matrix_rows(figure, profiles)]
-        counts = [_count(profile, paper.figures) for profile in profiles]
-        return [*counts, table(("figure", "claim", *profiles), rows, "verdicts")]
+        rows = [row for figure in paper.figures for row in _matrix_rows(figure, paper.profiles)]
+        counts = [_count(profile, paper.figures) for profile in paper.profiles]
+        return [*counts, table(("figure", "claim", *paper.profiles), rows, "verdicts")]
 
 
 def _matrix_rows(figure: FigureVerdicts, profiles: Sequence[str]) -> Iterator[Sequence[Cell]]:

@@ -49,11 +49,10 @@ def _section(library: "Library", figure: FigureVerdicts, profile: str) -> str:
     verdicts = figure.at(profile)
     if verdicts is None:
         return f"{heading}Nothing is recorded at {profile}.\n"
-    manifest = library.load(figure.id)
-    where = {claim.id: claim.where for claim in manifest.figure.claims}
-    rows = [_row(claim, where[claim.id]) for claim in verdicts.claims]
-    claims = table(_COLUMNS, rows) if rows else "The paper claims nothing here.\n"
-    times, command = _times(manifest, profile), _command(figure, verdicts)
+    rows = map(_row, verdicts.claims)
+    claims = table(_COLUMNS, rows) if verdicts.claims else "The paper claims nothing here.\n"
+    times = _times(library.load(figure.id), profile)
+    command = _command(figure, verdicts)
     return f"{heading}Recorded: {times}.\n\n    {command}\n\n{claims}"
 
 
@@ -73,10 +72,10 @@ def _times(manifest: "FigureManifest", profile: str) -> str:
     )
 
 
-def _row(claim: PooledVerdict, where: str) -> tuple[str, ...]:
+def _row(claim: PooledVerdict) -> tuple[str, ...]:
     return (
         f"`{claim.id}`: {claim.statement}",
-        where,
+        claim.where,
         f"{wording.mean(claim.mean, (claim.low, claim.high))} `{claim.metric}`",
         wording.bound(claim),
         wording.verdict(claim),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from repro.names import PROFILES
 from repro.outcome.machines import by_machine, labels
-from repro.outcome.pooling import PooledVerdict, pool, seeds_of
+from repro.outcome.pooling import PooledVerdict, pool_runs
 from repro.outcome.references import recorded_runs
 from repro.outcome.verdicts import Described
 from ssbrepro import __version__
@@ -99,6 +99,12 @@ class PaperVerdicts(Described):
     """Where it is found, such as "arXiv:2201.07934"."""
     figures: tuple[FigureVerdicts, ...]
     """All that there are manifests of, and those that nothing computes."""
+
+    @property
+    def profiles(self) -> list[str]:
+        """Those at which any of its figures is recorded, the smallest first."""
+        recorded = {one.profile for figure in self.figures for one in figure.profiles}
+        return sorted(recorded, key=PROFILES.index)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +214,7 @@ def _profile(
     return ProfileVerdicts(
         profile=profile,
         seeds=tuple(sorted({run.seed for run in runs})),
-        claims=_claims(manifest, runs),
+        claims=pool_runs(manifest, runs),
         machines=tuple(
             _machine(manifest, machine, names[machine], groups[machine])
             for machine in sorted(groups)
@@ -229,9 +235,5 @@ def _machine(
         seeds=tuple(sorted(run.seed for run in runs)),
         recorded=(moments[0].recorded_at, moments[-1].recorded_at),
         versions=tuple(dict(one) for one in sorted(versions)),
-        claims=_claims(manifest, runs),
+        claims=pool_runs(manifest, runs),
     )
-
-
-def _claims(manifest: "FigureManifest", runs: Sequence["RecordedRun"]) -> tuple[PooledVerdict, ...]:
-    return pool(manifest.figure, seeds_of(manifest, runs), manifest.domains)

@@ -152,10 +152,7 @@ def _add_run(graph: _Graph, run: CrateRun) -> None:
             "@id": f"#{record.digest}",
             "@type": "CreateAction",
             "name": f"{record.id} at {record.profile}, seed {record.seed}: judged and drawn",
-            "description": (
-                f"repro run {record.id} --profile {record.profile} --seed {record.seed} "
-                f"--device {record.device}; came out {record.status}"
-            ),
+            "description": f"{record.command} --device {record.device}; came out {record.status}",
             "instrument": entities.reference(_SOFTWARE),
             "endTime": record.recorded_at,
             "object": entities.references([*run.manifests, *run.references, *made]),

@@ -74,9 +74,14 @@ def save(drawn: "Callable[[], Figure]", targets: Mapping[str, Path | IO[bytes]],
                 pad_inches=0.08,
             )  # fmt: skip
             content = buffer.getvalue()
-            if kind == "svg":  # places to a hundredth of a point: pages hold many pictures
-                content = _PLACES.sub(lambda place: _DIGITS.sub(rb"\1", place.group()), content)
+            if kind == "svg":
+                content = without_needless_digits(content)
             if isinstance(target, Path):
                 target.write_bytes(content)
             else:
                 target.write(content)
+
+
+def without_needless_digits(svg: bytes) -> bytes:
+    """An SVG with its places to a hundredth of a point, of millionths: pages hold many pictures."""
+    return _PLACES.sub(lambda place: _DIGITS.sub(rb"\1", place.group()), svg)

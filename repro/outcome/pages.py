@@ -45,7 +45,7 @@ def write_verdicts(catalogue: Catalogue, folder: Path) -> list[Path]:
 
 def _tables(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
     for paper in catalogue.papers:
-        for profile in dict.fromkeys(one.profile for fig in paper.figures for one in fig.profiles):
+        for profile in paper.profiles:
             title = f"# {paper.id} at {profile}: verdicts over all recorded seeds\n\n"
             yield f"{paper.id}.{profile}.md", title + verdict_tables(paper, profile)
 

@@ -135,9 +135,14 @@ def pool_recorded(manifest: "FigureManifest", profile: str) -> tuple[PooledVerdi
     Raises:
         StoreError: If the file of recorded runs is damaged.
     """
-    return pool(
-        manifest.figure, seeds_of(manifest, recorded_runs(manifest, profile)), manifest.domains
-    )
+    return pool_runs(manifest, recorded_runs(manifest, profile))
+
+
+def pool_runs(
+    manifest: "FigureManifest", runs: Iterable["RecordedRun"]
+) -> tuple[PooledVerdict, ...]:
+    """The verdict of each claim over some of the recorded runs of a figure at a profile."""
+    return pool(manifest.figure, seeds_of(manifest, runs), manifest.domains)
 
 
 @dataclass(frozen=True)
@@ -149,13 +154,9 @@ class Spread:
     controls: tuple[float, ...]
 
 
-def recorded_spreads(manifest: "FigureManifest", profile: str) -> dict[str, Spread]:
-    """What the recorded seeds gave of each claim, by its id, at a profile.
-
-    Raises:
-        StoreError: If the file of recorded runs is damaged.
-    """
-    sound = _sound(manifest.figure, seeds_of(manifest, recorded_runs(manifest, profile)))
+def spreads_of(manifest: "FigureManifest", runs: Iterable["RecordedRun"]) -> dict[str, Spread]:
+    """What the seeds of recorded runs gave of each claim, by its id."""
+    sound = _sound(manifest.figure, seeds_of(manifest, runs))
     spreads = {}
     for index, claim in enumerate(manifest.figure.claims):
         seeds = [claims[index] for claims in sound]

@@ -113,6 +113,12 @@ class Record(Circumstances):
             if not _NAME.fullmatch(name):  # they are read, and sent, from below the run's home
                 raise ValueError(f"{name!r} is no name of a file")
 
+    @property
+    def command(self) -> str:
+        """What gives the run again."""
+        alternative = "" if self.alternative is None else f" --alternative {self.alternative}"
+        return f"repro run {self.id} --profile {self.profile} --seed {self.seed}{alternative}"
+
     def declared(self) -> "Declared":
         """What of the manifest is shown beside the verdicts.
 

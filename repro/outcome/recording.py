@@ -13,7 +13,7 @@ from repro.names import plot_module
 from repro.outcome import wording
 from repro.outcome.checks import judge
 from repro.outcome.drawing import draw
-from repro.outcome.pooling import pool, seeds_of
+from repro.outcome.pooling import pool_runs, seeds_of
 from repro.outcome.record import (
     RECORD,
     SCHEMA_VERSION,
@@ -209,6 +209,6 @@ def _small_print(plan: Plan, verdicts: Verdicts, references: Sequence[RecordedRu
         return ["\n".join(lines)]
     seeds = seeds_of(plan.manifest, references)
     beside = [f"mean of {wording.counted(len(seeds), 'seed')} (95 %)"]
-    for pooled in pool(plan.manifest.figure, seeds, plan.manifest.domains):
+    for pooled in pool_runs(plan.manifest, references):
         beside.append(wording.mean(pooled.mean, (pooled.low, pooled.high)) or "not measured")
     return ["\n".join(column) for column in (lines, beside)]

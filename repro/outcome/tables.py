@@ -56,7 +56,7 @@ def counts(catalogue: Catalogue) -> str:
     """How many claims of each paper came to which verdict, at each profile that is recorded."""
     rows = []
     for paper in catalogue.papers:
-        for profile in dict.fromkeys(one.profile for fig in paper.figures for one in fig.profiles):
+        for profile in paper.profiles:
             found = [one for fig in paper.figures if (one := fig.at(profile))]
             verdicts = tally(claim for one in found for claim in one.claims)
             seeds = max(len(one.seeds) for one in found)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from repro.manifests.library import Library
 from repro.names import PROFILES
 from repro.outcome import wording
-from repro.outcome.pooling import PooledVerdict, Spread, pool_recorded, recorded_spreads
+from repro.outcome.pooling import PooledVerdict, Spread, pool_runs, spreads_of
 from repro.outcome.record import Record, Run
+from repro.outcome.references import recorded_runs
 from repro.outcome.report.flow import Flow, flow_of
 from repro.outcome.report.pictures import Picture, picture_of
 from repro.outcome.report.strips import Strip, strip_of
@@ -189,9 +190,9 @@ def _figure(manifest: "FigureManifest", runs: Sequence[Run]) -> FigurePart:
 
 
 def _recorded(manifest: "FigureManifest", profile: str) -> dict[str, tuple[PooledVerdict, Spread]]:
-    spreads = recorded_spreads(manifest, profile)
-    verdicts = pool_recorded(manifest, profile)
-    return {one.id: (one, spreads[one.id]) for one in verdicts if one.seeds + one.unsound}
+    runs = recorded_runs(manifest, profile)
+    spreads = spreads_of(manifest, runs)
+    return {one.id: (one, spreads[one.id]) for one in pool_runs(manifest, runs)} if runs else {}
 
 
 def _outcome(

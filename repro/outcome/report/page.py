@@ -70,7 +70,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     """What the record says of the machine and of what ran there, where it says something."""
     machine = record.machine
     facts = {
-        "command": _command(record),
+        "command": record.command,
         "recorded": record.recorded_at,
         "commit": record.commit,
         "device": record.device,
@@ -85,10 +85,6 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         "record": record.digest,
     }
     return [(name, text) for name, text in facts.items() if text]
-
-
-def _command(record: Record) -> str:
-    return f"repro run {record.id} --profile {record.profile} --seed {record.seed}"
 
 
 def _pairs(texts: Mapping[str, str]) -> str:

@@ -2,17 +2,14 @@
 
 import base64
 import io
-import re
 from dataclasses import dataclass
 
+from repro.outcome.drawing import without_needless_digits
 from repro.outcome.record import Run
 
 _MAX_SVG_BYTES = 50_000  # some 60 pictures and their verdicts are to stay below 5 MB
 _AVIF = {"quality": 45, "speed": 8}  # as sharp as a screen shows it, a quarter second a picture
 _PIXELS_PER_DOT = 96 / 200  # of a page, and of our PNG
-# Matplotlib writes places to a millionth of a point.
-_PLACES = re.compile(rb' (?:d|x|y)="[^"]*"')
-_DIGITS = re.compile(rb"(\.\d\d)\d+")
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ def picture_of(run: Run) -> Picture:
     from PIL import Image
 
     paths = {name.rpartition(".")[2]: run.folder / name for name in run.record.files}
-    svg = _without_needless_digits(paths["svg"].read_bytes())
+    svg = without_needless_digits(paths["svg"].read_bytes())  # of runs that are older, too
     with Image.open(paths["png"]) as image:
         size = [round(dots * _PIXELS_PER_DOT) for dots in image.size]
         if len(svg) <= _MAX_SVG_BYTES:
@@ -40,10 +37,6 @@ def picture_of(run: Run) -> Picture:
         pixels = io.BytesIO()
         image.convert("RGB").save(pixels, "avif", **_AVIF)
     return Picture(_data_uri("avif", pixels.getvalue()), *size)
-
-
-def _without_needless_digits(svg: bytes) -> bytes:
-    return _PLACES.sub(lambda places: _DIGITS.sub(rb"\1", places.group()), svg)
 
 
 def _data_uri(kind: str, content: bytes) -> str:

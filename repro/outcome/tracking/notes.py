@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from repro.outcome import wording
 from repro.outcome.record import DeclaredPaper, Record
-from repro.outcome.tracking import rows, views
+from repro.outcome.tracking import views
 from repro.outcome.tracking.rows import figure
 from repro.outcome.verdicts import tally
 
@@ -58,7 +58,7 @@ def of_figure(record: Record, experiment: str, run_id: str) -> str:
         if picture is None
         else f"![{name}](get-artifact?path={quote(picture)}&run_uuid={quote(run_id)})",
         f"[All runs of {name}, claim by claim]({views.address(experiment, name)}) · "
-        f"`{rows.command(record)}`",
+        f"`{record.command}`",
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -166,7 +166,7 @@ def _common_tags(record: Record, kind: str, digest: str) -> dict[str, str]:
         "seed": str(record.seed),
         "alternative": record.alternative or "none",
         "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": command(record),
+        "mlflow.source.name": record.command,
     }
     if commit:
         tags |= {
@@ -176,12 +176,6 @@ def _common_tags(record: Record, kind: str, digest: str) -> dict[str, str]:
     if record.machine.image:
         tags["image_digest"] = record.machine.image
     return tags
-
-
-def command(record: Record) -> str:
-    """What gives the run again."""
-    alternative = "" if record.alternative is None else f" --alternative {record.alternative}"
-    return f"repro run {record.id} --profile {record.profile} --seed {record.seed}{alternative}"
 
 
 def _data(step: RanStep) -> tuple[tuple[str, str], ...]:

@@ -20,9 +20,14 @@ from repro.outcome.pooling import (
     Spread,
     pool,
     pool_recorded,
-    recorded_spreads,
+    spreads_of,
 )
-from repro.outcome.references import RecordedRun, write_references, write_runs
+from repro.outcome.references import (
+    RecordedRun,
+    recorded_runs,
+    write_references,
+    write_runs,
+)
 from ssbrepro.contract import WITHOUT_POWER
 from ssbrepro.domains import NON_NEGATIVE, SHARE, Domain
 from tests.fakes import FIGURE, copy_manifests, record_of, recorded_run_of
@@ -327,7 +332,7 @@ def test_recorded_runs_are_pooled_with_where_their_numbers_lie(tmp_path: Any) ->
     assert (loss.verdict, loss.cause) == ("inconclusive", "without power")
     assert (accuracy.high, accuracy.cause) == (1.0, "crosses the bound")
     assert math.isclose(accuracy.mean or 0, 0.98)
-    assert recorded_spreads(manifest, "smoke") == {
+    assert spreads_of(manifest, recorded_runs(manifest, "smoke")) == {
         "zero-loss": Spread((), (), ()),
         "full-accuracy": Spread((0.9, 1.0, 1.0, 1.0, 1.0), (), ()),
     }
