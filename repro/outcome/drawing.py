@@ -1,5 +1,6 @@
 """Draws a figure with its plot module and puts the small print below it."""
 
+import hashlib
 import importlib
 import io
 import os
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "ssbrepro-matplotlib"))
 
+_ID = re.compile(rb'(?<= id=")[a-zA-Z0-9_]*[0-9a-f]{10}(?=")')
 _PLACES, _DIGITS = re.compile(rb' (?:d|x|y)="[^"]*"'), re.compile(rb"(\.\d\d)\d+")
 _POINTS = 7  # of the small print: the least that is read on paper
 _COLUMNS = (0.01, 0.76)  # in widths of the figure
@@ -64,7 +66,6 @@ def save(drawn: "Callable[[], Figure]", targets: Mapping[str, Path | IO[bytes]],
     import matplotlib
 
     matplotlib.use("Agg")
-    # Fixed ids in the SVG, and no date.
     with matplotlib.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
         figure = drawn()
         for kind, target in targets.items():
@@ -75,11 +76,23 @@ def save(drawn: "Callable[[], Figure]", targets: Mapping[str, Path | IO[bytes]],
             )  # fmt: skip
             content = buffer.getvalue()
             if kind == "svg":
-                content = without_needless_digits(content)
+                content = with_steady_ids(without_needless_digits(content), salt)
             if isinstance(target, Path):
                 target.write_bytes(content)
             else:
                 target.write(content)
+
+
+def with_steady_ids(svg: bytes, salt: str) -> bytes:
+    """An SVG whose ids follow from their order.
+
+    Matplotlib hashes places to the last bit, which its layout's solver lets hang on where in memory
+    things lie.
+    """
+    for order, old in enumerate(dict.fromkeys(_ID.findall(svg))):
+        new = hashlib.sha256(f"{salt} {order}".encode()).hexdigest()[:10]
+        svg = svg.replace(old, old[:-10] + new.encode())
+    return svg
 
 
 def without_needless_digits(svg: bytes) -> bytes:

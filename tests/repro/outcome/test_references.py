@@ -206,7 +206,7 @@ def test_a_damaged_file_is_one_line_with_its_path(manifest: FigureManifest, cont
 
 
 # Recorded before their claims had controls: desk takes hours.
-OLDER = {("li2022/fig8a", "desk"), ("ssb2018/cyclical", "desk")}
+OLDER = {("ssb2018/cyclical", "desk")}
 
 
 def test_the_committed_recordings_are_of_committed_figures() -> None:
