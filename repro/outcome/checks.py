@@ -9,6 +9,7 @@ reaches. A *reference* is what our own recorded runs gave, with a tolerance comp
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from repro.outcome.intervals import MIN_RUNS, Interval, clipped, prediction_interval
@@ -52,7 +53,11 @@ def judge(
     return Verdicts(
         identities=identities,
         claims=tuple(
-            _claim(claim, metrics, missing, sound, _recorded_verdicts(claim.id, recorded_runs))
+            replace(
+                _claim(claim, metrics, missing, sound),
+                recorded=_recorded_verdicts(claim.id, recorded_runs),
+                expected=_is_expected(claim, figure, metrics, recorded_runs),
+            )
             for claim in figure.claims
         ),
         references=tuple(
@@ -78,11 +83,7 @@ def _identity(identity: "Identity", metrics: Mapping[str, float]) -> IdentityVer
 
 
 def _claim(
-    claim: "Claim",
-    metrics: Mapping[str, float],
-    missing: Mapping[str, str],
-    sound: bool,
-    recorded: tuple[ClaimWord, ...],
+    claim: "Claim", metrics: Mapping[str, float], missing: Mapping[str, str], sound: bool
 ) -> ClaimVerdict:
     found = _finding(claim, metrics, missing, sound)
     return ClaimVerdict(
@@ -94,7 +95,6 @@ def _claim(
         claim.bound,
         found.verdict,
         found.reason,
-        recorded,
         cause=found.cause,
         noise=_measured(claim.noise, metrics),
         control=_measured(claim.control, metrics),
@@ -175,6 +175,36 @@ def _recorded_verdicts(claim_id: str, runs: Sequence["RecordedRun"]) -> tuple[Cl
     return tuple(sorted(verdicts))
 
 
+def _is_expected(
+    claim: "Claim",
+    figure: "Figure",
+    metrics: Mapping[str, float],
+    runs: Sequence["RecordedRun"],
+) -> bool:
+    """Whether each number that the claim's verdict hangs on lies where recorded runs make expect.
+
+    A verdict that no recorded seed gave is then no other behaviour: its number is just beyond the bound
+    in a run of eleven, or its control is. It is one, though, if the bound has moved, and with it the
+    verdicts of the recorded runs.
+    """
+    for run in runs:
+        found = _finding(claim, run.metrics, run.missing, sound=True)
+        if run.claims.get(claim.id) != found.verdict:
+            return False
+    resolutions = {reference.metric: reference.resolution for reference in figure.references}
+    names = {name for one in figure.claims for name in _numbers_of(one)}
+    for name in _numbers_of(claim):
+        value = _measured(name, metrics)
+        interval, _ = _expected(name, resolutions.get(name, 0.0), runs, len(names))
+        if value is None or interval is None or not interval[0] <= value <= interval[1]:
+            return False
+    return True
+
+
+def _numbers_of(claim: "Claim") -> list[str]:
+    return [name for name in (claim.metric, claim.noise, claim.control) if name is not None]
+
+
 def _reference(
     reference: "Reference",
     metrics: Mapping[str, float],
@@ -183,7 +213,7 @@ def _reference(
     domain: Domain,
 ) -> ReferenceVerdict:
     value = metrics.get(reference.metric)
-    expected, num_runs = _expected(reference, runs, together)
+    expected, num_runs = _expected(reference.metric, reference.resolution, runs, together)
     low, high = expected or (None, None)
     verdict: ReferenceWord
     if value is None:
@@ -197,7 +227,7 @@ def _reference(
 
 
 def _expected(
-    reference: "Reference", runs: Sequence["RecordedRun"], together: int
+    metric: str, resolution: float, runs: Sequence["RecordedRun"], together: int
 ) -> tuple[Interval | None, int]:
     """Where a new run is expected, and of how many runs that is known.
 
@@ -206,12 +236,12 @@ def _expected(
     is the most runs that a machine has.
     """
     machines = [
-        [run.metrics[reference.metric] for run in group if reference.metric in run.metrics]
+        [run.metrics[metric] for run in group if metric in run.metrics]
         for group in by_machine(runs).values()
     ]
     enough = [values for values in machines if len(values) >= MIN_RUNS]
     if not enough:
         return None, max(map(len, machines), default=0)
-    ends = [prediction_interval(values, reference.resolution, together) for values in enough]
+    ends = [prediction_interval(values, resolution, together) for values in enough]
     hull = min(low for low, _ in ends), max(high for _, high in ends)
     return hull, sum(map(len, enough))

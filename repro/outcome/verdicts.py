@@ -96,7 +96,8 @@ class ClaimVerdict:
     """What became of a claim, and which verdicts the recorded runs gave.
 
     ``noise`` and ``control`` are what chance alone reaches and what the control gives, where the
-    claim names them and they were measured; ``no_control`` says why it names no control.
+    claim names them and they were measured; ``no_control`` says why it names no control;
+    ``expected``, whether all these numbers lie where recorded runs make expect.
     """
 
     id: str
@@ -107,21 +108,24 @@ class ClaimVerdict:
     bound: float
     verdict: ClaimWord
     reason: str
-    recorded: tuple[ClaimWord, ...]
+    recorded: tuple[ClaimWord, ...] = ()
     cause: Cause = ""
     noise: float | None = None
     control: float | None = None
     no_control: str = ""
+    expected: bool = False
 
     @property
     def changed(self) -> bool:
         """Whether there are recorded runs and none came to this; to measure nothing is a change.
 
-        To find that the measurement has no power is none where recorded runs were inconclusive too.
+        Another verdict is none where all its numbers lie as recorded runs make expect, as those near a
+        bound do; nor is it one to find no power where recorded runs were inconclusive too.
         """
-        return bool(self.recorded) and (
-            self.cause == "not measured" or self.verdict not in self.recorded
-        )
+        if not self.recorded:
+            return False
+        unheard = self.verdict not in self.recorded
+        return self.cause == "not measured" or (unheard and not self.expected)
 
 
 @dataclass(frozen=True)

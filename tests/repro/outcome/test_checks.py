@@ -322,3 +322,34 @@ def test_recorded_verdicts_are_collected_over_runs() -> None:
     (claim,) = judge(figure(claims=(SYMMETRIC,)), metrics, {}, recorded).claims
     assert claim.recorded == ("not supported", "supported")
     assert not claim.changed
+
+
+NEAR = [
+    run({ASYMMETRY: value, BROKEN: control}, {"controlled": "not supported"})
+    for value, control in [(0.255, 1.0), (0.262, 1.1), (0.27, 1.05), (0.28, 0.95), (0.26, 1.0)]
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "control", "bound", "verdict", "changed"),
+    [
+        (0.249, 1.02, 0.25, "supported", False),  # a draw of the same law, on the other side
+        (0.1, 1.02, 0.25, "supported", True),
+        (0.249, 0.2, 0.25, "inconclusive", True),  # the control is another one
+        (0.249, 9.0, 0.25, "supported", True),
+        (0.26, 1.02, 0.3, "supported", True),  # the bound has moved
+    ],
+)
+def test_another_verdict_is_a_change_unless_its_numbers_are_as_recorded(
+    value: float, control: float, bound: float, verdict: str, changed: bool
+) -> None:
+    claim = CONTROLLED.model_copy(update={"at_most": bound})
+    metrics = {ASYMMETRY: value, BROKEN: control}
+    (found,) = judge(figure(claims=(claim,)), metrics, {}, NEAR).claims
+    assert (found.verdict, found.changed) == (verdict, changed)
+
+
+def test_two_recorded_runs_make_no_verdict_expected() -> None:
+    metrics = {ASYMMETRY: 0.249, BROKEN: 1.0}
+    (found,) = judge(figure(claims=(CONTROLLED,)), metrics, {}, NEAR[:2]).claims
+    assert found.changed

@@ -105,7 +105,7 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
         "identities": {"id", "metric", "value", "bound", "verdict"},
         "claims": {
             "id", "statement", "metric", "value", "relation", "bound", "verdict", "reason", "recorded",
-            "cause", "noise", "control", "no_control",
+            "cause", "noise", "control", "no_control", "expected",
         },
         "references": {"metric", "value", "low", "high", "runs", "verdict"},
     }  # fmt: skip
