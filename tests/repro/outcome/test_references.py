@@ -205,10 +205,6 @@ def test_a_damaged_file_is_one_line_with_its_path(manifest: FigureManifest, cont
     assert len(str(caught.value).splitlines()) == 1
 
 
-# Recorded before their claims had controls: desk takes hours.
-OLDER = {("ssb2018/cyclical", "desk")}
-
-
 def test_the_committed_recordings_are_of_committed_figures() -> None:
     library = Library(MANIFESTS)
     known = {
@@ -226,9 +222,7 @@ def test_the_committed_recordings_are_of_committed_figures() -> None:
         claims = {claim.id for claim in manifest.figure.claims}
         metrics = {reference.metric for reference in manifest.figure.references}
         for run in runs:
-            assert set(run.claims) <= claims, f"{path}: repro record {figure_id} again"
-            if (figure_id, profile) not in OLDER:
-                measured = {*run.metrics, *run.missing}
-                assert set(run.claims) == claims, f"{path}: repro record {figure_id} again"
-                assert metrics <= measured, f"{path}: repro record {figure_id} again"
+            measured = {*run.metrics, *run.missing}
+            assert set(run.claims) == claims, f"{path}: repro record {figure_id} again"
+            assert metrics <= measured, f"{path}: repro record {figure_id} again"
         assert "/home/" not in path.read_text()  # nothing of the machine it was recorded on
