@@ -99,8 +99,8 @@ lock: install ## Resolve the requirements anew (needs `uv`)
 	uv pip compile --quiet requirements/crate.in --output-file requirements/crate.lock
 	uv pip compile --quiet requirements/docs.in --constraint requirements/dev.lock --output-file requirements/docs.lock
 
-schema: install ## Write manifests/<paper>/schema.json from the models and the stages
-	$(VENV)/bin/python -c 'import sys, pathlib; from repro.manifests.models import json_schema; [pathlib.Path("manifests", paper, "schema.json").write_text(json_schema(paper), "utf-8") for paper in sys.argv[1:]]' $(PAPERS)
+schema: install ## Write manifests/**/schema.json from the models, the profiles and the stages
+	$(VENV)/bin/python -m repro.manifests.schemas manifests
 
 verdicts: install ## Write docs/verdicts/ and the tables of the README from what is recorded
 	$(REPRO) verdicts docs/verdicts README.md

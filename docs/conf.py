@@ -26,6 +26,7 @@ extensions = [
     # Ours, in _ext.
     "repository",
     "figures",
+    "profiles",
     "commands",
     "benchmark",
     "modules",

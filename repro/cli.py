@@ -56,6 +56,7 @@ from repro.outcome.entries import (
     FigureEntry,
     PooledEntry,
     as_data,
+    omitted_data,
     pooled_data,
     pooled_entry,
 )
@@ -106,7 +107,8 @@ def run(
     numbers = [seed or 0] if seeds is None else selection.seeds(seeds)
     names = chosen(ids, all_figures)
     if container:
-        arguments = [*names, "--profile", profile, "--device", device]
+        arguments = ["--all"] if names is None else list(names)
+        arguments += ["--profile", profile, "--device", device]
         arguments += ["--seed", str(numbers[0])] if seeds is None else ["--seeds", seeds]
         arguments += ["--engine", engine_name] if engine_name != selection.DEFAULT_ENGINE else []
         arguments += [] if jobs is None else ["--jobs", str(jobs)]
@@ -129,7 +131,8 @@ def run(
     entries = run_selected(figure_runner, selected, None if seeds is None else pool)
     in_order = [pooled[name] for name in selected.ids() if name in pooled]
     failed = any(entry.failures for entry in entries)
-    finish(as_data(entries) | pooled_data(in_order), json_file, figure_runner, failed)
+    content = as_data(entries) | pooled_data(in_order) | omitted_data(selected.omitted)
+    finish(content, json_file, figure_runner, failed)
 
 
 @app.command()
@@ -155,7 +158,8 @@ def verify(
             say(console, f"{figure_id}: nothing is recorded: repro record {figure_id} --seeds 0-9")
     told = (AS_RECORDED, NOT_COMPUTABLE)
     failed = any(entry.status not in told for entry in entries)
-    finish(as_data(entries), json_file, figure_runner, failed)
+    content = as_data(entries) | omitted_data(selected.omitted)
+    finish(content, json_file, figure_runner, failed)
 
 
 @app.command()

@@ -31,21 +31,21 @@ def words(json_file: Path | None) -> Console:
     return err if json_file == output.STANDARD else out
 
 
-def chosen(ids: Sequence[str] | None, all_figures: bool) -> list[str]:
-    """The figures named, or all.
+def chosen(ids: Sequence[str] | None, all_figures: bool) -> list[str] | None:
+    """The figures named, or None for all.
 
     Raises:
         UsageError: If none is named.
     """
     if all_figures:
-        return Library(Settings.from_environment().manifests).ids()
+        return None
     if not ids:
         raise UsageError("name figures, or --all")
     return list(ids)
 
 
 def select(
-    ids: Sequence[str],
+    ids: Sequence[str] | None,
     profile: str,
     device: str,
     seeds: Sequence[int],

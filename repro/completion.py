@@ -8,7 +8,7 @@ import typer
 from repro.errors import ReproError
 from repro.manifests.library import FigureManifest, Library
 from repro.manifests.loading import flow_value
-from repro.names import DEVICES, PROFILES
+from repro.names import AUTO, DEVICES
 from repro.selection import ENGINES
 from repro.settings import Settings
 
@@ -22,7 +22,7 @@ def figures() -> list[str]:
 
 def subjects() -> list[str]:
     """What is short for recorded runs in ``repro compare``: figures at profiles."""
-    return [f"{name}@{profile}" for name in figures() for profile in PROFILES]
+    return [f"{name}@{profile}" for name in figures() for profile in recorded_profiles()]
 
 
 def papers() -> list[str]:
@@ -39,17 +39,19 @@ def paper_folders() -> list[str]:
 
 def profiles() -> list[str]:
     """What ``--profile`` takes."""
-    return ["auto", *PROFILES]
+    return [AUTO, *recorded_profiles()]
 
 
 def recorded_profiles() -> list[str]:
     """What ``--profile`` takes where nothing is run."""
-    return list(PROFILES)
+    with contextlib.suppress(ReproError):
+        return list(_library().profiles.names)
+    return []
 
 
 def devices() -> list[str]:
     """What ``--device`` takes."""
-    return ["auto", *DEVICES]
+    return [AUTO, *DEVICES]
 
 
 def engines() -> list[str]:

@@ -16,6 +16,7 @@ from repro.code import commit
 from repro.errors import StoreError, UsageError
 from repro.machine import Facts
 from repro.manifests.library import FigureManifest, Library
+from repro.manifests.profiles import PROFILES_FILE
 from repro.outcome.crate import METADATA, CrateRun, metadata
 from repro.outcome.crate_entities import CrateFile
 from repro.outcome.record import Run, all_runs
@@ -183,7 +184,8 @@ class Crate:
 def _manifests(manifest: FigureManifest) -> list[Path]:
     """The files that a figure was read from."""
     stems = ("paper", "experiment", manifest.id.partition("/")[2])
-    paths = [manifest.folder / f"{stem}.yaml" for stem in stems]
+    paths = [manifest.folder.parent / PROFILES_FILE]
+    paths += [manifest.folder / f"{stem}.yaml" for stem in stems]
     return [path for path in paths if path.exists()]
 
 

@@ -46,7 +46,7 @@ def data_check() -> None:
                 out,
                 f"{dataset.title}: what comes along is intact; {settings.data} holds no other data",
             )
-            say(out, "profiles smoke and desk need no more; for profile paper: repro data fetch")
+            say(out, "only the paper's own size needs more: repro data fetch")
         elif not state.problems:
             say(out, f"{dataset.title} is complete in {state.folder}")
     if bad:

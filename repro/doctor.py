@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.errors import ReproError
 from repro.machine import has_cuda, num_threads
 from repro.manifests.library import Library
 from repro.outcome.wording import counted
@@ -48,13 +49,13 @@ def _python() -> Finding:
 def _cores() -> Finding:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     found = f"{counted(num_threads(), 'thread')}, {memory:.0f} GiB of memory"
-    return Finding("processor", found, memory > 6, "profile desk needs 6 GiB; take --profile smoke")
+    return Finding("processor", found, memory > 6, "all profiles but the smallest need 6 GiB")
 
 
 def _device() -> Finding:
     cuda = has_cuda()
-    found = "CUDA device: profile paper is the default" if cuda else "none"
-    return Finding("GPU", found, cuda, "profile paper wants a GPU", optional=True)
+    found = "CUDA device" if cuda else "none"
+    return Finding("GPU", found, cuda, "the paper's own size wants one", optional=True)
 
 
 def _folder(settings: Settings) -> Finding:
@@ -80,7 +81,7 @@ def _dataset(dataset: Dataset, settings: Settings) -> Finding:
     except DataError as error:
         return Finding(dataset.title, str(error), good=False, remedy="install the package again")
     if state.folder is None:
-        found = "what comes along; only profile paper needs more: repro data fetch"
+        found = "what comes along; only the paper's own size needs more: repro data fetch"
         return Finding(dataset.title, found, good=True)
     bad = len(state.problems)
     found = f"{state.folder}" + (f", {bad} files missing or damaged" if bad else ", complete")
@@ -88,13 +89,16 @@ def _dataset(dataset: Dataset, settings: Settings) -> Finding:
 
 
 def _manifests(settings: Settings) -> Finding:
-    number = len(Library(settings.manifests).ids())
-    return Finding(
-        "manifests",
-        f"{number} figures in {settings.manifests}",
-        number > 0,
-        "set SSBREPRO_MANIFESTS",
+    library = Library(settings.manifests)
+    try:
+        number, profiles = len(library.ids()), library.profiles
+    except ReproError as error:
+        return Finding("manifests", str(error), good=False, remedy="set SSBREPRO_MANIFESTS")
+    default = profiles.default("cuda" if has_cuda() else "cpu")
+    found = (
+        f"{number} figures in {settings.manifests}, at {', '.join(profiles.names)}; auto: {default}"
     )
+    return Finding("manifests", found, number > 0, "set SSBREPRO_MANIFESTS")
 
 
 def _engine() -> Finding:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from repro.errors import UsageError
 
-PROFILES = ("smoke", "desk", "paper")  # from the smallest to the largest
 DEVICES = ("cpu", "cuda")
+AUTO = "auto"  # the device, and the profile, that suits the machine
 NOT_COMPUTABLE = "not-computable"  # the kind, and the status, of a figure that nothing computes
 
 

@@ -20,15 +20,17 @@ class Needed:
 
     Args:
         figures: The figures.
-        profiles: The profiles at which they are asked for.
+        profiles: The profiles at which they are asked for, unless a figure omits one.
     """
 
     def __init__(self, figures: Iterable[FigureManifest], profiles: Iterable[str]) -> None:
+        asked = tuple(profiles)
         self._wanted = [
             (manifest, profile)
             for figure in figures
             for manifest in (figure, *map(figure.with_alternative, figure.alternatives()))
-            for profile in profiles
+            for profile in asked
+            if profile in figure.profiles
         ]
         self._keys: dict[str, frozenset[str]] = {}
 

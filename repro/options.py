@@ -7,7 +7,8 @@ import typer
 
 from repro import budget, completion, output
 from repro.budget import Budget
-from repro.names import PROFILES
+
+PROFILE_NAMES = ", ".join(completion.recorded_profiles())  # for the help
 
 Ids = Annotated[
     list[str],
@@ -29,21 +30,22 @@ PaperArgument = Annotated[
 ]
 ProfileOption = Annotated[
     str,
-    typer.Option(
-        "--profile", help=f"auto, {', '.join(PROFILES)}.", autocompletion=completion.profiles
-    ),
+    typer.Option("--profile", help=f"auto, {PROFILE_NAMES}.", autocompletion=completion.profiles),
 ]
 RecordedProfileOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--profile", help=f"{', '.join(PROFILES)}.", autocompletion=completion.recorded_profiles
+        "--profile",
+        help=f"{PROFILE_NAMES}.",
+        show_default="what auto is without a GPU",
+        autocompletion=completion.recorded_profiles,
     ),
 ]
 MaybeRecordedProfileOption = Annotated[
     str | None,
     typer.Option(
         "--profile",
-        help=f"{', '.join(PROFILES)}.",
+        help=f"{PROFILE_NAMES}.",
         show_default="that of each figure's latest run",
         autocompletion=completion.recorded_profiles,
     ),

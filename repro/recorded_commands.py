@@ -10,7 +10,7 @@ from repro import output, selection
 from repro.commands import chosen, out, runner, select, words
 from repro.errors import UsageError
 from repro.manifests.library import FigureManifest, Library
-from repro.names import PROFILES, require
+from repro.names import NOT_COMPUTABLE, require
 from repro.options import (
     AllOption,
     BudgetOption,
@@ -187,6 +187,16 @@ def list_figures(json_file: JsonOption = None) -> None:
         shorten={"title": wording.without_ends},
     )
     say(console, "  claims supported of all: over all recorded seeds; by the last run here")
+    computed = [entry for entry in entries if entry.kind != NOT_COMPUTABLE]
+    show_table(
+        console,
+        ("profile", "for", "figures"),
+        [
+            (one.name, one.purpose, str(sum(one.name not in entry.omitted for entry in computed)))
+            for one in library.profiles.profiles
+        ],
+        shorten={"for": wording.without_ends},
+    )
     if json_file:
         output.write_json(json_file, as_data(entries))
 
@@ -205,7 +215,7 @@ def report(
 
     settings = Settings.from_environment()
     library = Library(settings.manifests)
-    wanted = [library.resolve(name) for name in chosen(ids, all_figures or not ids)]
+    wanted = library.chosen(chosen(ids, all_figures or not ids))
     papers = contents(library, wanted, all_runs(settings))
     computed = [one for paper in papers for one in paper.figures if not one.not_computable]
     if computed and not any(one.known for one in computed):
@@ -217,7 +227,7 @@ def report(
 @app.command()
 def table(
     paper: PaperArgument,
-    profile: RecordedProfileOption = "desk",
+    profile: RecordedProfileOption = None,
     appendix: Annotated[
         bool,
         typer.Option(
@@ -232,7 +242,8 @@ def table(
 
     library = Library(Settings.from_environment().manifests)
     require("paper", paper, library.papers())
-    require("profile", profile, PROFILES)
+    profile = profile or library.profiles.default("cpu")
+    library.profiles.require(profile)
     if appendix:
         typer.echo(artifact_appendix(library, paper, profile), nl=False)
     else:

@@ -1,5 +1,6 @@
 """Commands that hand results to others, who check them: ``repro export``."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,6 @@ from repro import output, selection
 from repro.commands import chosen, err, out
 from repro.errors import UsageError
 from repro.manifests.library import Library
-from repro.names import PROFILES, require
 from repro.options import AllOption, MaybeIds, MaybeRecordedProfileOption
 from repro.outcome import wording
 from repro.outcome.console import say, show_not_computable
@@ -46,15 +46,19 @@ def export(
     """
     from repro.crating import Crate, chosen_runs
 
-    if profile is not None:
-        require("profile", profile, PROFILES)
     settings = Settings.from_environment()
     library = Library(settings.manifests)
+    if profile is not None:
+        library.profiles.require(profile)
     without = library.not_computable()
-    wanted = dict.fromkeys(library.resolve(name) for name in chosen(ids, all_figures))
-    for figure_id in wanted.keys() & without.keys():
+    wanted = library.chosen(names := chosen(ids, all_figures))
+    for figure_id in without.keys() & set(wanted):
         show_not_computable(out, figure_id, without[figure_id])
     computed = [figure_id for figure_id in wanted if figure_id not in without]
+    if profile is not None:
+        manifests, tell = map(library.load, computed), partial(say, err)
+        omitted = selection.left_out(manifests, profile, named=names is not None, say=tell)
+        computed = [figure_id for figure_id in computed if figure_id not in omitted]
     if not computed:
         raise UsageError("there is no run of what nothing computes")
     numbers = None if seeds is None else selection.seeds(seeds)

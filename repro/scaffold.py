@@ -12,7 +12,7 @@ from repro import files
 from repro.code import source
 from repro.errors import UsageError
 from repro.manifests.library import Library
-from repro.manifests.loading import load
+from repro.manifests.loading import flow_text, load
 from repro.manifests.models import declared_stages, models_of
 from repro.names import nearest_names, plot_module
 from ssbrepro.papers import stages as stages_of
@@ -54,7 +54,7 @@ def new_figure(library: Library, figure_id: str, stage: str | None) -> list[NewF
     drawn = plot_module(figure_id).rpartition(".")[2]
     shared = [] if stage else _shared(library, paper)
     made = [
-        NewFile(library.root / f"{figure_id}.yaml", _manifest(stage, shared)),
+        NewFile(library.root / f"{figure_id}.yaml", _manifest(library, paper, stage, shared)),
         NewFile(
             package.parent / "figures" / f"{drawn}.py",
             _drawing(paper, figure, shared[-1] if stage is None else stage),
@@ -91,12 +91,23 @@ def _shared(library: Library, paper: str) -> list[str]:
     path = library.root / paper / "experiment.yaml"
     if not path.exists():
         raise UsageError(f"the figures of {paper} share no stage; --stage NAME makes one")
-    declared = declared_stages(load(path, models_of(paper).experiment).model.stages)
+    model = models_of(paper, library.profiles.names).experiment
+    declared = declared_stages(load(path, model).model.stages)
     return [name for name in stages_of(paper) if name in declared]
 
 
-def _manifest(stage: str | None, shared: list[str]) -> str:
-    stages = _OWN_STAGE.format(stage=stage) if stage else _SHARED.format(shared=", ".join(shared))
+def _manifest(library: Library, paper: str, stage: str | None, shared: list[str]) -> str:
+    if stage is None:
+        stages = _SHARED.format(shared=", ".join(shared))
+    else:
+        omitted = library.papers()[paper].profiles.omitted
+        profiles = [one for one in library.profiles.profiles if one.name not in omitted]
+        said = [
+            _PROFILE.format(name=one.name, why=flow_text(f"TODO: {one.purpose}"))
+            for one in profiles
+        ]
+        said[:-1] = [text + _FEWER.format(stage=stage) for text in said[:-1]]
+        stages = _OWN_STAGE.format(stage=stage) + "".join(said)
     return _MANIFEST.format(stages=stages, stage=stage or shared[-1])
 
 
@@ -141,14 +152,17 @@ stages:
       value: 1000
       provenance: assumed
       why: "TODO: where the paper says so, with provenance paper, or why so many"
+# What each profile changes, and why; one that cannot be had says "omitted: reason" in place of it.
 profiles:
-  smoke:
-    why: "TODO: sized for tests"
+"""
+
+_PROFILE = """\
+  {name}:
+    why: {why}
+"""
+
+_FEWER = """\
     {stage}: {{num_draws: 100}}
-  desk:
-    why: "TODO: sized for a laptop"
-  paper:
-    why: "TODO: the paper's size"
 """
 
 _DRAWING = '''\

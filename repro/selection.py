@@ -1,6 +1,6 @@
 """What a command line means: which figures, with which alternatives, profile, seeds and engine."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from repro.engines.engine import Engine
@@ -9,7 +9,7 @@ from repro.engines.local import LocalEngine
 from repro.engines.slurm import SlurmEngine
 from repro.errors import ManifestError, UsageError
 from repro.manifests.library import FigureManifest, Library
-from repro.names import DEVICES, PROFILES, nearest_names, require
+from repro.names import AUTO, DEVICES, nearest_names, require
 from repro.plan import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -29,10 +29,11 @@ class Choice(NamedTuple):
 
 
 class Selected(NamedTuple):
-    """All that a command line asks for."""
+    """All that a command line asks for; ``omitted`` says why figures are left out of all."""
 
     profile: str
     figures: list[Choice]
+    omitted: Mapping[str, str]
 
     def ids(self) -> list[str]:
         """The figures, each once."""
@@ -61,7 +62,7 @@ _MAX_DIGITS = 18  # every such integer fits 64 bits
 
 def select(
     library: Library,
-    ids: Sequence[str],
+    ids: Sequence[str] | None,
     profile: str,
     device: str,
     seeds: Sequence[int],
@@ -73,23 +74,25 @@ def select(
 
     Args:
         library: The manifests.
-        ids: Figures, in full or in short.
+        ids: Figures, in full or in short; None for all, without those that omit the profile.
         profile: "auto" or a profile.
         device: "auto" or a device.
         seeds: Root seeds, at least one.
         alternatives: "NAME=VALUE", of every figure.
         engine: What is to run them; its machine has the device.
-        say: Told which profile "auto" stands for, once nothing is wrong with the rest.
+        say: Told which profile "auto" stands for, once nothing is wrong with the rest, and which
+            figures are left out.
 
     Raises:
-        UsageError: If something asked for is not there.
+        UsageError: If something asked for is not there, or omits the profile.
         ManifestError: With every fault of every manifest.
     """
-    for kind, name, known in (("device", device, DEVICES), ("profile", profile, PROFILES)):
-        require(kind, name, ("auto", *known))
+    profiles = library.profiles
+    for kind, name, known in (("device", device, DEVICES), ("profile", profile, profiles.names)):
+        require(kind, name, (AUTO, *known))
     without = library.not_computable()
     manifests, faults = {}, []
-    for figure_id in dict.fromkeys(library.resolve(name) for name in ids):
+    for figure_id in library.chosen(ids):
         try:
             manifests[figure_id] = without.get(figure_id) or library.load(figure_id)
         except ManifestError as error:
@@ -97,13 +100,19 @@ def select(
     if faults:
         raise ManifestError(faults)
     facts = engine.facts(device)
-    if profile == "auto":
-        cuda = facts.device == "cuda"
-        profile = "paper" if cuda else "desk"
-        found = "a CUDA device was found" if cuda else "no CUDA device was found"
-        say(f"profile {profile}: {found}; choose with --profile {', '.join(PROFILES)}")
+    if profile == AUTO:
+        profile = profiles.default(facts.device)
+        found = "a" if facts.device == "cuda" else "no"
+        names = ", ".join(profiles.names)
+        say(f"profile {profile}: {found} CUDA device was found; choose with --profile {names}")
+    if (meant := profiles.require(profile).device) not in ("any", facts.device):
+        say(f"profile {profile} is meant for {meant}; here it runs on {facts.device}")
+    computed = [one for one in manifests.values() if isinstance(one, FigureManifest)]
+    omitted = left_out(computed, profile, named=ids is not None, say=say)
     choices = []
     for figure_id, manifest in manifests.items():
+        if figure_id in omitted:
+            continue
         if isinstance(manifest, FigureManifest):
             for seed in seeds:
                 declared = make_plan(manifest, profile, seed, facts)
@@ -113,7 +122,31 @@ def select(
             raise UsageError(f"{figure_id} is not computable and has no alternatives")
         else:
             choices.append(Choice(figure_id, seeds[0], manifest, []))
-    return Selected(profile, choices)
+    return Selected(profile, choices, omitted)
+
+
+def left_out(
+    manifests: Iterable[FigureManifest], profile: str, named: bool, say: Callable[[str], None]
+) -> dict[str, str]:
+    """Why figures that omit a profile are left out of all; ``say`` is told in a line.
+
+    Raises:
+        UsageError: If they were asked for by name.
+    """
+    without = [one for one in manifests if profile in one.omitted]
+    if named and without:
+        raise UsageError("\n".join(one.omission(profile) for one in without))
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in without:
+        groups.setdefault((one.paper_id, one.omitted[profile]), []).append(one.id)
+    if groups:
+        reasons = "; ".join(
+            f"{ids[0] if len(ids) == 1 else f'{len(ids)} of {paper}'}: {why}"
+            for (paper, why), ids in groups.items()
+        )
+        figures = f"{len(without)} figure{'s' if len(without) > 1 else ''}"
+        say(f"profile {profile} leaves out {figures}: {reasons}")
+    return {one.id: one.omitted[profile] for one in without}
 
 
 def engine(name: str = DEFAULT_ENGINE, jobs: int | None = None) -> Engine:

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,8 @@ from repro.commands import err, out, words
 from repro.errors import UsageError
 from repro.inventory import Home
 from repro.manifests.library import Library
-from repro.names import PROFILES, require
 from repro.needed import Needed, all_figures
-from repro.options import JsonOption, MaybeIds
+from repro.options import PROFILE_NAMES, JsonOption, MaybeIds
 from repro.outcome import wording
 from repro.outcome.console import say, show_table
 from repro.settings import Settings
@@ -37,7 +37,7 @@ def export_file(
         str | None,
         typer.Option(
             "--profile",
-            help=f"Of the figures named: {', '.join(PROFILES)}; otherwise all.",
+            help=f"Of the figures named: {PROFILE_NAMES}; otherwise all.",
             autocompletion=completion.recorded_profiles,
         ),
     ] = None,
@@ -137,7 +137,8 @@ def clean(
 
     settings = Settings.from_environment()
     home = Home(settings.home)
-    needed = Needed(all_figures(Library(settings.manifests)), PROFILES)
+    library = Library(settings.manifests)
+    needed = Needed(all_figures(library), library.profiles.names)
     found = wasted(home, needed, runs)
     if not found:
         say(out, f"{home.root}: nothing to remove")
@@ -174,11 +175,15 @@ def _selection(
         if profile is not None or seeds is not None:
             raise UsageError("--profile and --seeds are of figures: name some")
         return None
-    if profile is not None:
-        require("profile", profile, PROFILES)
     library = Library(settings.manifests)
-    figures = {library.resolve(name) for name in ids} - library.not_computable().keys()
-    needed = Needed(map(library.load, sorted(figures)), PROFILES if profile is None else [profile])
+    profiles = library.profiles.names if profile is None else [profile]
+    if profile is not None:
+        library.profiles.require(profile)
+    figures = set(library.chosen(ids)) - library.not_computable().keys()
+    manifests = [library.load(figure_id) for figure_id in sorted(figures)]
+    if profile is not None:
+        selection.left_out(manifests, profile, named=True, say=partial(say, err))
+    needed = Needed(manifests, profiles)
     return Selection(needed, None if seeds is None else selection.seeds(seeds))
 
 

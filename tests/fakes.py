@@ -35,6 +35,7 @@ from ssbrepro.papers import stage as stage_of
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MANIFESTS = CHECKOUT / "manifests"
+PROFILES = Library(MANIFESTS).profiles.names
 # Without the stages of their controls, as copied for tests:
 FIGURE = "li2022/fig8b"  # one stage, claims and references; the least there is to run
 BOTH_STAGES = "li2022/fig8a"

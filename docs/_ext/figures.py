@@ -16,7 +16,6 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from repro.manifests.library import FigureManifest, Library
-from repro.names import PROFILES
 from repro.outcome import wording
 from repro.outcome.catalogue import Catalogue, FigureVerdicts, ProfileVerdicts, catalogue
 from repro.outcome.pooling import PooledVerdict
@@ -47,8 +46,10 @@ def _catalogue() -> Catalogue:
 @cache
 def _runs() -> dict[str, Run]:
     """Of each figure the latest run as declared, of the largest profile and the first seed."""
-    runs = [run for run in all_runs(Settings.from_environment()) if not run.record.alternative]
-    runs.sort(key=lambda run: (PROFILES.index(run.record.profile), -run.record.seed))
+    sizes = {name: size for size, name in enumerate(_library().profiles.names)}
+    every = all_runs(Settings.from_environment())
+    runs = [run for run in every if not run.record.alternative and run.record.profile in sizes]
+    runs.sort(key=lambda run: (sizes[run.record.profile], -run.record.seed))
     return {run.record.id: run for run in runs}
 
 
@@ -118,6 +119,10 @@ class _Figure(SphinxDirective):
         return [
             title,
             *_claims(manifest, figure.profiles),
+            *(
+                paragraph([nodes.Text("Omitted at "), code(profile), nodes.Text(f": {why}.")])
+                for profile, why in figure.omitted.items()
+            ),
             *self._picture(manifest),
             caption,
             *_alternatives(manifest),
@@ -217,7 +222,7 @@ def _alternatives(manifest: FigureManifest) -> Iterator[nodes.Node]:
     items = nodes.bullet_list()
     for label, stage in manifest.alternatives().items():
         name = label.partition("=")[0].rpartition(".")[2]
-        why = stage.origins("paper")[name]["why"]
+        why = stage.origins(manifest.profiles[-1])[name]["why"]
         item = nodes.list_item()
         item += paragraph([code(f"--alternative {label}"), nodes.Text(f": {why}")])
         items += item
@@ -234,9 +239,9 @@ def _identities(manifest: FigureManifest) -> nodes.Node:
 def _parameters(manifest: FigureManifest) -> nodes.table:
     rows = []
     for stage in manifest.stages:
-        values = [stage.parameters(profile) for profile in PROFILES]
-        for name, origin in stage.origins("paper").items():
+        values = [stage.parameters(profile) for profile in manifest.profiles]
+        for name, origin in stage.declared().items():
             shown = [str(of_profile[name]) for of_profile in values]
             where = f"{origin['provenance']}: {origin.get('where') or origin.get('why')}"
             rows.append((code(f"{stage.name}.{name}"), *shown, where))
-    return table(("parameter", *PROFILES, "origin"), rows, "parameters")
+    return table(("parameter", *manifest.profiles, "origin"), rows, "parameters")

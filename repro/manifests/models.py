@@ -7,22 +7,20 @@ runs.
 """
 
 import dataclasses
-import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     create_model,
     model_validator,
 )
-from pydantic.json_schema import models_json_schema
 
+from repro.manifests.fields import Identifier, Model, Text
 from repro.names import nearest_names
 from ssbrepro.contract import Stage
 from ssbrepro.papers import stages as stages_of
@@ -32,15 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Others = TypeVar("Others")
+Sizes = TypeVar("Sizes")
 M = TypeVar("M", bound=BaseModel)
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
-
-
-Text = Annotated[str, Field(min_length=1)]
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
 def _known_metric(stages: Mapping[str, Stage], name: str) -> str:
@@ -54,39 +45,34 @@ def _known_metric(stages: Mapping[str, Stage], name: str) -> str:
     return name
 
 
-class SizesOfAlternative(_Model, Generic[Others]):
-    """What an alternative changes at some profiles only; it wins over ``with``."""
+class Alternative(Model, Generic[T, Others, Sizes]):
+    """Another value that the paper leaves open, and what has to change together with it.
 
-    smoke: Others | None = None
-    desk: Others | None = None
-    paper: Others | None = None
-
-
-class Alternative(_Model, Generic[T, Others]):
-    """Another value that the paper leaves open, and what has to change together with it."""
+    ``profiles`` says what changes at some profiles only; it wins over ``with``.
+    """
 
     value: T
     with_: Others | None = Field(default=None, alias="with")
-    profiles: SizesOfAlternative[Others] | None = None
+    profiles: Sizes | None = None
     why: Text
 
 
-class Value(_Model, Generic[T, Others]):
+class Value(Model, Generic[T, Others, Sizes]):
     """A parameter of the paper's experiment and where it comes from.
 
-    ``Others`` holds any of the stage's parameters, as in a profile. ``untested`` names in words the
-    alternatives that nobody has run.
+    ``Others`` holds any of the stage's parameters, as in a profile, and ``Sizes`` such others by
+    profile. ``untested`` names in words the alternatives that nobody has run.
     """
 
     value: T
     provenance: Literal["paper", "derived", "assumed"]
     where: Text | None = None
     why: Text | None = None
-    alternatives: tuple[Alternative[T, Others], ...] = ()
+    alternatives: tuple[Alternative[T, Others, Sizes], ...] = ()
     untested: tuple[Text, ...] = ()
 
     @model_validator(mode="after")
-    def _has_an_origin(self) -> "Value[T, Others]":
+    def _has_an_origin(self) -> "Value[T, Others, Sizes]":
         if self.provenance == "paper" and self.where is None:
             raise ValueError("provenance paper needs 'where': the section or caption that says so")
         if self.provenance != "paper" and self.why is None:
@@ -94,7 +80,7 @@ class Value(_Model, Generic[T, Others]):
         return self
 
     @model_validator(mode="after")
-    def _has_alternatives_where_it_is_open(self) -> "Value[T, Others]":
+    def _has_alternatives_where_it_is_open(self) -> "Value[T, Others, Sizes]":
         if self.provenance == "paper" and self.alternatives:
             raise ValueError("what the paper states has no 'alternatives'")
         seen = [self.value]
@@ -105,9 +91,15 @@ class Value(_Model, Generic[T, Others]):
         return self
 
 
-def _model(name: str, **fields: Any) -> type[_Model]:
+def _model(name: str, **fields: Any) -> type[Model]:
     """A strict model made from (type, default) pairs."""
-    made: type[_Model] = create_model(name, __base__=_Model, **fields)
+    made: type[Model] = create_model(name, __base__=Model, **fields)
+    return made
+
+
+def _with_fields(base: type[M], **fields: Any) -> type[M]:
+    """A model of the same name with some of its fields given their types, and others added."""
+    made: type[M] = create_model(base.__name__, __base__=base, __doc__=base.__doc__, **fields)
     return made
 
 
@@ -115,7 +107,9 @@ def _optional(types: Mapping[str, Any]) -> dict[str, Any]:
     return {name: (kind | None, None) for name, kind in types.items()}
 
 
-def _stage_models(stages: Mapping[str, Stage]) -> tuple[type[_Model], type[_Model]]:
+def _stage_models(
+    stages: Mapping[str, Stage], profiles: Sequence[str]
+) -> tuple[type[Model], type[Model]]:
     """Models of "stages", every parameter with its origin, and of a profile's plain overrides."""
     declared, overridden = {}, {}
     for name, stage in stages.items():
@@ -123,21 +117,51 @@ def _stage_models(stages: Mapping[str, Stage]) -> tuple[type[_Model], type[_Mode
         types = {field.name: hints[field.name] for field in dataclasses.fields(stage.parameters)}
         title = name.replace("-", " ").title().replace(" ", "")
         override = overridden[name] = _model(f"{title}Override", **_optional(types))
-        required = {key: (Value[kind, override], ...) for key, kind in types.items()}  # type: ignore[valid-type]
+        sizes = _model(f"{title}Sizes", **_optional(dict.fromkeys(profiles, override)))
+        required = {key: (Value[kind, override, sizes], ...) for key, kind in types.items()}  # type: ignore[valid-type]
         declared[name] = _model(f"{title}Declaration", **required)
-    sizes = _model("ProfileSizes", why=(Text, ...), **_optional(overridden))
-    return _model("Stages", **_optional(declared)), sizes
+    return _model("Stages", **_optional(declared)), _with_fields(Sized, **_optional(overridden))
 
 
-class Profiles(_Model):
-    """What each profile changes; the declared values are those of the profile ``paper``."""
+class Omission(Model):
+    """Why something is not to be had at a profile."""
 
-    smoke: Any
-    desk: Any
-    paper: Any
+    omitted: Text
 
 
-class Inconsistency(_Model):
+class Sized(Model):
+    """What a profile changes in the stages of its file, and why; or why there is no such profile."""
+
+    why: Text | None = None
+    omitted: Text | None = None
+
+    @model_validator(mode="after")
+    def _is_there_or_omitted(self) -> "Sized":
+        if (self.why is None) == (self.omitted is None):
+            raise ValueError("a profile has either a reason for its sizes in 'why' or is 'omitted'")
+        if self.omitted is not None and len(self.model_fields_set) > 1:
+            raise ValueError("a profile that is 'omitted' changes nothing")
+        return self
+
+
+class Profiles(Model):
+    """What a file says of each profile; the declared values are the paper's own size.
+
+    A field for each of the profiles that are declared is added to it.
+    """
+
+    @property
+    def sizes(self) -> dict[str, BaseModel]:
+        """What each profile changes, of those that it does not omit."""
+        return {name: said for name, said in self if said is not None and not said.omitted}
+
+    @property
+    def omitted(self) -> dict[str, str]:
+        """The reasons why profiles are omitted."""
+        return {name: said.omitted for name, said in self if said is not None and said.omitted}
+
+
+class Inconsistency(Model):
     """A place where the paper contradicts itself."""
 
     where: Text
@@ -145,7 +169,7 @@ class Inconsistency(_Model):
     problem: Text
 
 
-class NotComputable(_Model):
+class NotComputable(Model):
     """A figure that no computation gives, such as a photograph, with the reason."""
 
     id: Identifier
@@ -154,10 +178,10 @@ class NotComputable(_Model):
     why: Text
 
 
-class Paper(_Model):
+class Paper(Model):
     """A paper: its citation, what is wrong in it, and its figures that nothing computes.
 
-    ``url`` is where to read it.
+    ``url`` is where to read it, ``profiles`` what is omitted of all its figures.
     """
 
     schema_version: Literal[1]
@@ -170,19 +194,20 @@ class Paper(_Model):
     summary: Text
     inconsistencies: tuple[Inconsistency, ...] = ()
     not_computable: tuple[NotComputable, ...] = ()
+    profiles: Profiles = Profiles()
 
 
-class Experiment(_Model):
+class Experiment(Model):
     """Stages that several figures of a paper share."""
 
     schema_version: Literal[1]
     kind: Literal["experiment"]
     title: Text
     stages: Any
-    profiles: Profiles
+    profiles: Profiles = Profiles()
 
 
-class Claim(_Model):
+class Claim(Model):
     """A statement of the paper as a bound on one number, fixed before measuring.
 
     ``noise`` names the number that chance alone would reach, or fall to below ``at_least``, if the
@@ -226,7 +251,7 @@ class Claim(_Model):
         return self
 
 
-class Identity(_Model):
+class Identity(Model):
     """A number that must be small for the run to count at all."""
 
     id: Identifier
@@ -235,7 +260,7 @@ class Identity(_Model):
     why: Text
 
 
-class Reference(_Model):
+class Reference(Model):
     """A number whose spread over seeds is recorded, and the smallest difference that matters."""
 
     metric: str
@@ -243,7 +268,7 @@ class Reference(_Model):
     why: Text
 
 
-class Figure(_Model):
+class Figure(Model):
     """A figure: the stages behind it, what the paper claims of it, and what is recorded of it."""
 
     schema_version: Literal[1]
@@ -252,7 +277,7 @@ class Figure(_Model):
     caption: Text
     shared_stages: tuple[str, ...] = ()
     stages: Any = None
-    profiles: Profiles | None = None
+    profiles: Profiles = Profiles()
     identities: tuple[Identity, ...] = ()
     claims: tuple[Claim, ...] = ()
     references: tuple[Reference, ...] = ()
@@ -261,36 +286,40 @@ class Figure(_Model):
 class Models(NamedTuple):
     """What the files of one paper may be, with the stages that it has."""
 
+    paper: type[Paper]
     experiment: type[Experiment]
     figure: type[Figure]
 
 
 @cache
-def models_of(paper: str) -> Models:
-    """The models of a paper's files.
+def paper_model(profiles: tuple[str, ...]) -> type[Paper]:
+    """The model of ``paper.yaml`` where there are these profiles."""
+    omissions = _with_fields(Profiles, **_optional(dict.fromkeys(profiles, Omission)))
+    return _with_fields(Paper, profiles=(omissions, omissions()))
+
+
+@cache
+def models_of(paper: str, profiles: tuple[str, ...]) -> Models:
+    """The models of a paper's files where there are these profiles.
 
     Raises:
         LookupError: If the paper has no stages.
     """
     stages = stages_of(paper)
     metric = Annotated[str, AfterValidator(partial(_known_metric, stages))]
-    declared, sizes = _stage_models(stages)
-
-    def with_fields(base: type[M], **fields: Any) -> type[M]:
-        made: type[M] = create_model(base.__name__, __base__=base, __doc__=base.__doc__, **fields)
-        return made
-
-    profiles = with_fields(Profiles, **dict.fromkeys(Profiles.model_fields, (sizes, ...)))
+    declared, sized = _stage_models(stages, profiles)
+    of_profiles = _with_fields(Profiles, **_optional(dict.fromkeys(profiles, sized)))
     optional = (metric | None, None)
-    claim = with_fields(Claim, metric=(metric, ...), noise=optional, control=optional)
-    identity = with_fields(Identity, metric=(metric, ...))
-    reference = with_fields(Reference, metric=(metric, ...))
+    claim = _with_fields(Claim, metric=(metric, ...), noise=optional, control=optional)
+    identity = _with_fields(Identity, metric=(metric, ...))
+    reference = _with_fields(Reference, metric=(metric, ...))
     return Models(
-        with_fields(Experiment, stages=(declared, ...), profiles=(profiles, ...)),
-        with_fields(
+        paper_model(profiles),
+        _with_fields(Experiment, stages=(declared, ...), profiles=(of_profiles, of_profiles())),
+        _with_fields(
             Figure,
             stages=(declared, declared()),
-            profiles=(profiles | None, None),
+            profiles=(of_profiles, of_profiles()),
             identities=(tuple[identity, ...], ()),  # type: ignore[valid-type]
             claims=(tuple[claim, ...], ()),  # type: ignore[valid-type]
             references=(tuple[reference, ...], ()),  # type: ignore[valid-type]
@@ -302,13 +331,3 @@ def declared_stages(stages: BaseModel) -> dict[str, BaseModel]:
     """The stages a "stages" block declares, by name, each after those it needs."""
     blocks = {name: getattr(stages, name) for name in type(stages).model_fields}
     return {name: block for name, block in blocks.items() if block is not None}
-
-
-def json_schema(paper: str) -> str:
-    """The JSON Schema of a paper's files, for editors, as committed beside them."""
-    models = (Paper, *models_of(paper))
-    _, schema = models_json_schema(
-        [(model, "validation") for model in models], title=f"Manifests of {paper}"
-    )
-    schema["oneOf"] = [{"$ref": f"#/$defs/{model.__name__}"} for model in models]
-    return json.dumps(schema, indent=1, sort_keys=True) + "\n"

@@ -46,6 +46,8 @@ def _section(library: "Library", figure: FigureVerdicts, profile: str) -> str:
     heading = f"## {figure.name}\n\n{figure.title}. "
     if figure.why_not:
         return f"{heading}Not computable: {figure.why_not}\n"
+    if profile in figure.omitted:
+        return f"{heading}Omitted at {profile}: {figure.omitted[profile]}.\n"
     verdicts = figure.at(profile)
     if verdicts is None:
         return f"{heading}Nothing is recorded at {profile}.\n"

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from repro.names import PROFILES
 from repro.outcome.machines import by_machine, labels
 from repro.outcome.pooling import PooledVerdict, pool_runs
 from repro.outcome.references import recorded_runs
@@ -49,7 +48,7 @@ class ProfileVerdicts(Described):
     """What all recorded runs of a figure say at one size."""
 
     profile: str
-    """How much is run: "smoke" tests the artifact, "desk" fits a laptop, "paper" is the paper's size."""
+    """How much is run; ``profiles`` of the catalogue say what it is for."""
     seeds: tuple[int, ...]
     """Root seeds, each counted once, whatever machines ran it."""
     claims: tuple[PooledVerdict, ...]
@@ -72,6 +71,8 @@ class FigureVerdicts(Described):
     """Why nothing can compute it, such as a photograph."""
     profiles: tuple[ProfileVerdicts, ...]
     """Those at which runs are recorded, the smallest first."""
+    omitted: Mapping[str, str]
+    """Why it is not to be had at other profiles."""
 
     @property
     def name(self) -> str:
@@ -97,14 +98,24 @@ class PaperVerdicts(Described):
     """Of this version."""
     identifier: str
     """Where it is found, such as "arXiv:2201.07934"."""
+    profiles: tuple[str, ...]
+    """Those at which any of its figures is recorded, the smallest first."""
     figures: tuple[FigureVerdicts, ...]
     """All that there are manifests of, and those that nothing computes."""
 
-    @property
-    def profiles(self) -> list[str]:
-        """Those at which any of its figures is recorded, the smallest first."""
-        recorded = {one.profile for figure in self.figures for one in figure.profiles}
-        return sorted(recorded, key=PROFILES.index)
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileEntry(Described):
+    """How much of a figure is run."""
+
+    name: str
+    """As in ``--profile``."""
+    purpose: str
+    """What it is for."""
+    budget_minutes: int
+    """What all figures of a paper may take."""
+    device: Literal["cpu", "cuda", "any"]
+    """What it is meant for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +128,8 @@ class Catalogue(Described):
     """Who judges."""
     version: str
     """The project's."""
+    profiles: tuple[ProfileEntry, ...]
+    """All that there are, the smallest first."""
     papers: tuple[PaperVerdicts, ...]
     """By name."""
 
@@ -145,6 +158,7 @@ def catalogue(library: "Library") -> Catalogue:
         schema_version=1,
         project="ssbrepro",
         version=__version__,
+        profiles=tuple(ProfileEntry(**dict(one)) for one in library.profiles.profiles),
         papers=tuple(paper_verdicts(library, name) for name in library.papers()),
     )
 
@@ -158,19 +172,22 @@ def paper_verdicts(library: "Library", name: str) -> PaperVerdicts:
     """
     paper = library.papers()[name]
     without = library.not_computable()
+    figures = tuple(
+        _without(figure_id, without[figure_id])
+        if figure_id in without
+        else _figure(library.load(figure_id))
+        for figure_id in library.ids()
+        if figure_id.partition("/")[0] == name
+    )
+    recorded = {one.profile for figure in figures for one in figure.profiles}
     return PaperVerdicts(
         id=name,
         title=paper.title,
         authors=paper.authors,
         year=paper.year,
         identifier=paper.identifier,
-        figures=tuple(
-            _without(figure_id, without[figure_id])
-            if figure_id in without
-            else _figure(library.load(figure_id))
-            for figure_id in library.ids()
-            if figure_id.partition("/")[0] == name
-        ),
+        profiles=tuple(library.profiles.ascending(recorded)),
+        figures=figures,
     )
 
 
@@ -190,11 +207,12 @@ def _without(figure_id: str, figure: "NotComputable") -> FigureVerdicts:
         caption=figure.caption,
         why_not=figure.why,
         profiles=(),
+        omitted={},
     )
 
 
 def _figure(manifest: "FigureManifest") -> FigureVerdicts:
-    recorded = {profile: recorded_runs(manifest, profile) for profile in PROFILES}
+    recorded = {profile: recorded_runs(manifest, profile) for profile in manifest.profiles}
     return FigureVerdicts(
         id=manifest.id,
         title=manifest.figure.title,
@@ -203,6 +221,7 @@ def _figure(manifest: "FigureManifest") -> FigureVerdicts:
         profiles=tuple(
             _profile(manifest, profile, runs) for profile, runs in recorded.items() if runs
         ),
+        omitted=manifest.omitted,
     )
 
 

@@ -83,7 +83,8 @@ class FigureEntry:
 class ListEntry:
     """A manifest, what its last run on this machine came to, and its recorded runs, if there are any.
 
-    What is recorded is the verdicts over all seeds, at the largest profile there is.
+    What is recorded is the verdicts over all seeds, at the largest profile there is; ``omitted`` says
+    why there is nothing at some profiles.
     """
 
     id: str
@@ -95,6 +96,7 @@ class ListEntry:
     verdicts: Mapping[str, int] | None = None
     recorded_profile: str | None = None
     recorded_verdicts: Mapping[str, int] | None = None
+    omitted: Mapping[str, str] = field(default_factory=dict)
 
     def recorded(self) -> str:
         """How many of the paper's claims the recorded runs support together, and their profile."""
@@ -185,6 +187,7 @@ def list_entry(manifest: "FigureManifest", last: Record | None) -> ListEntry:
         None,
         recorded_profile=profile,
         recorded_verdicts=None if profile is None else tally(pool_recorded(manifest, profile)),
+        omitted=manifest.omitted,
     )
     if last is None:
         return entry
@@ -206,6 +209,11 @@ def as_data(entries: Iterable[FigureEntry | ListEntry]) -> dict[str, Any]:
 def pooled_data(entries: Iterable[PooledEntry]) -> dict[str, Any]:
     """What ``--json`` of a run has beside its figures: none where one seed was run."""
     return {"pooled": [asdict(entry) for entry in entries]}
+
+
+def omitted_data(omitted: Mapping[str, str]) -> dict[str, Any]:
+    """What ``--json`` says of figures that are left out of all: why they omit the profile."""
+    return {"omitted": [{"id": figure_id, "why": why} for figure_id, why in omitted.items()]}
 
 
 def _alternative_entry(declared: Record, done: Done) -> AlternativeEntry:

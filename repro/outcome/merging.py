@@ -7,7 +7,7 @@ from pathlib import Path
 from repro import files
 from repro.errors import StoreError, UsageError
 from repro.manifests.library import FigureManifest, Library
-from repro.names import PROFILES, nearest_names
+from repro.names import nearest_names
 from repro.outcome.checks import judge
 from repro.outcome.machines import MachineName
 from repro.outcome.references import RecordedRun, RecordedRuns, merged, recorded_runs, write_runs
@@ -85,14 +85,18 @@ def manifest_of(library: Library, path: Path, figure_id: str, profile: str) -> F
     """The figure that a file says its runs are of.
 
     Raises:
-        UsageError: If it is not here, or there is no such profile.
+        UsageError: If it is not here, or not at this profile.
     """
     if figure_id not in library.computed():
         hint = nearest_names(figure_id, library.computed())
         raise UsageError(f"{path}: is of {figure_id}{hint}, which no manifest here declares")
-    if profile not in PROFILES:
-        raise UsageError(f"{path}: is at {profile!r}; there are {', '.join(PROFILES)}")
-    return library.load(figure_id)
+    known = library.profiles.names
+    if profile not in known:
+        raise UsageError(f"{path}: is at {profile!r}; there are {', '.join(known)}")
+    manifest = library.load(figure_id)
+    if profile in manifest.omitted:
+        raise UsageError(f"{path}: {manifest.omission(profile)}")
+    return manifest
 
 
 def _problem(manifest: FigureManifest, run: RecordedRun) -> str | None:

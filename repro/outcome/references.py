@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 from repro import files
 from repro.errors import StoreError
 from repro.manifests.library import FigureManifest
-from repro.names import PROFILES
 from repro.outcome.machines import MachineName, nearest_machine
 from repro.outcome.record import Machine, Record
 from repro.outcome.verdicts import ClaimWord
@@ -89,7 +88,7 @@ def recorded_runs(manifest: FigureManifest, profile: str) -> tuple[RecordedRun, 
 
 def largest_recorded(manifest: FigureManifest) -> str | None:
     """The largest profile at which runs of a figure are recorded, if any are."""
-    sizes = reversed(PROFILES)
+    sizes = reversed(manifest.profiles)
     return next((one for one in sizes if manifest.references_path(one).exists()), None)
 
 

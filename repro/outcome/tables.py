@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from repro.outcome import wording
-from repro.outcome.catalogue import Catalogue, PaperVerdicts
+from repro.outcome.catalogue import Catalogue, FigureVerdicts, PaperVerdicts
 from repro.outcome.pooling import PooledVerdict
 from repro.outcome.verdicts import CLAIM_VERDICTS, tally
 
@@ -31,10 +31,9 @@ def verdict_tables(paper: PaperVerdicts, profile: str) -> str:
         profile: Of the recorded runs.
     """
     return "\n".join(
-        f"## {figure.name}\n\n{figure.title}.\n\n{_claims(verdicts.claims if verdicts else None)}"
+        f"## {figure.name}\n\n{figure.title}.\n\n{_claims(figure, profile)}"
         for figure in paper.figures
         if not figure.why_not
-        for verdicts in [figure.at(profile)]
     )
 
 
@@ -70,10 +69,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(_line(cells) for cells in (head, ["---"] * len(head), *rows))
 
 
-def _claims(claims: Sequence[PooledVerdict] | None) -> str:
-    if claims is None:
+def _claims(figure: FigureVerdicts, profile: str) -> str:
+    if profile in figure.omitted:
+        return f"Omitted at {profile}: {figure.omitted[profile]}.\n"
+    verdicts = figure.at(profile)
+    if verdicts is None:
         return "Nothing is recorded.\n"
-    return table(_CLAIMS, map(_row, claims)) if claims else "The paper claims nothing here.\n"
+    rows = map(_row, verdicts.claims)
+    return table(_CLAIMS, rows) if verdicts.claims else "The paper claims nothing here.\n"
 
 
 def _row(claim: PooledVerdict) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from repro.store import META
 from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
+    PROFILES,
     FakeExecutor,
     replace_once,
     succeed,
@@ -622,7 +623,7 @@ class TestTable:
         assert outcome.err == "no paper 'li2023' (did you mean li2022?); there are li2022\n"
         outcome = repro.call("table", "li2022", "--profile", "dekst")
         assert outcome.err == (
-            "no profile 'dekst' (did you mean desk?); there are smoke, desk, paper\n"
+            f"no profile 'dekst' (did you mean desk?); there are {', '.join(PROFILES)}\n"
         )
 
 

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import CHECKOUT, MANIFESTS, copy_manifests, replace_once
-
-PROFILES = {"auto", "smoke", "desk", "paper"}
+from tests.fakes import CHECKOUT, MANIFESTS, PROFILES, copy_manifests, replace_once
 
 
 def offered(line: str, manifests: Path = MANIFESTS, **variables: str) -> list[str]:
@@ -56,19 +54,19 @@ def test_figures_are_offered_wherever_one_goes(command: str) -> None:
 
 @pytest.mark.parametrize("command", ["run fig8a", "fig8a", "verify", "plan"])
 def test_profiles_and_devices(command: str) -> None:
-    assert set(offered(f"repro {command} --profile ")) == PROFILES
+    assert set(offered(f"repro {command} --profile ")) == {"auto", *PROFILES}
     assert offered(f"repro {command} --device c") == ["cpu", "cuda"]
 
 
 def test_papers_and_the_profiles_that_are_recorded() -> None:
     assert offered("repro table ") == ["li2022", "ssb2018"]
     assert offered("repro new figure ") == ["li2022/", "ssb2018/"]
-    assert set(offered("repro table li2022 --profile ")) == PROFILES - {"auto"}
-    assert set(offered("repro export fig8a --profile ")) == PROFILES - {"auto"}
+    assert set(offered("repro table li2022 --profile ")) == set(PROFILES)
+    assert set(offered("repro export fig8a --profile ")) == set(PROFILES)
 
 
 def test_what_can_be_compared() -> None:
-    assert set(offered("repro compare fig8a")) == {f"fig8a@{one}" for one in PROFILES - {"auto"}}
+    assert set(offered("repro compare fig8a")) == {f"fig8a@{one}" for one in PROFILES}
     assert offered("repro compare fig8a@smoke li2022/fig8b@d") == ["li2022/fig8b@desk"]
 
 

@@ -40,7 +40,7 @@ def test_what_a_machine_can_do_without_is_no_fault(
     inside = Path("/.dockerenv")  # by which a container is known
     monkeypatch.setattr(Path, "exists", lambda path: path != inside and exists(path))
     findings = found(settings)
-    for subject, wanted_by in (("GPU", "profile paper wants a GPU"), ("Docker", "--container")):
+    for subject, wanted_by in (("GPU", "the paper's own size"), ("Docker", "--container")):
         assert findings[subject].found == "none"
         assert findings[subject].verdict.startswith(f"not needed ({wanted_by}")
         assert findings[subject].optional

@@ -13,7 +13,6 @@ from repro.errors import StoreError, UsageError
 from repro.exporting import Exported, Selection, export
 from repro.inventory import Home
 from repro.manifests.library import Library
-from repro.names import PROFILES
 from repro.needed import Needed
 from repro.plan import Plan, make_plan
 from repro.settings import Settings
@@ -21,6 +20,7 @@ from repro.store import ARRAYS, META, RESULT, Store
 from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
+    PROFILES,
     contents,
     hidden,
     plan_of,

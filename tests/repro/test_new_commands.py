@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from repro.manifests.library import Library
 from repro.manifests.loading import load
 from repro.manifests.models import models_of
 from repro.scaffold import new_figure
 from ssbrepro.papers import stages
-from tests.fakes import CHECKOUT, MANIFESTS
+from tests.fakes import CHECKOUT, MANIFESTS, PROFILES
 from tests.repro.conftest import Cli
 
 
@@ -50,7 +51,7 @@ def test_without_a_stage_it_has_those_that_others_share(tmp_path: Path) -> None:
     )
     path = tmp_path / "new-figure.yaml"
     path.write_text(manifest.content, "utf-8")
-    shared = load(path, models_of("ssb2018").figure).model.shared_stages
+    shared = load(path, models_of("ssb2018", PROFILES).figure).model.shared_stages
     assert shared
     assert [*shared] == [name for name in stages("ssb2018") if name in shared]
 
@@ -59,3 +60,11 @@ def test_without_a_stage_it_has_those_that_others_share(tmp_path: Path) -> None:
 def test_nothing_that_is_here_is_still_to_be_written(path: Path) -> None:
     left = [one for kind in ("yaml", "py") for one in path.rglob(f"*.{kind}")]
     assert [one for one in left if "TODO" in one.read_text("utf-8")] == []
+
+
+def test_with_a_stage_it_says_something_of_every_profile_that_its_paper_has(tmp_path: Path) -> None:
+    for paper, missing in (("li2022", set()), ("ssb2018", {"wide"})):
+        (manifest, *_) = new_figure(Library(MANIFESTS), f"{paper}/new-figure", "new_stage")
+        said = yaml.safe_load(manifest.content)["profiles"]
+        assert [*said] == [name for name in PROFILES if name not in missing]
+        assert [name for name in said if "new_stage" not in said[name]] == [PROFILES[-1]]

@@ -13,7 +13,6 @@ from pathlib import Path
 from repro import files, selection
 from repro.errors import StoreError, UsageError
 from repro.manifests.library import FigureManifest, Library
-from repro.names import PROFILES
 from repro.outcome.machines import by_machine, labels
 from repro.outcome.merging import manifest_of, read_runs
 from repro.outcome.record import RECORD, Record, all_runs
@@ -117,8 +116,10 @@ def _in_short(text: str, library: Library, settings: Settings) -> Subject:
         raise UsageError(f"{text!r}: {_FORMS}")
     manifest = _manifest(parts["figure"], library)
     profile = parts["profile"]
-    if profile not in PROFILES:
-        written = [f"{parts['figure']}@{known}" for known in PROFILES]
+    if profile in manifest.omitted:
+        raise UsageError(f"{text}: {manifest.omission(profile)}")
+    if profile not in manifest.profiles:
+        written = [f"{parts['figure']}@{known}" for known in manifest.profiles]
         raise UsageError(f"{text}: at which profile? {', '.join(written)}")
     wanted = parts["alternative"]
     alternative = None if wanted is None else manifest.with_alternative(wanted).alternative
@@ -158,7 +159,7 @@ def _recorded_here(manifest: FigureManifest, profile: str) -> tuple[RecordedRun,
     if not runs:
         raise UsageError(
             f"nothing is recorded of {manifest.id} at {profile}"
-            + _at(lambda other: bool(recorded_runs(manifest, other)))
+            + _at(manifest, lambda other: bool(recorded_runs(manifest, other)))
             + f"; repro record {manifest.id} --seeds 0-9 --profile {profile}"
         )
     return runs
@@ -183,15 +184,15 @@ def _run_here(
         option = "" if alternative is None else f" --alternative '{alternative}'"
         raise UsageError(
             f"{name} was not run here at {profile}"
-            + _at(lambda other: any(record.profile == other for record in records))
+            + _at(manifest, lambda other: any(record.profile == other for record in records))
             + f"; repro run {manifest.id} --profile {profile}{option}"
         )
     return [recorded_run(latest[seed]) for seed in sorted(latest)]
 
 
-def _at(there: Callable[[str], bool]) -> str:
+def _at(manifest: FigureManifest, there: Callable[[str], bool]) -> str:
     """At which other profiles there is something."""
-    others = [profile for profile in PROFILES if there(profile)]
+    others = [profile for profile in manifest.profiles if there(profile)]
     return f", but at {', '.join(others)}" if others else ""
 
 

@@ -1,11 +1,10 @@
 """What the page shows, found together: papers, their figures, and what was run and recorded of each."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from repro.manifests.library import Library
-from repro.names import PROFILES
 from repro.outcome import wording
 from repro.outcome.pooling import PooledVerdict, Spread, pool_runs, spreads_of
 from repro.outcome.record import Record, Run
@@ -93,6 +92,7 @@ class FigurePart:
     caption: str
     claims: tuple[ClaimPart, ...] = ()
     runs: tuple[Shown, ...] = ()
+    omitted: Mapping[str, str] = field(default_factory=dict)
     not_computable: str = ""
 
     @property
@@ -114,10 +114,11 @@ class FigurePart:
 
 @dataclass(frozen=True)
 class PaperPart:
-    """A paper and its figures."""
+    """A paper and its figures; ``declared`` are all profiles, the smallest first."""
 
     anchor: str
     paper: "Paper"
+    declared: tuple[str, ...]
     figures: list[FigurePart] = field(default_factory=list)
 
     @property
@@ -126,7 +127,7 @@ class PaperPart:
         known = {one.profile for figure in self.figures for part in figure.claims
                  for one in part.outcomes}  # fmt: skip
         known |= {run.record.profile for figure in self.figures for run in figure.runs}
-        return _largest_first(known)
+        return [profile for profile in reversed(self.declared) if profile in known]
 
     def tally(self, profile: str) -> dict[str, int]:
         """How many of all its claims came to each verdict at a profile."""
@@ -150,7 +151,8 @@ def contents(library: Library, figure_ids: Sequence[str], runs: Sequence[Run]) -
         StoreError: If a file of recorded runs is damaged.
     """
     papers, without = library.papers(), library.not_computable()
-    parts = {name: PaperPart(name, paper) for name, paper in papers.items()}
+    profiles = library.profiles.names
+    parts = {name: PaperPart(name, paper, profiles) for name, paper in papers.items()}
     for figure_id in library.ids():
         if figure_id not in figure_ids:
             continue
@@ -169,10 +171,8 @@ def _not_computable(figure_id: str, figure: "NotComputable") -> FigurePart:
 
 def _figure(manifest: "FigureManifest", runs: Sequence[Run]) -> FigurePart:
     latest = {run.record.profile: run for run in runs if run.record.alternative is None}
-    recorded = {profile: _recorded(manifest, profile) for profile in PROFILES}
-    profiles = _largest_first(
-        profile for profile in PROFILES if recorded[profile] or profile in latest
-    )
+    recorded = {profile: _recorded(manifest, profile) for profile in reversed(manifest.profiles)}
+    profiles = [profile for profile in recorded if recorded[profile] or profile in latest]
     claims = []
     for claim in manifest.figure.claims:
         outcomes = [
@@ -186,6 +186,7 @@ def _figure(manifest: "FigureManifest", runs: Sequence[Run]) -> FigurePart:
         manifest.figure.caption,
         tuple(claims),
         tuple(_shown(latest[profile], runs) for profile in profiles if profile in latest),
+        manifest.omitted,
     )
 
 
@@ -226,7 +227,3 @@ def _comparable(declared: Record, other: Record) -> bool:
     claims = [one.declared().figure.claims for one in (declared, other)]
     subjects = [(one.profile, one.seed) for one in (declared, other)]
     return claims[0] == claims[1] and subjects[0] == subjects[1]
-
-
-def _largest_first(profiles: Iterable[str]) -> list[str]:
-    return sorted(profiles, key=PROFILES.index, reverse=True)

@@ -9,7 +9,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from repro import files
-from repro.names import PROFILES
 from repro.outcome import verdicts, wording
 from repro.outcome.record import Record
 from repro.outcome.report.contents import PaperPart
@@ -39,7 +38,11 @@ def write_page(papers: Sequence[PaperPart], path: Path) -> None:
     style, script = ((_TEMPLATES / name).read_text("utf-8") for name in ("page.css", "filters.js"))
     page = environment.get_template("page.html").render(
         papers=papers,
-        profiles=[one for one in PROFILES if any(one in paper.profiles for paper in papers)],
+        profiles=[
+            one
+            for one in dict.fromkeys(one for paper in papers for one in paper.declared)
+            if any(one in paper.profiles for paper in papers)
+        ],
         claim_verdicts=verdicts.CLAIM_VERDICTS,
         style=Markup(style),
         script=Markup(script),

@@ -1,6 +1,7 @@
 """Manifests by name, and the values a profile gives a figure."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.fakes import MANIFESTS, copy_manifests, replace_once
 
 
 def library(folder: Path, *ids: str) -> Library:
+    shutil.copy(MANIFESTS / "profiles.yaml", folder)
     for figure_id in ids:
         path = folder / f"{figure_id}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """What a manifest may say, and that the committed ones say it."""
 
 import importlib.util
+import itertools
 import json
 import re
 import shlex
@@ -12,16 +13,17 @@ import pytest
 from repro.errors import ManifestError, UsageError
 from repro.manifests.library import FigureManifest, Library
 from repro.manifests.loading import load
-from repro.manifests.models import Figure, Paper, declared_stages, json_schema, models_of
-from repro.names import PROFILES
+from repro.manifests.models import Figure, declared_stages, models_of, paper_model
+from repro.manifests.schemas import schemas
 from repro.outcome.drawing import plot_module
 from ssbrepro.papers import stages as stages_of
-from tests.fakes import MANIFESTS, copy_manifests
+from tests.fakes import MANIFESTS, PROFILES, copy_manifests
 
 PAPERS = ("li2022", "ssb2018")
-IDS = Library(MANIFESTS).ids()
-WITHOUT = Library(MANIFESTS).not_computable()
-COMPUTED = Library(MANIFESTS).computed()
+LIBRARY = Library(MANIFESTS)
+IDS = LIBRARY.ids()
+WITHOUT = LIBRARY.not_computable()
+COMPUTED = LIBRARY.computed()
 
 
 @pytest.fixture(params=COMPUTED)
@@ -40,23 +42,30 @@ def test_what_is_not_computable_is_drawn_by_nothing(figure_id: str) -> None:
     assert not (MANIFESTS / f"{figure_id}.yaml").exists()
 
 
-@pytest.mark.parametrize("paper", PAPERS)
-def test_the_committed_schema_is_that_of_the_models(paper: str) -> None:
-    committed = (MANIFESTS / paper / "schema.json").read_text("utf-8")
-    assert committed == json_schema(paper), f"manifests/{paper}/schema.json is old: make schema"
+def test_the_committed_schemas_are_those_of_the_models() -> None:
+    made = schemas(MANIFESTS)
+    assert [*made] == [MANIFESTS / folder / "schema.json" for folder in (".", *PAPERS)]
+    for path, text in made.items():
+        assert path.read_text("utf-8") == text, f"{path} is old: make schema"
 
 
-@pytest.mark.parametrize("paper", PAPERS)
-def test_the_schema_is_json_schema_of_every_kind_of_manifest(paper: str) -> None:
-    schema = json.loads(json_schema(paper))
+@pytest.mark.parametrize(
+    ("folder", "kinds"),
+    [
+        (".", ["DeclaredProfiles"]),
+        *((paper, ["Paper", "Experiment", "Figure"]) for paper in PAPERS),
+    ],
+)
+def test_the_schema_is_json_schema_of_every_kind_of_manifest(folder: str, kinds: list[str]) -> None:
+    schema = json.loads((MANIFESTS / folder / "schema.json").read_text("utf-8"))
     names = [entry["$ref"].rpartition("/")[2] for entry in schema["oneOf"]]
-    assert names == ["Paper", "Experiment", "Figure"]
+    assert names == kinds
     for name in names:
         assert schema["$defs"][name]["additionalProperties"] is False
 
 
 def test_every_manifest_names_the_schema_for_editors() -> None:
-    for path in MANIFESTS.glob("*/*.yaml"):
+    for path in MANIFESTS.rglob("*.yaml"):
         first = path.read_text("utf-8").partition("\n")[0]
         assert first == "# yaml-language-server: $schema=schema.json", path
 
@@ -101,17 +110,20 @@ class TestConformance:
         assert {claim.noise for claim in figure.claims} <= {None, *measured}
         assert {claim.control for claim in figure.claims} <= {None, *measured}
 
-    @pytest.mark.parametrize("profile", PROFILES)
-    def test_every_value_has_an_origin(self, committed: FigureManifest, profile: str) -> None:
-        for stage in committed.stages:
+    def test_every_value_has_an_origin(self, committed: FigureManifest) -> None:
+        for stage, profile in itertools.product(committed.stages, committed.profiles):
             for name, origin in stage.origins(profile).items():
                 assert origin["provenance"] in ("paper", "derived", "assumed", "profile"), name
                 reason = origin["where"] if origin["provenance"] == "paper" else origin["why"]
                 assert reason.strip(), name
 
-    def test_profile_paper_is_what_is_declared(self, committed: FigureManifest) -> None:
+    def test_every_profile_is_there_or_omitted(self, committed: FigureManifest) -> None:
+        assert sorted([*committed.profiles, *committed.omitted]) == sorted(PROFILES)
+        assert [one for one in PROFILES if one in committed.profiles] == [*committed.profiles]
+
+    def test_the_largest_profile_is_what_is_declared(self, committed: FigureManifest) -> None:
         for stage in committed.stages:
-            for name, origin in stage.origins("paper").items():
+            for name, origin in stage.origins(PROFILES[-1]).items():
                 assert origin["provenance"] != "profile", f"{name} is not the paper's"
 
     def test_every_alternative_can_be_chosen_as_it_is_listed(
@@ -124,15 +136,16 @@ class TestConformance:
             assert option == "--alternative"
             assert committed.with_alternative(text).alternative == text
 
-    @pytest.mark.parametrize("profile", PROFILES)
-    def test_there_are_images_enough_and_in_the_bundle_unless_at_paper(
-        self, committed: FigureManifest, profile: str
+    def test_there_are_images_enough_and_in_the_bundle_unless_a_gpu_is_wanted(
+        self, committed: FigureManifest
     ) -> None:
         with pytest.raises(UsageError) as caught:
             committed.with_alternative("")
         options = [shlex.split(line)[1] for line in str(caught.value).splitlines()[1:]]
         choices = [committed.with_alternative(text) for text in options]
-        for manifest in (committed, *choices):
+        for manifest, profile in itertools.product((committed, *choices), committed.profiles):
+            wants_gpu = LIBRARY.profiles.require(profile).device == "cuda"
+            there_are = [5000] * 10 if wants_gpu else IN_FIRST_BATCH
             for stage in manifest.stages:
                 taken = stage.parameters(profile)
                 if (
@@ -142,7 +155,6 @@ class TestConformance:
                     continue
                 classes = [*taken.get("positive_classes", range(10))]
                 classes += taken.get("negative_classes", ())
-                there_are = [5000] * 10 if profile == "paper" else IN_FIRST_BATCH
                 limit = sum(there_are[label] for label in classes)
                 assert taken["num_examples"] <= limit, (manifest.alternative, stage.name)
 
@@ -161,14 +173,15 @@ class TestConformance:
     "path", sorted(MANIFESTS.glob("*/paper.yaml")), ids=lambda p: p.parent.name
 )
 def test_papers_are_cited(path: Path) -> None:
-    paper = load(path, Paper).model
+    paper = load(path, paper_model(PROFILES)).model
     assert paper.authors
     assert re.match(r"(arXiv:\d{4}\.\d{4,5}|ICLR \d{4} submission)$", paper.identifier)
 
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_declared_stages_come_after_what_they_need(paper: str) -> None:
-    experiment = load(MANIFESTS / paper / "experiment.yaml", models_of(paper).experiment).model
+    model = models_of(paper, PROFILES).experiment
+    experiment = load(MANIFESTS / paper / "experiment.yaml", model).model
     names = list(declared_stages(experiment.stages))
     assert names == [name for name in stages_of(paper) if name in names] != []
 
@@ -409,7 +422,7 @@ FAULTS: dict[str, Edit] = {
         "fig8a.yaml",
         "    why: sized for half an hour on two cores\n",
         "",
-        "profiles.desk.why: missing",
+        "profiles.desk: a profile has either a reason for its sizes in 'why' or is 'omitted'",
     ),
     "whole number as text": (
         "experiment.yaml",
@@ -454,7 +467,44 @@ FAULTS: dict[str, Edit] = {
             r"profiles:\n(?:  .*\n)+", (MANIFESTS / "li2022" / "fig8a.yaml").read_text("utf-8")
         )[0],  # type: ignore[index]
         "",
-        "stages: stages of its own need 'profiles'",
+        f"stages: nothing is said of {' and '.join(PROFILES)}: write 'why' with what it changes, or "
+        "'omitted' with the reason",
+    ),
+    "profile that a figure says nothing of": (
+        "fig8b.yaml",
+        "  wide:\n    why: the training of the experiment\n",
+        "",
+        "profiles: nothing is said of wide: write ",
+    ),
+    "profile that what is shared says nothing of": (
+        "experiment.yaml",
+        "  paper:\n    why: the paper's own size, for one GPU",
+        "",
+        "profiles: nothing is said of paper: write ",
+    ),
+    "profile omitted with sizes": (
+        "fig8a.yaml",
+        "    why: sized for half an hour on two cores\n",
+        "    omitted: too long\n",
+        "profiles.desk: a profile that is 'omitted' changes nothing",
+    ),
+    "profile omitted and there": (
+        "fig8b.yaml",
+        "  wide:\n    why: the training of the experiment\n",
+        "  wide: {why: small, omitted: too long}\n",
+        "profiles.wide: a profile has either a reason for its sizes in 'why' or is 'omitted'",
+    ),
+    "misspelt profile omitted by a paper": (
+        "paper.yaml",
+        "inconsistencies:\n",
+        "profiles: {wdie: {omitted: too long}}\ninconsistencies:\n",
+        "profiles.wdie: unknown field (did you mean wide or ",
+    ),
+    "profile of a paper with sizes": (
+        "paper.yaml",
+        "inconsistencies:\n",
+        "profiles: {wide: {why: small}}\ninconsistencies:\n",
+        "profiles.wide.omitted: missing",
     ),
     "override of a stage declared elsewhere": (
         "fig8a.yaml",
@@ -627,7 +677,7 @@ def test_a_shared_stage_needs_an_experiment(copied: Path) -> None:
 
 def test_a_stage_is_declared_once(copied: Path) -> None:
     experiment = (MANIFESTS / "li2022" / "experiment.yaml").read_text("utf-8")
-    stages = experiment.split("stages:\n")[1].split("profiles:\n")[0]
+    stages = experiment.split("\nstages:\n")[1].split("\nprofiles:\n")[0] + "\n"
     edit(copied, "fig8b.yaml", "\nstages:\n", f"\nstages:\n{stages}")
     (fault,) = faults_of(copied, "li2022/fig8b")
     assert "shared_stages.0: stage 'training' is declared here as well" in fault
