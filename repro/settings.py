@@ -9,6 +9,7 @@ from repro.machine import num_threads
 NO_TRACKING = "none"  # as MLFLOW_TRACKING_URI: record runs, send them nowhere
 _DATABASE = "mlflow.db"
 _CHECKOUT = Path(__file__).resolve().parent.parent
+MANIFESTS = _CHECKOUT / "manifests"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Settings:
             home=home,
             data=_path("SSBREPRO_DATA") or home / "data",
             data_url=os.environ.get("SSBREPRO_DATA_URL") or None,
-            manifests=_path("SSBREPRO_MANIFESTS") or _CHECKOUT / "manifests",
+            manifests=_path("SSBREPRO_MANIFESTS") or MANIFESTS,
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or _sqlite(home / _DATABASE),
         )
 

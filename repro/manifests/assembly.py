@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # building these models takes longer than listing the manifes
     from pydantic import BaseModel
 
     from repro.manifests.models import Experiment, Figure, Paper
+    from repro.manifests.profiles import DeclaredProfiles
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class DeclaredStage:
 
 def assemble(
     paper_id: str,
-    profiles: Sequence[str],
+    profiles: "DeclaredProfiles",
     paper: "Document[Paper]",
     document: "Document[Figure]",
     experiment: "Document[Experiment] | None",
@@ -143,7 +144,13 @@ def assemble(
     if experiment is not None and figure.shared_stages:
         used.append(experiment)
     omitted = _omitted(paper, document, used)
-    faults += _unsaid(profiles, omitted, used)
+    unsaid = [profile for profile in profiles.profiles if profile.name not in omitted]
+    omitted |= {
+        profile.name: "its manifest says nothing of it"
+        for profile in unsaid
+        if profile.optional and not all(profile.name in one.model.profiles.sizes for one in used)
+    }
+    faults += _unsaid(profiles.names, omitted, used)
     if faults:
         raise ManifestError(faults)
     return tuple(stages[name] for name in known_stages if name in stages), omitted

@@ -231,7 +231,7 @@ class Library:
         if source(plot_module(figure_id)) is None:
             problem = f"no module {plot_module(figure_id)} draws this figure"
             raise ManifestError([figure.fault((), problem)])
-        stages, omitted = assemble(name, self.profiles.names, paper, figure, experiment)
+        stages, omitted = assemble(name, self.profiles, paper, figure, experiment)
         profiles = tuple(one for one in self.profiles.names if one not in omitted)
         return FigureManifest(
             figure_id, figure.model, paper.model, stages, profiles, omitted, folder

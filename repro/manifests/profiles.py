@@ -14,6 +14,7 @@ from repro.errors import ManifestError, UsageError
 from repro.manifests.fields import Model, Text
 from repro.manifests.loading import load
 from repro.names import AUTO, DEVICES, nearest_names, require
+from repro.settings import MANIFESTS
 
 PROFILES_FILE = "profiles.yaml"
 
@@ -22,13 +23,15 @@ class Profile(Model):
     """How much is run.
 
     ``device`` is what it is meant for; it runs on others too. ``budget_minutes`` is what all figures
-    of a paper may take there together: on two cores, or on one GPU.
+    of a paper may take there together: on two cores, or on one GPU. A manifest need not speak of one
+    that is ``optional``; it then omits it.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")]
     purpose: Text
     budget_minutes: Annotated[int, Field(gt=0)]
     device: Literal["cpu", "cuda", "any"]
+    optional: bool = False
 
 
 class Defaults(Model):
@@ -72,17 +75,17 @@ class DeclaredProfiles(Model):
 
 
 def load_profiles(manifests: Path) -> DeclaredProfiles:
-    """The profiles that a folder of manifests declares.
+    """The profiles that a folder of manifests declares, or else this project's.
 
     Raises:
-        UsageError: If it declares none, which is a wrong folder.
+        UsageError: If there are no manifests in it.
         ManifestError: If they are declared wrongly.
     """
     path = manifests / PROFILES_FILE
     if not path.exists():
-        raise UsageError(
-            f"no manifests below {manifests}: no {PROFILES_FILE}; set SSBREPRO_MANIFESTS"
-        )
+        if not any(manifests.glob("*/paper.yaml")):
+            raise UsageError(f"no manifests below {manifests}; set SSBREPRO_MANIFESTS")
+        path = MANIFESTS / PROFILES_FILE
     document = load(path, DeclaredProfiles)
     declared = document.model
     faults = [

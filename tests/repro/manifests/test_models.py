@@ -467,14 +467,14 @@ FAULTS: dict[str, Edit] = {
             r"profiles:\n(?:  .*\n)+", (MANIFESTS / "li2022" / "fig8a.yaml").read_text("utf-8")
         )[0],  # type: ignore[index]
         "",
-        f"stages: nothing is said of {' and '.join(PROFILES)}: write 'why' with what it changes, or "
+        "stages: nothing is said of smoke and desk and paper: write 'why' with what it changes, or "
         "'omitted' with the reason",
     ),
     "profile that a figure says nothing of": (
         "fig8b.yaml",
-        "  wide:\n    why: the training of the experiment\n",
+        "  desk:\n    why: the training of the experiment\n",
         "",
-        "profiles: nothing is said of wide: write ",
+        "profiles: nothing is said of desk: write ",
     ),
     "profile that what is shared says nothing of": (
         "experiment.yaml",

@@ -48,7 +48,12 @@ def test_names_are_in_the_order_of_the_file() -> None:
         profiles.require("dsk")
 
 
-def test_a_folder_without_profiles_is_the_wrong_one(tmp_path: Path) -> None:
+def test_a_folder_without_profiles_goes_by_this_projects(manifests: Path) -> None:
+    (manifests / "profiles.yaml").unlink()
+    assert load_profiles(manifests) == load_profiles(MANIFESTS)
+
+
+def test_a_folder_without_manifests_is_the_wrong_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"no manifests below {tmp_path}.*set SSBREPRO_MANIFESTS"):
         load_profiles(tmp_path)
 
@@ -68,7 +73,7 @@ def test_a_folder_without_profiles_is_the_wrong_one(tmp_path: Path) -> None:
         (
             "device: cuda",
             "device: gpu",
-            "25:13: profiles.3.device: Input should be 'cpu', 'cuda' or",
+            "26:13: profiles.3.device: Input should be 'cpu', 'cuda' or",
         ),
         ("  cuda: paper\n", "", "6:3: auto.cuda: missing"),
     ],
@@ -92,6 +97,22 @@ def test_a_profile_is_added_by_saying_so_in_manifests_alone(manifests: Path) -> 
     assert figure.stages[0].parameters("tiny")["num_epochs"] == 3
     label = "positive_classes=[0]"
     assert figure.with_alternative(label).stages[0].parameters("tiny")["positive_classes"] == [0]
+
+
+def test_a_manifest_may_be_silent_of_an_optional_profile_and_omits_it(manifests: Path) -> None:
+    replace_once(manifests / "profiles.yaml", "  - name: smoke\n", TINY + "  - name: smoke\n")
+    replace_once(manifests / "profiles.yaml", "minutes: 1\n", "minutes: 1\n    optional: true\n")
+    figure = Library(manifests).load("li2022/fig8a")
+    assert figure.profiles == PROFILES
+    assert figure.omission("tiny").endswith(
+        "smoke, desk, wide, paper): its manifest says nothing of it"
+    )
+
+
+def test_no_figure_of_this_project_omits_a_profile_in_silence() -> None:
+    library = Library(MANIFESTS)
+    for manifest in map(library.load, library.computed()):
+        assert "its manifest says nothing of it" not in manifest.omitted.values()
 
 
 @pytest.mark.parametrize(
