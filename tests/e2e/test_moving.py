@@ -30,6 +30,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace
     workplace.end()
 
 
+@pytest.mark.slow
 def test_a_home_works_wherever_it_is(place: Workplace) -> None:
     first = recorded_in(place, BOTH_STAGES)
     done = place.call("track")

@@ -71,6 +71,7 @@ def figures(place: Workplace, *command: str) -> list[dict[str, Any]]:
     return [entry for entry in json.loads(done.stdout)["figures"] if entry["id"].startswith(PAPER)]
 
 
+@pytest.mark.slow
 def test_a_new_figure_begins_with_files_that_run_and_claim_nothing(place: Workplace) -> None:
     checkout, name = place.manifests.parent, "li2022/fig99"
     before = contents(checkout)
@@ -103,6 +104,7 @@ def test_a_new_figure_begins_with_files_that_run_and_claim_nothing(place: Workpl
     assert (done.returncode, done.stderr) == (2, f"{name} is there already\n")
 
 
+@pytest.mark.slow
 def test_a_third_paper_needs_no_change_of_what_is_there(place: Workplace) -> None:
     checkout = place.manifests.parent
     before = contents(checkout)

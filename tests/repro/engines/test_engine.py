@@ -76,6 +76,7 @@ class AnotherEngine:
             self.cancel(key)
 
 
+@pytest.mark.slow
 class TestAnotherEngine(Conformance):
     @pytest.fixture
     def engine(self) -> Engine:
