@@ -90,7 +90,7 @@ class TestUsage:
         outcome = repro.call("fig8b", "--profile", "smok")
         assert outcome.status == 2
         assert "no profile 'smok' (did you mean smoke" in outcome.err
-        assert "auto, smoke, desk, paper" in outcome.err
+        assert ", ".join(("auto", *PROFILES)) in outcome.err
 
     def test_a_misspelt_or_absent_device(self, repro: Cli) -> None:
         assert "no device 'cpuu' (did you mean cpu" in repro.call("fig8b", "--device", "cpuu").err
@@ -957,15 +957,15 @@ class TestLooking:
         assert status == 0
         assert [tuple(row.values()) for row in rows] == [
             (NOT_COMPUTABLE, "Environment and Umwelt of a honey bee", "not-computable",
-             "not-computable", None, None, None, None, None),
+             "not-computable", None, None, None, None, None, {}),
             (BOTH_STAGES, "Eigenvalue density of the Hessian throughout training", "figure",
-             None, None, None, None, None, None),
+             None, None, None, None, None, None, {}),
             (FIGURE, "Training loss and accuracy", "figure", "not recorded", "smoke", "2 supported",
-             {"supported": 2, "not supported": 0, "inconclusive": 0}, None, None),
+             {"supported": 2, "not supported": 0, "inconclusive": 0}, None, None, {}),
         ]  # fmt: skip
         assert set(rows[0]) == {
             "id", "title", "kind", "status", "profile", "verdict", "verdicts", "recorded_profile",
-            "recorded_verdicts"
+            "recorded_verdicts", "omitted"
         }  # fmt: skip
         assert "2/2 smoke not recorded" in repro.call("list").words
 
@@ -1082,7 +1082,7 @@ class TestData:
         outcome = repro.call("data", "check")
         assert outcome.status == 0
         assert "CIFAR-10: what comes along is intact" in outcome.words
-        assert "for profile paper: repro data fetch" in outcome.words
+        assert "needs more: repro data fetch" in outcome.words
 
     def test_a_damaged_bundle_is_said(self, repro: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("ssbrepro.data.bundle.read", lambda: b"something else")

@@ -15,7 +15,7 @@ from repro.errors import ReproError, StoreError, UsageError
 from repro.manifests.library import FigureManifest, Library
 from repro.outcome.merging import merge_files
 from repro.outcome.references import RecordedRun, merged, recorded_runs, write_runs
-from tests.fakes import FIGURE, MANIFESTS, copy_manifests, recorded_run_of
+from tests.fakes import FIGURE, MANIFESTS, PROFILES, copy_manifests, recorded_run_of
 
 SMOKE = "smoke"
 LOSS = "training.final_loss"
@@ -204,7 +204,7 @@ def test_a_run_whose_identities_do_not_hold_is_refused(tmp_path: Path) -> None:
     [
         ({"id": "li2022/fig8c"}, "is of li2022/fig8c (did you mean li2022/fig8"),
         ({"id": "li2022/fig1"}, "which no manifest here declares"),
-        ({"profile": "huge"}, "is at 'huge'; there are smoke, desk, paper"),
+        ({"profile": "huge"}, f"is at 'huge'; there are {', '.join(PROFILES)}"),
         ({"schema_version": 2}, "is damaged: schema_version"),
         ({"runs": 3}, "is damaged: runs"),
     ],

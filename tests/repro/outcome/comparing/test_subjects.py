@@ -13,7 +13,7 @@ from repro.outcome.comparing.subjects import find
 from repro.outcome.record import RECORD
 from repro.outcome.references import RecordedRuns, recorded_run, write_runs
 from repro.settings import Settings
-from tests.fakes import FIGURE, copy_manifests, recorded, recorded_run_of, settings_below
+from tests.fakes import FIGURE, PROFILES, copy_manifests, recorded, recorded_run_of, settings_below
 
 LOSS = "training.final_loss"
 
@@ -105,7 +105,7 @@ def test_a_file_of_recorded_runs_of_another_checkout(settings: Settings, tmp_pat
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("fig8b", "fig8b: at which profile? fig8b@smoke, fig8b@desk, fig8b@paper"),
+        ("fig8b", f"fig8b: at which profile? {', '.join(f'fig8b@{one}' for one in PROFILES)}"),
         ("fig8b@smok", "fig8b@smok: at which profile? fig8b@smoke, "),
         ("fig8@smoke", "no figure 'fig8' (did you mean"),
         ("li2022/fig1@smoke", "li2022/fig1 is not computable: there are no runs of it"),
