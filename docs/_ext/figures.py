@@ -20,6 +20,8 @@ from repro.outcome import wording
 from repro.outcome.catalogue import Catalogue, FigureVerdicts, ProfileVerdicts, catalogue
 from repro.outcome.pooling import PooledVerdict
 from repro.outcome.record import Run, all_runs
+from repro.outcome.report.forests import forest_of
+from repro.outcome.report.page import drawn
 from repro.outcome.verdicts import severity, tally
 from repro.settings import Settings
 
@@ -64,6 +66,13 @@ def _short_anchors(app: Sphinx, doctree: nodes.document) -> None:
         section["ids"] += [name for name in short if name not in doctree.ids]
 
 
+_READING = (
+    "Below, each claim is drawn across the profiles at which it is recorded, on one axis. The bar is "
+    "the mean over seeds and the box its 95 % interval, in the colour of the verdict; the triangle is "
+    "the control. What is claimed is shaded, up to its bound."
+)
+
+
 class _Matrix(SphinxDirective):
     """A row a claim, a column a profile, and a link to each figure's section."""
 
@@ -73,7 +82,8 @@ class _Matrix(SphinxDirective):
         (paper,) = (one for one in _catalogue().papers if one.id == self.arguments[0])
         rows = [row for figure in paper.figures for row in _matrix_rows(figure, paper.profiles)]
         counts = [_count(profile, paper.figures) for profile in paper.profiles]
-        return [*counts, table(("figure", "claim", *paper.profiles), rows, "verdicts")]
+        matrix = table(("figure", "claim", *paper.profiles), rows, "verdicts")
+        return [*counts, matrix, paragraph(_READING)]
 
 
 def _matrix_rows(figure: FigureVerdicts, profiles: Sequence[str]) -> Iterator[Sequence[Cell]]:
@@ -180,6 +190,9 @@ def _claims(manifest: FigureManifest, profiles: Sequence[ProfileVerdicts]) -> It
             nodes.Text(f" ({claim.where}): "),
             code(claim.metric),
         ]
+        across = {profile.profile: profile.claims[index] for profile in profiles}
+        if forest := forest_of(across):
+            statement.append(nodes.raw("", drawn(forest), format="html"))
         rows.append((statement,))
         for profile in profiles:
             rows.append(_claim_row(profile.profile, profile.claims[index]))

@@ -10,6 +10,7 @@ from repro.outcome.pooling import PooledVerdict, Spread, pool_runs, spreads_of
 from repro.outcome.record import Record, Run
 from repro.outcome.references import recorded_runs
 from repro.outcome.report.flow import Flow, flow_of
+from repro.outcome.report.forests import Forest, forest_of
 from repro.outcome.report.pictures import Picture, picture_of
 from repro.outcome.report.strips import Strip, strip_of
 from repro.outcome.verdicts import ClaimVerdict, changed_claims, tally
@@ -81,6 +82,12 @@ class ClaimPart:
     anchor: str
     claim: "Claim"
     outcomes: tuple[Outcome, ...]
+
+    @property
+    def forest(self) -> Forest | None:
+        """The recorded ones on one axis; none of a single one, which has an axis of its own."""
+        recorded = {one.profile: one.pooled for one in reversed(self.outcomes) if one.pooled}
+        return forest_of(recorded) if len(recorded) > 1 else None
 
 
 @dataclass(frozen=True)

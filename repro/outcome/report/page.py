@@ -3,7 +3,9 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -12,6 +14,7 @@ from repro import files
 from repro.outcome import verdicts, wording
 from repro.outcome.record import Record
 from repro.outcome.report.contents import PaperPart
+from repro.outcome.report.forests import Forest
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -24,6 +27,35 @@ def write_page(papers: Sequence[PaperPart], path: Path) -> None:
     Raises:
         StoreError: If it cannot be written.
     """
+    style, script = ((_TEMPLATES / name).read_text("utf-8") for name in ("page.css", "filters.js"))
+    page = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            papers=papers,
+            profiles=[
+                one
+                for one in dict.fromkeys(one for paper in papers for one in paper.declared)
+                if any(one in paper.profiles for paper in papers)
+            ],
+            claim_verdicts=verdicts.CLAIM_VERDICTS,
+            style=Markup(style),
+            script=Markup(script),
+            policy=f"default-src 'none'; img-src data:; style-src {_digest(style)}; "
+            f"script-src {_digest(script)}; base-uri 'none'; form-action 'none'",
+        )
+    )
+    files.write_text(path, page)
+
+
+def drawn(forest: Forest) -> str:
+    """A claim across profiles as an SVG, which a page holds as it is."""
+    module: Any = _environment().get_template("forest.html").module
+    return str(module.drawn(forest))
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -35,21 +67,7 @@ def write_page(papers: Sequence[PaperPart], path: Path) -> None:
     environment.filters["severity"] = lambda verdict: verdicts.severity(verdict).name.lower()
     environment.filters["seconds"] = _seconds
     environment.filters["number"] = wording.number
-    style, script = ((_TEMPLATES / name).read_text("utf-8") for name in ("page.css", "filters.js"))
-    page = environment.get_template("page.html").render(
-        papers=papers,
-        profiles=[
-            one
-            for one in dict.fromkeys(one for paper in papers for one in paper.declared)
-            if any(one in paper.profiles for paper in papers)
-        ],
-        claim_verdicts=verdicts.CLAIM_VERDICTS,
-        style=Markup(style),
-        script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src {_digest(style)}; "
-        f"script-src {_digest(script)}; base-uri 'none'; form-action 'none'",
-    )
-    files.write_text(path, page)
+    return environment
 
 
 def _digest(text: str) -> str:

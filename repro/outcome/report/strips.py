@@ -33,13 +33,23 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
     """From ``low`` to ``high``; the logarithmic one has a place for zero where one is needed."""
 
     low: float
     high: float
     logarithmic: bool
     with_zero: bool = False
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> "Axis":
+        """One on which these numbers are told apart."""
+        low, high = min(numbers), max(numbers)
+        positive = [one for one in numbers if one > 0]
+        if low >= 0 and positive and math.log10(high / min(positive)) > _DECADES:
+            return cls(min(positive), high, logarithmic=True, with_zero=low == 0)
+        margin = 0.0 if high > low else abs(high) or 1.0
+        return cls(low - margin, high + margin, logarithmic=False)
 
     def place(self, number: float) -> float:
         """Percent of the width."""
@@ -54,7 +64,23 @@ class _Axis:
         share = (number - low) / (high - low)
         return round(start + min(max(share, 0.0), 1.0) * (100 - _MARGIN - start), 1)
 
-    def ticks(self) -> list[float]:
+    def claimed(self, claim: PooledVerdict | ClaimVerdict) -> tuple[float, float]:
+        """Where what is claimed starts, and how wide it is."""
+        bound = self.place(claim.bound)
+        return (0.0, bound) if claim.relation == "at_most" else (bound, round(100 - bound, 1))
+
+    def interval(self, pooled: PooledVerdict) -> tuple[float, float] | None:
+        """Where the interval of a mean over seeds starts, and how wide it is; none without one."""
+        if pooled.low is None or pooled.high is None:
+            return None
+        low, high = self.place(pooled.low), self.place(pooled.high)
+        return low, round(high - low, 1)
+
+    def ticks(self) -> tuple[tuple[float, str], ...]:
+        """Places of a few round numbers, with what to write there."""
+        return tuple((self.place(number), f"{number:.6g}") for number in self._round_numbers())
+
+    def _round_numbers(self) -> list[float]:
         """At most a few round numbers; powers of ten on a logarithmic axis."""
         if self.logarithmic:
             first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
@@ -85,34 +111,19 @@ def strip_of(
     assert claim is not None
     controls = spread.controls if spread else _known(claim.control)
     noises = spread.noises if spread else _known(claim.noise)
-    axis = _axis([*values, *controls, *noises, *_known(own), claim.bound])
-    bound = axis.place(claim.bound)
-    claimed = (0.0, bound) if claim.relation == "at_most" else (bound, 100 - bound)
-    interval = None
-    if pooled and pooled.low is not None and pooled.high is not None:
-        low, high = axis.place(pooled.low), axis.place(pooled.high)
-        interval = low, round(high - low, 1)
+    axis = Axis.of([*values, *controls, *noises, *_known(own), claim.bound])
     return Strip(
-        claimed=(claimed[0], round(claimed[1], 1)),
-        bound=bound,
+        claimed=axis.claimed(claim),
+        bound=axis.place(claim.bound),
         values=tuple(map(axis.place, values)),
-        interval=interval,
+        interval=axis.interval(pooled) if pooled else None,
         mean=axis.place(pooled.mean) if pooled and pooled.mean is not None else None,
         controls=tuple(map(axis.place, controls)),
         noises=tuple(map(axis.place, noises)),
         run=None if own is None else axis.place(own),
-        ticks=tuple((axis.place(tick), f"{tick:.6g}") for tick in axis.ticks()),
+        ticks=axis.ticks(),
     )
 
 
 def _known(number: float | None) -> tuple[float, ...]:
     return () if number is None else (number,)
-
-
-def _axis(numbers: Sequence[float]) -> _Axis:
-    low, high = min(numbers), max(numbers)
-    positive = [one for one in numbers if one > 0]
-    if low >= 0 and positive and math.log10(high / min(positive)) > _DECADES:
-        return _Axis(min(positive), high, logarithmic=True, with_zero=low == 0)
-    margin = 0.0 if high > low else abs(high) or 1.0
-    return _Axis(low - margin, high + margin, logarithmic=False)

@@ -5,13 +5,16 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
 
-from repro.outcome.pooling import Spread
+from repro.outcome.pooling import PooledVerdict, Spread
 from repro.outcome.record import RanStep, Run
 from repro.outcome.report.flow import flow_of
+from repro.outcome.report.forests import Forest, forest_of
+from repro.outcome.report.page import drawn
 from repro.outcome.report.pictures import picture_of
 from repro.outcome.report.strips import Strip, strip_of
 from tests.fakes import CLAIM, POOLED, record_of
@@ -69,6 +72,63 @@ class TestStrip:
     def test_there_is_none_of_nothing(self) -> None:
         assert strip_of(POOLED, Spread((), (), ()), None) is None
         assert strip_of(None, None, replace(CLAIM, value=None)) is None
+
+
+class TestForest:
+    """At smoke the mean is 0.25 (0.1 to 0.4), at wide 0.05; at most 0.1 is claimed."""
+
+    SMALL = replace(POOLED, mean=0.25, low=0.1, high=0.4, control=0.9, bound=0.1)
+    LARGE = replace(SMALL, mean=0.05, low=0.0, high=0.1, control=0.5, verdict="supported")
+
+    def forest(self, **claims: PooledVerdict) -> Forest:
+        found = forest_of(claims)
+        assert found is not None
+        return found
+
+    def test_all_profiles_are_on_one_axis_in_their_order(self) -> None:
+        forest = self.forest(smoke=self.SMALL, wide=self.LARGE)
+        assert [row.profile for row in forest.rows] == ["smoke", "wide"]
+        small, large = forest.rows
+        per_unit = 92 / 0.9  # from the lowest end of an interval to the largest control
+        for place, number in (
+            (forest.bound, 0.1),
+            (small.mean, 0.25),
+            (small.control, 0.9),
+            (large.mean, 0.05),
+            (large.control, 0.5),
+        ):
+            assert place == pytest.approx(4 + number * per_unit, abs=0.06)
+        assert small.interval == pytest.approx((4 + 0.1 * per_unit, 0.3 * per_unit), abs=0.11)
+        assert forest.claimed == (0, forest.bound)
+        assert forest.top < small.middle < large.middle < forest.bottom < forest.height
+
+    def test_an_end_at_zero_is_at_the_left_of_a_logarithmic_axis(self) -> None:
+        tiny = replace(self.LARGE, mean=1e-6)
+        (small, large) = self.forest(smoke=self.SMALL, wide=tiny).rows
+        assert small.mean is not None
+        assert large.mean == 4 < small.mean
+        assert large.interval is not None
+        assert large.interval[0] == 2
+
+    def test_what_was_not_measured_has_its_row(self) -> None:
+        nothing = replace(self.SMALL, mean=None, low=None, high=None, control=None, measured=0)
+        (_, row) = self.forest(smoke=self.SMALL, wide=nothing).rows
+        assert (row.mean, row.interval, row.control) == (None, None, None)
+        assert row.words.startswith("not measured, 0 seeds: ")
+        assert forest_of({"smoke": nothing}) is None
+
+    def test_it_is_drawn_with_its_numbers_in_words(self) -> None:
+        drawing = drawn(
+            self.forest(smoke=self.SMALL, wide=replace(self.LARGE, cause="<by chance>"))
+        )
+        root = ElementTree.fromstring(drawing)
+        label = root.attrib["aria-label"]
+        assert label.startswith("Claimed ≤ 0.1. smoke: 0.25 (0.1 to 0.4), ")
+        assert "wide: 0.05 (0 to 0.1)" in label
+        assert "; control 0.5: supported: <by chance>. " in label
+        groups = [one.attrib["class"] for one in root.iter("g") if "class" in one.attrib]
+        assert [name.partition(" ")[0] for name in groups] == ["verdict"] * 2
+        assert groups[1] == "verdict supports"
 
 
 class TestFlow:
