@@ -158,7 +158,15 @@ def catalogue(library: "Library") -> Catalogue:
         schema_version=1,
         project="ssbrepro",
         version=__version__,
-        profiles=tuple(ProfileEntry(**dict(one)) for one in library.profiles.profiles),
+        profiles=tuple(
+            ProfileEntry(
+                name=one.name,
+                purpose=one.purpose,
+                budget_minutes=one.budget_minutes,
+                device=one.device,
+            )
+            for one in library.profiles.profiles
+        ),
         papers=tuple(paper_verdicts(library, name) for name in library.papers()),
     )
 
