@@ -342,6 +342,7 @@ def test_a_held_job_is_said(
     assert heard[-1] == {"warning": "job 1 is held (JobHeldUser): scontrol release 1 lets it go"}
     engine.poll(lambda key, message: heard.append(message), 0.5)
     assert sum("held" in str(one) for one in heard) == 1  # once is enough
+    queue.say(1, "CANCELLED")
     engine.cancel("0123abcd")
 
 

@@ -26,9 +26,9 @@ WITHOUT = LIBRARY.not_computable()
 COMPUTED = LIBRARY.computed()
 
 
-@pytest.fixture(params=COMPUTED)
+@pytest.fixture(params=COMPUTED, scope="module")
 def committed(request: pytest.FixtureRequest) -> FigureManifest:
-    return Library(MANIFESTS).load(request.param)
+    return LIBRARY.load(request.param)
 
 
 def test_there_are_manifests() -> None:
