@@ -5,7 +5,7 @@ What they show is the manifests' and what is recorded beside them; pictures are 
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -83,7 +83,15 @@ class _Matrix(SphinxDirective):
         rows = [row for figure in paper.figures for row in _matrix_rows(figure, paper.profiles)]
         counts = [_count(profile, paper.figures) for profile in paper.profiles]
         matrix = table(("figure", "claim", *paper.profiles), rows, "verdicts")
-        return [*counts, matrix, paragraph(_READING)]
+        omissions = _omissions(_library().papers()[paper.id].profiles.omitted)
+        return [*counts, *omissions, matrix, paragraph(_READING)]
+
+
+def _omissions(reasons: Mapping[str, str]) -> list[nodes.paragraph]:
+    return [
+        paragraph([nodes.Text("Omitted at "), code(profile), nodes.Text(f": {why}.")])
+        for profile, why in reasons.items()
+    ]
 
 
 def _matrix_rows(figure: FigureVerdicts, profiles: Sequence[str]) -> Iterator[Sequence[Cell]]:
@@ -129,10 +137,7 @@ class _Figure(SphinxDirective):
         return [
             title,
             *_claims(manifest, figure.profiles),
-            *(
-                paragraph([nodes.Text("Omitted at "), code(profile), nodes.Text(f": {why}.")])
-                for profile, why in figure.omitted.items()
-            ),
+            *_omissions(manifest.own_omissions),
             *self._picture(manifest),
             caption,
             *_alternatives(manifest),

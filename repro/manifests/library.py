@@ -58,6 +58,12 @@ class FigureManifest:
             for number, domain in known[stage.name].numbers.items()
         }
 
+    @property
+    def own_omissions(self) -> dict[str, str]:
+        """Those of ``omitted`` that are not said of all figures of the paper."""
+        common = self.paper.profiles.omitted
+        return {name: why for name, why in self.omitted.items() if common.get(name) != why}
+
     def omission(self, profile: str) -> str:
         """That this figure omits a profile, why, and at which others it is to be had."""
         others = f" (it has {', '.join(self.profiles)})" if self.profiles else ""

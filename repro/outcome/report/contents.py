@@ -193,7 +193,7 @@ def _figure(manifest: "FigureManifest", runs: Sequence[Run]) -> FigurePart:
         manifest.figure.caption,
         tuple(claims),
         tuple(_shown(latest[profile], runs) for profile in profiles if profile in latest),
-        manifest.omitted,
+        manifest.own_omissions,
     )
 
 

@@ -135,6 +135,7 @@ def test_a_figures_own_word_on_a_profile_wins_over_its_papers(
     (manifests / "li2022" / "fig8a.yaml").write_text(text[:start] + said + text[end:], "utf-8")
     figure = Library(manifests).load("li2022/fig8a")
     assert figure.omitted == omitted
+    assert figure.own_omissions == (omitted if own else {})
     assert ("wide" in figure.profiles) == has
     assert figure.content("smoke")["paper"].keys() == (
         Library(MANIFESTS).load("li2022/fig8a").content("smoke")["paper"].keys()

@@ -356,3 +356,16 @@ def test_a_browser_finds_nothing_wrong(library: Library, runs: list[Run], tmp_pa
     assert filtered["said"] == "1 of 3 figures"
     assert filtered["linked"] == filtered["first"]
     assert 0 <= filtered["where"] < 800
+
+
+def test_a_claim_is_drawn_across_the_profiles_at_which_it_is_recorded(
+    settings: Settings, runs: list[Run], tmp_path: Path
+) -> None:
+    library = Library(shutil.copytree(settings.manifests, tmp_path / "manifests"))
+    assert written(library, runs, tmp_path).values("class", "svg").count("forest") == 0
+    write_references(library.load(FIGURE), "wide", [run.record for run in runs[1:]])
+    page = written(library, runs, tmp_path)
+    claims = len(library.load(FIGURE).figure.claims)
+    assert page.values("class", "svg").count("forest") == claims > 0
+    labels = [label for label in page.values("aria-label", "svg") if label.startswith("Claimed ")]
+    assert all(0 < label.index(" smoke: ") < label.index(" wide: ") for label in labels)
