@@ -34,8 +34,8 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from repro import files
+from repro.arrays import BROKEN_ZIP
 from repro.errors import ArchiveError
-from repro.inventory import BROKEN_ZIP
 from repro.store import ARRAYS, META, RESULT
 from ssbrepro import __version__
 

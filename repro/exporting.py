@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from repro import archive, files
+from repro import archive, arrays, files
 from repro.archive import Entry, Progress, Writer
 from repro.errors import StoreError, UsageError
-from repro.inventory import Home, is_of_another_release, read_run, size, state_problem
+from repro.inventory import Home, is_of_another_release, read_run, size
 from repro.needed import Needed
 from repro.store import ARRAYS, META, RESULT
 
@@ -111,7 +111,7 @@ class _Carrier:
                 states = _of_one_moment(self._home, key, stack)
                 before = len(self._writer.entries)
                 for path, state in states.items():
-                    if problem := state_problem(state):
+                    if problem := arrays.problem(arrays.read_state, state):
                         self.done.damaged.append(f"{path}: {problem}")
                         continue
                     state.seek(0)

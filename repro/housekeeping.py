@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from repro import files
+from repro import arrays, files
 from repro.errors import StoreError
 from repro.importing import ASIDE
-from repro.inventory import KEY, Home, is_of_another_release, read_run, size, state_problem
+from repro.inventory import KEY, Home, is_of_another_release, read_run, size
 from repro.needed import Needed
 from repro.outcome.machines import MachineName
 from repro.outcome.record import Record
@@ -140,7 +140,7 @@ def _result_problem(home: Home, key: str) -> str | None:
 def _state_problem(path: Path) -> str | None:
     try:
         with files.reading(path), path.open("rb") as state:
-            return state_problem(state)
+            return arrays.problem(arrays.read_state, state)
     except StoreError as error:
         return str(error) if path.exists() else None
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import files
+from repro import arrays, files
 from repro.archive import Archive, Entry, Progress, damage, opened
 from repro.errors import ArchiveError, StoreError
-from repro.inventory import Home, read_run, state_problem
+from repro.inventory import Home, read_run
 from repro.outcome import wording
 from repro.store import ARRAYS, META, RESULT, Store
 
@@ -204,10 +204,11 @@ def _problem(aside: Path, parcel: _Parcel) -> str | None:
             files.read_as(folder / RESULT, _Content)
     except StoreError as error:
         return str(error).replace(f"{aside}/", f"{parcel.kind}/")
+    read = arrays.read_arrays if parcel.kind == RESULTS else arrays.read_state
     for name in parcel.names:
         if name.endswith(".npz"):
-            with (folder / name).open("rb") as arrays:
-                if problem := state_problem(arrays):
+            with (folder / name).open("rb") as file:
+                if problem := arrays.problem(read, file):
                     return f"{parcel.folder}/{name}: {problem}"
     return None
 

@@ -7,11 +7,9 @@ remove it.
 import contextlib
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from repro import files
 from repro.engines.engine import TASK
@@ -20,17 +18,6 @@ from repro.outcome.record import RECORD, SCHEMA_VERSION, Record
 from repro.store import Store
 
 KEY = re.compile(r"[0-9a-f]{64}")
-# What the standard library may raise of a ZIP file that is none, or not what it was.
-BROKEN_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,
-    EOFError,
-    KeyError,
-    ValueError,
-    NotImplementedError,
-    RuntimeError,
-)
 
 
 class Home:
@@ -110,16 +97,6 @@ def is_of_another_release(folder: Path) -> bool:
     except (StoreError, KeyError, TypeError):
         return False
     return isinstance(version, int) and version != SCHEMA_VERSION
-
-
-def state_problem(state: BinaryIO) -> str | None:
-    """What is damaged of a saved state, as far as the check sums of its arrays tell."""
-    try:
-        with zipfile.ZipFile(state) as arrays:
-            bad = arrays.testzip()
-    except BROKEN_ZIP as error:
-        return str(error)
-    return None if bad is None else f"{bad} does not match its check sum"
 
 
 def size(folder: Path) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from repro import files
-from repro.engines.compute import write_arrays
+from repro.arrays import write_arrays, write_state
 from repro.engines.engine import Capacity, Engine, Needs, Report, Reports, Task
 from repro.errors import StageError
 from repro.machine import Facts, facts
@@ -390,7 +390,7 @@ def save_state(settings: Settings, step: Step, name: str, value: float = 0.0) ->
     scratch = settings.home / "scratch" / step.key
     content = {"seed": step.seed, "facts": step.facts.parts(), "inputs": {}}
     Task(step, Needs(), scratch, content).write()
-    write_arrays(scratch / f"{name}.npz", {"value": np.array(value)})
+    write_state(scratch / f"{name}.npz", {"value": np.array(value)})
     return scratch / f"{name}.npz"
 
 

@@ -6,12 +6,9 @@ the process is killed at, the state it saved is whole, and so is what has been p
 
 import datetime
 import json
-import os
 import resource
 import shutil
 import time
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +18,7 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from repro import files, machine
+from repro.arrays import BROKEN_ZIP, read_state, write_arrays, write_state
 from repro.code import module_digests
 from repro.engines.engine import Report
 from repro.plan import changed_parts
@@ -44,7 +42,7 @@ class ScratchProgress:
     def save(self, name: str, state: Mapping[str, Array]) -> None:
         """Keep a state: written aside, flushed, renamed."""
         partial = self._scratch / f".{name}.partial"
-        write_arrays(partial, state)
+        write_state(partial, state)
         partial.replace(self._scratch / f"{name}.npz")
         files.flush(self._scratch)
         self._report({"saved": name})
@@ -55,27 +53,11 @@ class ScratchProgress:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as state:
-                return dict(state)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+            return read_state(path)
+        except BROKEN_ZIP:
             self._report({"warning": f"{path} is damaged; what it held is computed again"})
             path.unlink()
             return None
-
-
-def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays as npz, flushed; equal arrays give equal bytes.
-
-    Raises:
-        OSError: If they cannot be written; it names the file.
-    """
-    try:
-        with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **dict(arrays))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:  # a full disk names no file by itself
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def compute(task: Mapping[str, Any], report: Report) -> None:

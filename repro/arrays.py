@@ -1,0 +1,97 @@
+"""Arrays in files: equal ones give equal bytes, and a step's saved state is known by its digest."""
+
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+
+from ssbrepro.contract import Array
+
+# What the standard library and NumPy may raise of a ZIP file that is none, or not what it was.
+BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    SyntaxError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+)
+_DIGEST = "sha256"  # beside a state's arrays, which have no such name
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays as npz, flushed; equal arrays give equal bytes.
+
+    Raises:
+        OSError: If they cannot be written; it names the file.
+    """
+    try:
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **dict(arrays))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # a full disk names no file by itself
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def write_state(path: Path, state: Mapping[str, Array]) -> None:
+    """Write arrays with the digest of them all.
+
+    Raises:
+        OSError: If they cannot be written; it names the file.
+    """
+    write_arrays(path, {**state, _DIGEST: np.array(_digest(state))})
+
+
+def read_arrays(file: Path | BinaryIO) -> dict[str, Array]:
+    """The arrays of an npz file.
+
+    Raises:
+        ValueError: If it is none; others of ``BROKEN_ZIP`` say the same.
+    """
+    stored = np.load(file, allow_pickle=False)
+    if not isinstance(stored, NpzFile):
+        raise ValueError("is one array and no npz file")
+    with stored:
+        return dict(stored)
+
+
+def read_state(file: Path | BinaryIO) -> dict[str, Array]:
+    """The arrays of a state, all of them as they were written.
+
+    Raises:
+        ValueError: If they are not, or if it is no state; others of ``BROKEN_ZIP`` say the same.
+    """
+    state = read_arrays(file)
+    digest = state.pop(_DIGEST, None)
+    if digest is None or digest.tolist() != _digest(state):
+        raise ValueError("is not what was saved")
+    return state
+
+
+def problem(read: Callable[[BinaryIO], object], file: BinaryIO) -> str | None:
+    """Why a file cannot be read by one of the functions here, if so."""
+    try:
+        read(file)
+    except BROKEN_ZIP as error:
+        return str(error)
+    return None
+
+
+def _digest(arrays: Mapping[str, Array]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {np.shape(arrays[name])}\n".encode())
+        digest.update(array.data if array.size and array.dtype.kind != "U" else array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,76 @@
+"""Saved states: every bit as it was saved, or refused."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from repro.arrays import BROKEN_ZIP, read_state, write_state
+
+STATE = {
+    "weights": np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1),
+    "epoch": np.array(7),
+    "empty": np.zeros((0, 3)),
+    "inside": np.array([True, False]),
+    "names": np.array(["a", "bc"]),
+}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "state.npz"
+    write_state(path, STATE)
+    return path
+
+
+def test_a_state_comes_back_as_it_was_saved(saved: Path) -> None:
+    state = read_state(saved)
+    assert set(state) == set(STATE)
+    for name, array in STATE.items():
+        assert state[name].dtype == array.dtype
+        np.testing.assert_array_equal(state[name], array, strict=True)
+
+
+def test_no_flipped_bit_and_no_missing_end_changes_a_state(saved: Path) -> None:
+    content = saved.read_bytes()
+    generator = np.random.default_rng(0)
+    refused = 0
+    for place in generator.integers(8 * len(content), size=400).tolist():
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        refused += _is_refused_or_the_same(bytes(damaged))
+    for end in generator.integers(len(content), size=50).tolist():
+        refused += _is_refused_or_the_same(content[:end])
+    assert refused > 225  # of a small ZIP file much is names and dates that nobody reads
+
+
+def _is_refused_or_the_same(content: bytes) -> bool:
+    try:
+        state = read_state(io.BytesIO(content))
+    except BROKEN_ZIP:
+        return True
+    assert set(state) == set(STATE)
+    for name, array in STATE.items():
+        np.testing.assert_array_equal(state[name], array, strict=True)
+    return False
+
+
+@pytest.mark.parametrize("lost", ["epoch.npy", "sha256.npy"])
+def test_a_state_that_lost_a_member_is_refused(saved: Path, lost: str) -> None:
+    with zipfile.ZipFile(saved) as whole:
+        kept = {name: whole.read(name) for name in whole.namelist() if name != lost}
+    with zipfile.ZipFile(saved, "w") as less:
+        for name, content in kept.items():
+            less.writestr(name, content)
+    with pytest.raises(ValueError, match="is not what was saved"):
+        read_state(saved)
+
+
+def test_what_is_no_archive_at_all_is_refused(tmp_path: Path) -> None:
+    array = tmp_path / "array.npy"
+    np.save(array, np.zeros(3))
+    for content in (b"", b"PK", array.read_bytes()):
+        with pytest.raises(BROKEN_ZIP):
+            read_state(io.BytesIO(content))
