@@ -5,15 +5,13 @@ length, where all are. Both ends are bounds and no values: what is computed from
 """
 
 import bisect
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ssbrepro.contract import Array
-from ssbrepro.statistics import intervals
-
-_LEVEL = 0.95
 
 
 def num_learnt(num_sizes: int, learns: Callable[[int], bool]) -> int:
@@ -55,9 +53,10 @@ class Contrast(NamedTuple):
     Attributes:
         value: The one nearest to zero of those that the ends of the grid leave open; NaN where zero is
             among them, and so the sign is open too.
-        low: Lower end of its 95 % interval over the choice of networks.
-        noise: What 95 % of such lower ends stay above, were the contrast zero.
-        control: What 95 % of them stay below in networks of which it is zero by construction.
+        low: The value less what 97.5 % of values stay below where networks differ by chance alone: the
+            lower end of a 95 % interval.
+        noise: What 95 % of such lower ends stay above where networks differ by chance alone.
+        control: The median lower end of networks between which there is no difference by construction.
     """
 
     value: float
@@ -75,32 +74,40 @@ def contrast(
     generator: np.random.Generator,
     num_replicates: int,
 ) -> Contrast:
-    """A contrast with its interval: networks are resampled width by width, with all their labels.
+    """A contrast with its interval over the choice of networks.
+
+    Chance is how networks scatter about the median of their width and labels. Five say little of it, so
+    the scatter of all is pooled: networks drawn from all, each with both labels, stand for every width.
 
     Args:
-        weights: Of the logarithms, (labels, widths).
-        sizes: Ascending numbers of images, (sizes,).
+        weights: Of the logarithms, (labels, widths), with a sum of zero.
+        sizes: Ascending numbers of images in geometric progression, (sizes,).
         places: How many of them each network learns, (labels, widths, networks).
-        alike: The same of networks between which there is no difference, whatever label and width they
-            stand for; each stands alone and is resampled by itself.
+        alike: The same of networks between which there is no difference, whatever labels and width they
+            stand for; drawn anew for each.
         num_required: How many networks of a width have to learn a size.
-        generator: Source of the bootstrap.
-        num_replicates: Bootstrap samples.
+        generator: Source of the drawn networks.
+        num_replicates: How often they are drawn.
     """
+    num_labels, num_widths, num_networks = places.shape
 
-    def resampled(rows: Array, num_labels: int) -> Array:
-        shape = (num_replicates, num_labels, *rows.shape[1:])
-        drawn = generator.integers(rows.shape[-1], size=shape)
-        return _nearest(weights, sizes, np.take_along_axis(rows[None], drawn, -1), num_required)
+    def drawn(rows: Array, num_draws: int) -> Array:
+        # One draw serves both labels; as many as there are labels serve each.
+        shape = (num_replicates, num_draws, num_widths, num_networks)
+        chosen = np.take_along_axis(rows[None], generator.integers(rows.shape[-1], size=shape), -1)
+        return np.asarray((weights * learnt_by(chosen, num_required)).sum(axis=(1, 2)) * step)
 
-    low, high = _extent(weights, sizes, places, num_required)
+    low, high = _extent(weights, sizes, learnt_by(places, num_required))
     known = low == high or low > 0 or high < 0
     value = float(np.clip(0, low, high)) if known else np.nan
-    none = np.zeros(num_replicates)
-    growth = intervals.growth(0, value, none, resampled(places, 1))
-    nulls = resampled(alike, len(alike))
-    nothing = intervals.growth(0, float(np.quantile(nulls, _LEVEL)), none, nulls)
-    return Contrast(value, growth.low, growth.low_noise, nothing.low)
+    step = math.log(sizes[-1] / sizes[0]) / (len(sizes) - 1)
+    # The deviations from a median of so few are too small by as much as those from a mean.
+    shrunk = math.sqrt(1 - 1 / num_networks)
+    scatter = (places - np.median(places, axis=-1, keepdims=True)) / shrunk
+    pool = scatter.reshape(num_labels, 1, -1).repeat(num_widths, axis=1)
+    least, most = np.quantile(drawn(pool, 1), (0.05, 0.975))
+    none = float(np.median(drawn(alike, num_labels)))
+    return Contrast(value, float(value - most), float(least - most), float(none - most))
 
 
 def slope_weights(num_weights: Array) -> Array:
@@ -109,16 +116,8 @@ def slope_weights(num_weights: Array) -> Array:
     return np.asarray(logs / (logs @ logs))
 
 
-def _nearest(weights: Array, sizes: Sequence[int], places: Array, num_required: int) -> Array:
-    return np.asarray(np.clip(0, *_extent(weights, sizes, places, num_required)))
-
-
-def _extent(
-    weights: Array, sizes: Sequence[int], places: Array, num_required: int
-) -> tuple[Array, Array]:
-    """Least and largest contrast that the ends of the grid leave open, (...)."""
+def _extent(weights: Array, sizes: Sequence[int], places: Array) -> tuple[float, float]:
+    """Least and largest contrast that the ends of the grid leave open, of places (labels, widths)."""
     used = weights != 0
-    lows, highs = (one[..., used] for one in bounds(sizes, learnt_by(places, num_required)))
-    factors = weights[used]
-    ends = factors * lows, factors * highs
-    return np.minimum(*ends).sum(axis=-1), np.maximum(*ends).sum(axis=-1)
+    ends = [weights[used] * one[used] for one in bounds(sizes, places)]
+    return float(np.minimum(*ends).sum()), float(np.maximum(*ends).sum())

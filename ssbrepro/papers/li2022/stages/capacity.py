@@ -30,7 +30,7 @@ class Parameters:
     Of ascending ``sizes`` of the set of images the largest is looked for that is learnt, brought to a
     mean hinge loss of ``zero_loss`` within ``num_steps`` steps of ``batch_size`` images, by
     ``num_required`` of ``num_networks``. Everything else is that of the stage ``training``.
-    ``num_replicates`` bootstrap samples of the networks say what is chance.
+    ``num_replicates`` draws of the networks say what is chance.
     """
 
     widths: Annotated[tuple[Positive, ...], MinLen(2)]
@@ -80,8 +80,9 @@ def run(parameters: Parameters, context: Context) -> Result:
         smallest size is learnt; ``slopes`` (2,), with true and random labels, NaN where open.
         Numbers: ``slope`` of log n_c on log P, the number of weights, with true labels and
         ``random_slope`` with random ones; ``advantage``, the mean over widths of the decades by which
-        n_c is larger with true labels; of both the lower end of a 95 % interval over networks, and noise
-        and control of that end by :func:`capacities.contrast`; ``late_share``, the share of sets
+        n_c is larger with true labels; of both the lower end of a 95 % interval over networks, its noise
+        and its control by :func:`capacities.contrast`, where the middle width's networks stand for all
+        widths, and random labels for true ones; ``late_share``, the share of sets
         learnt that took more than half of the steps; the number of contradictions. What the ends
         of the grid leave open is missing.
 
