@@ -153,7 +153,14 @@ def without_couplings(arrays: Arrays) -> None:
                 coupling[name] = np.full_like(values, np.nan)
 
 
+def nothing_learnt(arrays: Arrays) -> None:
+    capacity = arrays["capacity"]
+    capacity["n_c"] = np.zeros_like(capacity["n_c"])
+    capacity["slopes"] = np.full(2, np.nan)
+
+
 DEGENERATE: dict[str, Callable[[Arrays], None]] = {
+    "li2022/capacity": nothing_learnt,
     "li2022/fig4a": no_gradient,
     "li2022/fig7b": nothing_live,
     "li2022/fig7c": without_couplings,
