@@ -92,21 +92,24 @@ def run(parameters: Parameters, context: Context) -> Result:
     """
     _check(parameters)
     search = _Search.of(parameters, context)
-    shape = (len(_LABELS), len(parameters.widths), parameters.num_networks)
-    learnt = np.zeros(shape, dtype=int)
-    for number in range(parameters.num_networks):
-        for width in range(len(parameters.widths)):
-            for kind in range(len(_LABELS)):
-                learnt[kind, width, number] = search.num_learnt(kind, width, number)
-        context.progress.report(number + 1, parameters.num_networks + 1, "networks at their limit")
+    cells = [
+        (kind, width) for width in range(len(parameters.widths)) for kind in range(len(_LABELS))
+    ]
+    networks = range(parameters.num_networks)
+    total = len(cells) * (len(networks) + 1)
+    learnt = np.zeros((len(_LABELS), len(parameters.widths), len(networks)), dtype=int)
+    for number in networks:
+        for done, cell in enumerate(cells, start=number * len(cells) + 1):
+            learnt[*cell, number] = search.num_learnt(*cell, number)
+            context.progress.report(done, total, "networks at their limit")
     places = capacities.learnt_by(learnt, parameters.num_required)
-    num_contradictions = sum(
-        search.learns(kind, width, number, int(places[kind, width]) - 1)
-        != (learnt[kind, width, number] >= places[kind, width])
-        for kind, width, number in np.ndindex(shape)
-        if places[kind, width]
-    )
-    return _result(parameters, context.seed, search, learnt, int(num_contradictions))
+    num_contradictions = 0
+    for done, cell in enumerate(cells, start=len(networks) * len(cells) + 1):
+        for number in networks if places[cell] else ():
+            learns = search.learns(*cell, number, int(places[cell]) - 1)
+            num_contradictions += learns != (learnt[*cell, number] >= places[cell])
+        context.progress.report(done, total, "all networks at n_c")
+    return _result(parameters, context.seed, search, learnt, num_contradictions)
 
 
 def _check(parameters: Parameters) -> None:
