@@ -69,8 +69,8 @@ def run(parameters: Parameters, context: Context) -> Result:
     trained with n_c images, visited or not: what comes out otherwise than the bisection takes for
     granted, that more images are harder, is counted as a contradiction.
 
-    Every training has as many steps, and its step size is cut at the same share of them and by the same
-    factor as in the stage ``training``. It ends early once the set is learnt.
+    Every training has as many steps, rounded up to whole epochs, and its step size is cut at the same
+    share of them and by the same factor as in the stage ``training``. It ends once the set is found learnt.
 
     Returns:
         Arrays ``widths`` and ``num_weights`` (widths,); ``sizes`` (sizes,); ``num_networks`` and
@@ -182,12 +182,9 @@ class _Search:
 
     def late_share(self) -> float:
         """Of the sets learnt, the share that took more than half of the steps; NaN without any."""
-        taken = [
-            float(outcome["steps"]) for key, outcome in self.outcomes.items() if self.learns(*key)
-        ]
-        return (
-            float(np.mean(np.array(taken) > self.parameters.num_steps / 2)) if taken else math.nan
-        )
+        half = self.parameters.num_steps / 2
+        late = [one["steps"] > half for key, one in self.outcomes.items() if self.learns(*key)]
+        return float(np.mean(late)) if late else math.nan
 
     def _train(self, kind: int, width: int, number: int, place: int) -> dict[str, Array]:
         """Train a network until it has learnt its images or the steps are over: ``loss``, ``steps``."""
