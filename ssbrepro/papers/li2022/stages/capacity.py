@@ -70,7 +70,7 @@ def run(parameters: Parameters, context: Context) -> Result:
     granted, that more images are harder, is counted as a contradiction.
 
     Every training has as many steps, rounded up to whole epochs, and its step size is cut at the same
-    share of them and by the same factor as in the stage ``training``. It ends once the set is found learnt.
+    share of them and by the same factor as in the stage ``training``. It ends once the set is learnt.
 
     Returns:
         Arrays ``widths`` and ``num_weights`` (widths,); ``sizes`` (sizes,); ``num_networks`` and
