@@ -179,7 +179,8 @@ class TestRunning:
         assert status == 0
         assert set(entry) == {
             "id", "profile", "seed", "status", "failures", "metrics", "missing", "verdicts",
-            "identities", "claims", "references", "steps", "artifacts", "alternatives"
+            "identities", "claims", "references", "predictions", "steps", "artifacts",
+            "alternatives"
         }  # fmt: skip
         assert (entry["id"], entry["profile"], entry["status"]) == (
             BOTH_STAGES,
@@ -641,7 +642,7 @@ class TestNotComputable:
                 "id": NOT_COMPUTABLE, "profile": "smoke", "seed": 3, "status": "not-computable",
                 "failures": [], "metrics": {}, "missing": {},
                 "verdicts": {"supported": 0, "not supported": 0, "inconclusive": 0},
-                "identities": [], "claims": [], "references": [], "steps": [],
+                "identities": [], "claims": [], "references": [], "predictions": [], "steps": [],
                 "artifacts": [], "alternatives": [],
             }
         ]  # fmt: skip
