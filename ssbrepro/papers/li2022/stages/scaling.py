@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -29,10 +30,10 @@ class Parameters:
 
     At each of ``widths``, ascending, one network is trained on ``num_fixed`` images and, at the first
     ``num_ratio_widths`` of them, one on as many images as leave the paper's number of weights an image.
-    A training is given up after ``max_epochs``. Everything is measured on ``num_active`` examples inside
-    the margin: ``num_intact`` copies whose symmetries hold, and ``num_draws`` times the network itself
-    and its broken copy; of ``num_spectra`` of each, at the first ``num_spectrum_widths`` widths, the
-    Hessian's ends by ``num_steps`` Lanczos steps at most. All else is as in the stage ``training``.
+    A training is given up after ``max_steps``, in whole epochs. Everything is measured on ``num_active``
+    examples inside the margin: ``num_intact`` copies whose symmetries hold, and ``num_draws`` times the
+    network itself and its broken copy; of ``num_spectra`` of each, at the first ``num_spectrum_widths``
+    widths, the Hessian's ends by ``num_steps`` Lanczos steps at most. All else is as in ``training``.
     """
 
     positive_classes: Annotated[tuple[Class, ...], MinLen(1)]
@@ -43,7 +44,7 @@ class Parameters:
     step_size: Positive
     momentum: Annotated[float, Ge(0), Lt(1)]
     batch_size: Count
-    max_epochs: Count
+    max_steps: Count
     widths: Annotated[tuple[Annotated[float, Gt(0)], ...], MinLen(3)]
     num_ratio_widths: Annotated[int, Ge(3)]
     num_spectrum_widths: Annotated[int, Ge(3)]
@@ -186,7 +187,7 @@ def _cell(
             parameters.step_size,
             parameters.momentum,
             parameters.batch_size,
-            parameters.max_epochs,
+            max(1, parameters.max_steps // math.ceil(len(images.inputs) / parameters.batch_size)),
             seed,
             progress,
             f"training-{name}",
