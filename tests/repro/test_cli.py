@@ -14,12 +14,15 @@ from repro import selection
 from repro.doctor import Finding
 from repro.engines.engine import Report, Task
 from repro.errors import Interrupted, TrackingError
+from repro.manifests.library import Library
+from repro.outcome.references import write_runs
 from repro.store import META
 from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
     PROFILES,
     FakeExecutor,
+    recorded_run_of,
     replace_once,
     succeed,
 )
@@ -483,6 +486,34 @@ class TestReferences:
         assert outcome.status == 2
         assert outcome.err.startswith(f"{bad}: seed 0: li2022/fig8b has no number 'training.loss'")
         assert not path.exists()
+
+
+class TestPredicting:
+    """Numbers of larger profiles, written down before the fact."""
+
+    def test_later_runs_are_held_against_a_prediction(self, repro: Cli) -> None:
+        replace_once(
+            repro.manifests / f"{FIGURE}.yaml",
+            "claims:\n",
+            "predictions:\n  by: desk\n  of: [smoke]\n  numbers:\n"
+            "    - metric: training.final_loss\n      low: training.mean_loss\n"
+            "      high: training.max_order_parameter\nclaims:\n",
+        )
+        manifest = Library(repro.manifests).load(FIGURE)
+        ends = {"training.mean_loss": 1e6, "training.max_order_parameter": 2e6}
+        write_runs(manifest, "desk", [recorded_run_of(seed, metrics=ends) for seed in range(5)])
+        outcome = repro.call("predict", "fig8b", NOT_COMPUTABLE)
+        assert outcome.status == 0
+        assert f"{manifest.predictions_path}: 1 number\n" in outcome.out
+        assert f"{NOT_COMPUTABLE}: " in outcome.out
+        status, (entry,) = repro.json("fig8b", "--profile", "smoke")
+        assert status == 0  # a prediction that fails is a finding
+        (found,) = entry["predictions"]
+        assert (found["low"], found["high"], found["verdict"]) == (1e6, 2e6, "not as predicted")
+        manifest.predictions_path.unlink()
+        outcome = repro.call("predict", "fig8b")
+        assert outcome.status == 2
+        assert "has been run at smoke" in outcome.err
 
 
 class TestComparing:
