@@ -16,6 +16,7 @@ from repro.options import (
     BudgetOption,
     DeviceOption,
     EngineOption,
+    Ids,
     JobsOption,
     JsonOption,
     MaybeIds,
@@ -31,6 +32,7 @@ from repro.outcome.entries import as_data, list_entry, without_entry
 from repro.outcome.intervals import MIN_RUNS
 from repro.outcome.machines import by_machine, labels
 from repro.outcome.merging import merge_files
+from repro.outcome.predictions import freeze
 from repro.outcome.record import Record, all_runs
 from repro.outcome.references import write_references
 from repro.outcome.verdicts import FAILED
@@ -96,6 +98,27 @@ def _write_down(manifest: FigureManifest, profile: str, runs: Sequence[Record]) 
     if len(runs) < MIN_RUNS:
         out.print(f"  fewer than {MIN_RUNS} runs give no tolerance")
     return True
+
+
+@app.command()
+def predict(ids: Ids) -> None:
+    """Write down what recorded runs predict of larger profiles, before anything is run there.
+
+    Once and for all: a figure that has been predicted, or has been run at such a profile, is refused.
+    Later runs say of each number whether it is as predicted.
+    """
+    settings = Settings.from_environment()
+    library, known = Library(settings.manifests), all_runs(settings)
+    without = library.not_computable()
+    for figure_id in library.chosen(ids):
+        if figure_id in without:
+            show_not_computable(out, figure_id, without[figure_id])
+            continue
+        manifest = library.load(figure_id)
+        made = freeze(manifest, known)
+        say(out, f"{manifest.predictions_path}: {wording.counted(len(made.numbers), 'number')}")
+        for one in made.numbers:
+            say(out, f"  {one.metric}: {wording.between((one.low, one.high))}")
 
 
 @app.command()

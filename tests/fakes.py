@@ -105,12 +105,12 @@ def replace_once(path: Path, old: str, new: str) -> None:
 
 
 def copy_manifests(folder: Path, controls: bool = False) -> Path:
-    """The committed manifests, without recorded runs, with a smoke profile of seconds.
+    """The committed manifests, without recorded runs and predictions, with a smoke profile of seconds.
 
     Figs. 8a and 8b keep the stages they are about, and unless asked for not those of their
     controls; they make no claims but ours.
     """
-    shutil.copytree(MANIFESTS, folder, ignore=shutil.ignore_patterns("references"))
+    shutil.copytree(MANIFESTS, folder, ignore=shutil.ignore_patterns("references", "predictions"))
     experiment = folder / "li2022" / "experiment.yaml"
     text = experiment.read_text("utf-8")
     start, end = text.index("  smoke:\n"), text.index("  desk:\n")

@@ -121,6 +121,11 @@ class FigureManifest:
         """Where the recorded runs of this figure at this profile are kept."""
         return self.folder / "references" / f"{self.id.partition('/')[2]}.{profile}.json"
 
+    @property
+    def predictions_path(self) -> Path:
+        """Where it is written down what is predicted of this figure."""
+        return self.folder / "predictions" / f"{self.id.partition('/')[2]}.json"
+
 
 class Library:
     """The manifests below one folder: ``profiles.yaml`` and ``<paper>/<figure>.yaml``.

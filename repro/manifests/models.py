@@ -268,6 +268,28 @@ class Reference(Model):
     why: Text
 
 
+class Prediction(Model):
+    """A number of a larger profile, and the numbers of a smaller one that are its interval's ends."""
+
+    metric: str
+    low: str
+    high: str
+
+
+class Predictions(Model):
+    """What the recorded runs of one profile predict of others, before anything is run there."""
+
+    by: str
+    of: tuple[str, ...]
+    numbers: tuple[Prediction, ...]
+
+    @model_validator(mode="after")
+    def _predicts_others(self) -> "Predictions":
+        if self.by in self.of:
+            raise ValueError(f"runs of {self.by} cannot predict what they are themselves")
+        return self
+
+
 class Figure(Model):
     """A figure: the stages behind it, what the paper claims of it, and what is recorded of it."""
 
@@ -281,6 +303,7 @@ class Figure(Model):
     identities: tuple[Identity, ...] = ()
     claims: tuple[Claim, ...] = ()
     references: tuple[Reference, ...] = ()
+    predictions: Predictions | None = None
 
 
 class Models(NamedTuple):
@@ -313,6 +336,13 @@ def models_of(paper: str, profiles: tuple[str, ...]) -> Models:
     claim = _with_fields(Claim, metric=(metric, ...), noise=optional, control=optional)
     identity = _with_fields(Identity, metric=(metric, ...))
     reference = _with_fields(Reference, metric=(metric, ...))
+    prediction = _with_fields(Prediction, **dict.fromkeys(Prediction.model_fields, (metric, ...)))
+    predictions = _with_fields(
+        Predictions,
+        by=(Literal[profiles], ...),
+        of=(tuple[Literal[profiles], ...], ...),  # type: ignore[valid-type]
+        numbers=(tuple[prediction, ...], ...),  # type: ignore[valid-type]
+    )
     return Models(
         paper_model(profiles),
         _with_fields(Experiment, stages=(declared, ...), profiles=(of_profiles, of_profiles())),
@@ -323,6 +353,7 @@ def models_of(paper: str, profiles: tuple[str, ...]) -> Models:
             identities=(tuple[identity, ...], ()),  # type: ignore[valid-type]
             claims=(tuple[claim, ...], ()),  # type: ignore[valid-type]
             references=(tuple[reference, ...], ()),  # type: ignore[valid-type]
+            predictions=(predictions | None, None),
         ),
     )
 

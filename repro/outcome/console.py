@@ -67,6 +67,15 @@ def show_run(console: Console, record: Record) -> None:
         ],
         shorten={"reference": wording.without_middles},
     )
+    show_table(
+        console,
+        ("prediction", "measured", "predicted", "verdict"),
+        [
+            (p.metric, wording.number(p.value), wording.between((p.low, p.high)), p.verdict)
+            for p in record.predictions
+        ],
+        shorten={"prediction": wording.without_middles},
+    )
     for failure in record.failures:
         console.print(f"  check failed: {failure}", style="red", highlight=False, markup=False)
 

@@ -16,6 +16,7 @@ from repro.outcome.verdicts import (
     FAILED,
     ClaimVerdict,
     IdentityVerdict,
+    PredictionVerdict,
     ReferenceVerdict,
     changed_claims,
     tally,
@@ -74,6 +75,7 @@ class FigureEntry:
     identities: tuple[IdentityVerdict, ...] = ()
     claims: tuple[ClaimVerdict, ...] = ()
     references: tuple[ReferenceVerdict, ...] = ()
+    predictions: tuple[PredictionVerdict, ...] = ()
     steps: tuple[StepEntry, ...] = ()
     artifacts: tuple[str, ...] = ()
     alternatives: tuple[AlternativeEntry, ...] = ()
@@ -140,6 +142,7 @@ def figure_entry(done: Done, alternatives: Sequence[Done]) -> FigureEntry:
         failures=(*record.failures, *failures),
         missing=record.missing,
         references=record.references,
+        predictions=record.predictions,
         alternatives=tuple(_alternative_entry(record, other) for other in alternatives),
         **_measured(done),
     )

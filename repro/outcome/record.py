@@ -13,7 +13,13 @@ from typing import Any, Literal
 
 from repro import files
 from repro.errors import StoreError
-from repro.outcome.verdicts import ClaimVerdict, IdentityVerdict, ReferenceVerdict, Status
+from repro.outcome.verdicts import (
+    ClaimVerdict,
+    IdentityVerdict,
+    PredictionVerdict,
+    ReferenceVerdict,
+    Status,
+)
 from repro.settings import Settings
 from repro.store import ARRAYS, Store
 
@@ -106,6 +112,7 @@ class Record(Circumstances):
     identities: tuple[IdentityVerdict, ...]
     claims: tuple[ClaimVerdict, ...]
     references: tuple[ReferenceVerdict, ...]
+    predictions: tuple[PredictionVerdict, ...] = ()
     files: tuple[str, ...]
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from repro.outcome import wording
 from repro.outcome.checks import judge
 from repro.outcome.drawing import draw
 from repro.outcome.pooling import pool_runs, seeds_of
+from repro.outcome.predictions import frozen_predictions, judge_predictions
 from repro.outcome.record import (
     RECORD,
     SCHEMA_VERSION,
@@ -34,20 +35,22 @@ from repro.settings import Settings
 from repro.store import Store
 from ssbrepro import __version__
 
-_JUDGED = ("status", "failures", "identities", "claims", "references")
+_JUDGED = ("status", "failures", "identities", "claims", "references", "predictions")
 
 
 def digest_of(plan: Plan) -> str:
     """Of all that the record of a plan's run follows from; it is told before anything is run.
 
     Raises:
-        StoreError: If the file of recorded runs is damaged.
+        StoreError: If the file of recorded runs, or that of predictions, is damaged.
     """
+    predictions = frozen_predictions(plan.manifest)
     return files.canonical_digest(
         {
             "content": plan.manifest.content(plan.profile),
             "steps": [step.key for step in plan.steps],
             "references": [asdict(run) for run in recorded_runs(plan.manifest, plan.profile)],
+            "predictions": predictions and predictions.digest,
             "plot": module_digests(plot_module(plan.manifest.id)),
             "harness": module_digests(__name__),
         }
@@ -96,6 +99,7 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
                 identities=verdicts.identities,
                 claims=verdicts.claims,
                 references=verdicts.references,
+                predictions=judge_predictions(plan.manifest, plan.profile, metrics),
                 files=(*(path.name for path in pictures), VERDICTS, RECORD),
             )
             data = record.as_data()

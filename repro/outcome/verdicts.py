@@ -24,6 +24,8 @@ Relation = Literal["at_most", "at_least"]
 IdentityWord = Literal["holds", "violated"]
 # Where a number stands against our own recorded runs.
 ReferenceWord = Literal["within", "outside", "missing", "no tolerance"]
+# Where a number stands against what was written down before anything of its size had been run.
+PredictionWord = Literal["as predicted", "not as predicted", "not predicted"]
 # What the artifact does, against its recorded runs. A run whose exact identities do not hold counts as
 # no measurement.
 Status = Literal["as recorded", "changed", "not recorded", "failed"]
@@ -56,6 +58,9 @@ _SEVERITIES: dict[str, Severity] = {
     "missing": Severity.FAULT,
     "no tolerance": Severity.OPEN,
     "beyond": Severity.FAULT,
+    "as predicted": Severity.SUPPORTS,
+    "not as predicted": Severity.AGAINST,
+    "not predicted": Severity.OPEN,
     AS_RECORDED: Severity.PLAIN,
     CHANGED: Severity.FAULT,
     NOT_RECORDED: Severity.OPEN,
@@ -138,6 +143,17 @@ class ReferenceVerdict:
     high: float | None
     runs: int
     verdict: ReferenceWord
+
+
+@dataclass(frozen=True)
+class PredictionVerdict:
+    """Where a number stands against its prediction; without one, it has no interval."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    verdict: PredictionWord
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,15 @@ from repro import selection
 from repro.doctor import Finding
 from repro.engines.engine import Report, Task
 from repro.errors import Interrupted, TrackingError
+from repro.manifests.library import Library
+from repro.outcome.references import write_runs
 from repro.store import META
 from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
     PROFILES,
     FakeExecutor,
+    recorded_run_of,
     replace_once,
     succeed,
 )
@@ -179,7 +182,8 @@ class TestRunning:
         assert status == 0
         assert set(entry) == {
             "id", "profile", "seed", "status", "failures", "metrics", "missing", "verdicts",
-            "identities", "claims", "references", "steps", "artifacts", "alternatives"
+            "identities", "claims", "references", "predictions", "steps", "artifacts",
+            "alternatives"
         }  # fmt: skip
         assert (entry["id"], entry["profile"], entry["status"]) == (
             BOTH_STAGES,
@@ -484,6 +488,34 @@ class TestReferences:
         assert not path.exists()
 
 
+class TestPredicting:
+    """Numbers of larger profiles, written down before the fact."""
+
+    def test_later_runs_are_held_against_a_prediction(self, repro: Cli) -> None:
+        replace_once(
+            repro.manifests / f"{FIGURE}.yaml",
+            "claims:\n",
+            "predictions:\n  by: desk\n  of: [smoke]\n  numbers:\n"
+            "    - metric: training.final_loss\n      low: training.mean_loss\n"
+            "      high: training.max_order_parameter\nclaims:\n",
+        )
+        manifest = Library(repro.manifests).load(FIGURE)
+        ends = {"training.mean_loss": 1e6, "training.max_order_parameter": 2e6}
+        write_runs(manifest, "desk", [recorded_run_of(seed, metrics=ends) for seed in range(5)])
+        outcome = repro.call("predict", "fig8b", NOT_COMPUTABLE)
+        assert outcome.status == 0
+        assert f"{manifest.predictions_path}: 1 number\n" in outcome.out
+        assert f"{NOT_COMPUTABLE}: " in outcome.out
+        status, (entry,) = repro.json("fig8b", "--profile", "smoke")
+        assert status == 0  # a prediction that fails is a finding
+        (found,) = entry["predictions"]
+        assert (found["low"], found["high"], found["verdict"]) == (1e6, 2e6, "not as predicted")
+        manifest.predictions_path.unlink()
+        outcome = repro.call("predict", "fig8b")
+        assert outcome.status == 2
+        assert "has been run at smoke" in outcome.err
+
+
 class TestComparing:
     @pytest.fixture
     def two(self, repro: Cli) -> Cli:
@@ -641,7 +673,7 @@ class TestNotComputable:
                 "id": NOT_COMPUTABLE, "profile": "smoke", "seed": 3, "status": "not-computable",
                 "failures": [], "metrics": {}, "missing": {},
                 "verdicts": {"supported": 0, "not supported": 0, "inconclusive": 0},
-                "identities": [], "claims": [], "references": [], "steps": [],
+                "identities": [], "claims": [], "references": [], "predictions": [], "steps": [],
                 "artifacts": [], "alternatives": [],
             }
         ]  # fmt: skip

@@ -17,7 +17,7 @@ from repro.outcome.console import (
 )
 from repro.outcome.entries import PooledEntry
 from repro.outcome.record import Record
-from repro.outcome.verdicts import ClaimWord, IdentityVerdict, ReferenceVerdict
+from repro.outcome.verdicts import ClaimWord, IdentityVerdict, PredictionVerdict, ReferenceVerdict
 from repro.outcome.wording import without_ends
 from tests.fakes import CLAIM, MANIFESTS, POOLED, record_of
 
@@ -71,6 +71,18 @@ def test_verdicts_have_their_colours() -> None:
         "; as recorded\n",
     ):  # fmt: skip
         assert coloured in text.getvalue(), coloured
+
+
+def test_predictions_are_shown_with_what_became_of_them() -> None:
+    shown, text = console()
+    predictions = (
+        PredictionVerdict("training.final_loss", 0.5, 0.1, 0.2, "not as predicted"),
+        PredictionVerdict("training.mean_loss", 0.5, None, None, "not predicted"),
+    )
+    show_run(shown, shown_record(predictions=predictions))
+    words = " ".join(text.getvalue().split())
+    assert "training.final_loss 0.5 0.1 to 0.2 not as predicted" in words
+    assert "training.mean_loss 0.5 not predicted" in words
 
 
 def test_violated_and_unmeasured_identities_are_shown() -> None:

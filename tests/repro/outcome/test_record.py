@@ -82,7 +82,7 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
     assert set(record) == {
         "schema_version", "id", "title", "alternative", "profile", "seed", "device", "recorded_at",
         "digest", "manifest", "commit", "versions", "machine", "steps", "metrics", "missing", "series",
-        "status", "failures", "identities", "claims", "references", "files",
+        "status", "failures", "identities", "claims", "references", "predictions", "files",
     }  # fmt: skip
     assert (record["id"], record["profile"], record["seed"]) == (BOTH_STAGES, "smoke", 0)
     assert {"python", "torch", "numpy", "ssbrepro"} <= set(record["versions"])
@@ -111,7 +111,8 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
     }  # fmt: skip
     verdicts = json.loads((run.folder / VERDICTS).read_text())
     assert verdicts == {
-        name: record[name] for name in ("status", "failures", "identities", "claims", "references")
+        name: record[name]
+        for name in ("status", "failures", "identities", "claims", "references", "predictions")
     }
 
 

@@ -21,7 +21,7 @@ from repro.outcome.record import Run
 from repro.outcome.references import write_references
 from repro.outcome.report.contents import FigurePart, contents
 from repro.outcome.report.page import write_page
-from repro.outcome.verdicts import IdentityVerdict
+from repro.outcome.verdicts import IdentityVerdict, PredictionVerdict
 from repro.settings import Settings
 from tests.fakes import (
     BOTH_STAGES,
@@ -328,6 +328,15 @@ def test_a_missing_number_stands_out(library: Library, runs: list[Run], tmp_path
     references = tuple(replace(one, value=None, verdict="missing") for one in record.references)
     page = written(library, [changed(runs[0], references=references)], tmp_path)
     assert page.values("class").count("verdict fault") == len(references)
+
+
+def test_what_became_of_a_prediction_is_on_the_page(
+    library: Library, runs: list[Run], tmp_path: Path
+) -> None:
+    verdict = PredictionVerdict("training.final_loss", 0.5, 0.1, 0.2, "not as predicted")
+    page = written(library, [changed(runs[0], predictions=(verdict,))], tmp_path)
+    assert "0.1 to 0.2" in page.text
+    assert "not as predicted" in page.text
 
 
 @pytest.mark.browser
