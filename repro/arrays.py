@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from numpy.lib.npyio import NpzFile
-
 from ssbrepro.contract import Array
+from ssbrepro.lazy import lazily
+
+with lazily():
+    import numpy as np
 
 # What the standard library and NumPy may raise of a ZIP file that is none, or not what it was.
 BROKEN_ZIP = (
@@ -60,7 +61,7 @@ def read_arrays(file: Path | BinaryIO) -> dict[str, Array]:
         ValueError: If it is none; others of ``BROKEN_ZIP`` say the same.
     """
     stored = np.load(file, allow_pickle=False)
-    if not isinstance(stored, NpzFile):
+    if not isinstance(stored, np.lib.npyio.NpzFile):
         raise ValueError("is one array and no npz file")
     with stored:
         return dict(stored)

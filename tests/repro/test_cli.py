@@ -194,7 +194,7 @@ class TestRunning:
         for claim in entry["claims"]:
             assert set(claim) == {
                 "id", "statement", "metric", "value", "relation", "bound", "verdict", "reason",
-                "recorded", "cause", "noise", "control", "no_control"
+                "recorded", "cause", "noise", "control", "no_control", "expected"
             }  # fmt: skip
             assert claim["value"] == entry["metrics"][claim["metric"]]
             assert claim["verdict"] in ("supported", "not supported", "inconclusive")

@@ -107,8 +107,8 @@ def test_only_a_supported_paper_is_good_and_only_the_artifact_at_fault() -> None
     grave: dict[Severity, set[str]] = {}
     for word in words._SEVERITIES:
         grave.setdefault(severity(word), set()).add(word)
-    assert grave[Severity.SUPPORTS] == {"supported"}
-    assert grave[Severity.AGAINST] == {"not supported"}
+    assert grave[Severity.SUPPORTS] == {"supported", "as predicted"}
+    assert grave[Severity.AGAINST] == {"not supported", "not as predicted"}
     assert grave[Severity.FAULT] == {
         "violated", "outside", "beyond", "missing", "changed", "failed"
     }  # fmt: skip
