@@ -23,6 +23,8 @@ class HingeRisk:
         weights: θ, (dim,).
         layer_sizes: Number of weights of each layer, in the order of θ.
         num_active: Examples with margin y T below 1; only they enter derivatives of R.
+        places: Which of the examples first given these are, (examples,).
+        scale: What R is, over the mean of these examples' losses: 1 unless thinned.
     """
 
     def __init__(
@@ -46,6 +48,39 @@ class HingeRisk:
             outputs = torch.cat([self.model(part) for part in self.inputs.split(_CHUNK)])
         self._active = within_margin(outputs, self.targets)
         self.num_active = int(self._active.sum())
+        self.places = torch.arange(len(self.targets), device=self.targets.device)
+        self.scale = 1.0
+
+    def thinned(self, max_active: int, generator: torch.Generator) -> "HingeRisk":
+        """A risk that depends on fewer examples, with the same derivatives on average.
+
+        Of those inside the margin that many are drawn uniformly, without replacement, and stand for
+        all of them; those outside, which add nothing, stay. So gradient and Hessian are unbiased
+        estimates of R's. What is not linear in them is not: a mean over fewer examples scatters
+        more, and the eigenvalues of its Hessian are spread wider.
+
+        Args:
+            max_active: How many examples inside the margin to keep; with no more of them than that,
+                nothing changes.
+            generator: Source of the draw, on the CPU.
+
+        Raises:
+            ValueError: If none is to be kept.
+        """
+        if max_active < 1:
+            raise ValueError(f"{max_active} examples inside the margin; keep at least 1")
+        if self.num_active <= max_active:
+            return self
+        inside = self._active.nonzero()[:, 0]
+        order = torch.randperm(len(inside), generator=generator).to(inside.device)
+        kept = torch.ones_like(self._active)
+        kept[inside[order[max_active:]]] = False
+        thinned = copy.copy(self)
+        thinned.inputs, thinned.targets = self.inputs[kept], self.targets[kept]
+        thinned._active, thinned.places = self._active[kept], self.places[kept]
+        thinned.num_active = max_active
+        thinned.scale = self.scale * self.num_active / max_active * int(kept.sum()) / len(kept)
+        return thinned
 
     def hessian(self, backend: str, active_only: bool = True) -> HessianOperator:
         """H, the Hessian of R at θ.
@@ -56,7 +91,7 @@ class HingeRisk:
             ValueError: If no example is left: H is zero.
         """
         kept = self._active if active_only else torch.ones_like(self._active)
-        share = int(kept.sum()) / len(kept)
+        share = self.scale * int(kept.sum()) / len(kept)
         return hessian_operator(
             self.model,
             lambda outputs, targets: share * hinge(outputs, targets),

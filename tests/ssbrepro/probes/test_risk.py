@@ -11,6 +11,10 @@ from tests.oracles.nets import NETS, problem
 BACKENDS = ("autograd", "cached", "pyhessian")
 
 
+def generator(seed) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 def active(given) -> torch.Tensor:
     with torch.no_grad():
         return given.targets * given.model(given.inputs) < 1
@@ -44,8 +48,7 @@ def test_the_hessian_is_that_of_the_mean_over_all_examples(name, backend, active
     given = problem(name)
     gradient, hessian = dense_derivatives(given.model, hinge, given.inputs, given.targets)
     operator = HingeRisk(*given, torch.float64).hessian(backend, active_only)
-    generator = torch.Generator().manual_seed(3)
-    vector = torch.randn(operator.dim, generator=generator, dtype=torch.float64)
+    vector = torch.randn(operator.dim, generator=generator(3), dtype=torch.float64)
     expected = hessian @ vector
     assert expected.norm() > 0.1
     # A few roundings of sums of 17 terms; a wrong share of active examples would be off by 1/17.
@@ -97,3 +100,35 @@ def test_changing_the_model_later_does_not_change_the_risk():
             weight.mul_(1.1)
     assert torch.equal(risk.weights, weights)
     assert torch.equal(risk.hessian("autograd").gradient(), gradient)
+
+
+def test_a_thinned_risk_has_the_same_hessian_on_average():
+    given = problem("two-layer")
+    risk = HingeRisk(*given, torch.float64)
+    vector = torch.randn(len(given.weights), dtype=torch.float64, generator=generator(3))
+    inside = active(given)
+    found = {}
+    for seed in range(200):  # far more than it takes to draw each of some ten once
+        one = risk.thinned(1, generator(seed))
+        assert one.num_active == 1
+        assert torch.equal(one.inputs, given.inputs[one.places])
+        assert len(one.places) == 1 + int((~inside).sum())  # those outside stay
+        (drawn,) = one.places[inside[one.places]].tolist()
+        found[drawn] = one
+    assert {*found} == {*inside.nonzero()[:, 0].tolist()}
+    for active_only in (False, True):
+        products = [one.hessian("cached", active_only).matvec(vector) for one in found.values()]
+        expected = risk.hessian("cached").matvec(vector)
+        torch.testing.assert_close(sum(products) / len(products), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_a_risk_is_thinned_to_as_many_examples_as_asked_and_never_to_none():
+    given = problem("two-layer")
+    risk = HingeRisk(*given, torch.float64)
+    assert risk.thinned(risk.num_active, generator(0)) is risk
+    one, other = (risk.thinned(risk.num_active - 2, generator(seed)) for seed in (0, 1))
+    assert one.num_active == risk.num_active - 2
+    assert len(one.inputs) == len(one.targets) == 17 - 2
+    assert not torch.equal(one.places, other.places)
+    with pytest.raises(ValueError, match="at least 1"):
+        risk.thinned(0, generator(0))

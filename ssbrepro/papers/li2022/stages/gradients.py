@@ -26,12 +26,14 @@ with lazily():
 class Parameters:
     """All entries of the gradient of the mean hinge loss at each checkpoint.
 
-    ``num_flips`` patterns of signs, one sign an example, say what chance alone makes of the asymmetry,
-    and ``num_intact`` and ``num_broken`` copies of the network what intact and broken symmetries do. The
+    At most ``max_active`` random examples inside the margin stand for all of them. ``num_flips``
+    patterns of signs, one sign an example, say what chance alone makes of the asymmetry, and
+    ``num_intact`` and ``num_broken`` copies of the network what intact and broken symmetries do. The
     rest shapes the drawn histograms only: at no checkpoint is more than a share ``linear_share`` of the
     entries that are not zero on the linear part of the axis.
     """
 
+    max_active: Count
     num_flips: Imitations
     num_intact: Imitations
     num_broken: Count
@@ -67,7 +69,7 @@ def run(parameters: Parameters, context: Context) -> Result:
 
     Entries are sums over the same examples, so they are not independent, and what is flipped at random
     is the whole gradient of an example, as random labels would do; an example keeps its sign at all
-    checkpoints. Copies are judged on as many examples inside their margin as the network. Whether the
+    checkpoints. Copies are judged on as many examples inside their margin as the network is. Whether the
     gradient converges is compared with untrained networks of the trained one's magnitudes, which are
     intact copies of the last checkpoint, judged on all examples and in the same units.
 
@@ -108,11 +110,14 @@ def _measure(
     generator = seeding.torch_generator(context.seed, "gradients", "flips")
     flips = torch.randint(2, shape, generator=generator) * 2 - 1
     signs = torch.cat([torch.ones(1, len(risk.targets)), flips]).to(risk.inputs)
-    rows = probe.signed_gradients(risk.model, risk.inputs, risk.targets, signs).cpu().numpy()
+    draw = seeding.torch_generator(context.seed, "gradients", "examples", index)
+    chosen = risk.thinned(parameters.max_active, draw)
+    signs = chosen.scale * signs[:, chosen.places]
+    rows = probe.signed_gradients(chosen.model, chosen.inputs, chosen.targets, signs).cpu().numpy()
     gradient, flipped = rows[0], rows[1:]
     untrained = np.full(_NUM_UNTRAINED, np.nan)
     if index == total - 1:
-        untrained = _untrained_medians(risk, context.seed)
+        untrained = _untrained_medians(risk, parameters.max_active, context.seed)
     measured = {
         "gradient": gradient,
         "num_active": np.array(float(risk.num_active)),
@@ -138,24 +143,28 @@ def _asymmetries(
     if not gradient.any():
         return found
     images = cifar10.BinaryImages(risk.inputs, risk.targets)
+    num_active = min(risk.num_active, parameters.max_active)
     counts = parameters.num_intact, parameters.num_broken
-    for copy in copies.copies(risk.model, images, risk.num_active, *counts, seed):
+    for copy in copies.copies(risk.model, images, num_active, *counts, seed):
         if len(copy.inputs):
             own = probe.mean_gradient(copy.model, copy.inputs, copy.targets)
             found[copy.kind][copy.number] = symmetry.reflection_asymmetries(own.cpu().numpy())
     return found
 
 
-def _untrained_medians(risk: risks.HingeRisk, seed: int) -> Array:
+def _untrained_medians(risk: risks.HingeRisk, max_active: int, seed: int) -> Array:
     """The median magnitude of the gradient of intact copies, (copies,)."""
     images = cifar10.BinaryImages(risk.inputs, risk.targets)
     total = len(images.targets)
     medians = np.zeros(_NUM_UNTRAINED)
     for copy in copies.copies(risk.model, images, total, _NUM_UNTRAINED, 0, seed):
         if len(copy.inputs):
-            gradient = probe.mean_gradient(copy.model, copy.inputs, copy.targets)
+            draw = seeding.torch_generator(seed, "gradients", "untrained", copy.number)
+            own = risks.HingeRisk(copy.model, copy.inputs, copy.targets).thinned(max_active, draw)
+            gradient = probe.mean_gradient(own.model, own.inputs, own.targets)
             # All others of the examples add nothing to the mean.
-            medians[copy.number] = len(copy.inputs) / total * gradient.abs().median().item()
+            share = own.scale * len(copy.inputs) / total
+            medians[copy.number] = share * gradient.abs().median().item()
     return medians
 
 

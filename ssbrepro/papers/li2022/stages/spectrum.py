@@ -27,7 +27,8 @@ with lazily():
 class Parameters:
     """Spectral density of the Hessian of the mean hinge loss at each checkpoint.
 
-    Each of ``num_pairs`` pairs of start vectors runs ``num_steps`` Lanczos steps twice. At most
+    At most ``max_active`` random examples inside the margin stand for all of them. Each of
+    ``num_pairs`` pairs of start vectors runs ``num_steps`` Lanczos steps twice. At most
     ``num_extremes`` outermost eigenvalues a side are kept, those of the first run with a residual of at
     most ``tolerance`` times the largest; ``num_probes`` probes measure the moments of all others.
     ``num_draws`` measurements of a symmetric spectrum and ``num_flips`` sign patterns give the null
@@ -38,6 +39,7 @@ class Parameters:
     """
 
     operator: Literal["cached", "autograd", "pyhessian"]
+    max_active: Count
     num_steps: Annotated[int, Ge(2)]
     num_pairs: Count
     num_extremes: Count
@@ -90,6 +92,9 @@ def run(parameters: Parameters, context: Context) -> Result:
     Where H vanishes exactly, because no example is left inside the margin or the network is dead,
     the spectrum is *empty*: a single point at 0, without a symmetry to speak of.
 
+    With fewer examples than are inside the margin it is the spectrum of an unbiased estimate of H, which
+    is spread wider than that of H itself.
+
     Returns:
         Arrays over the checkpoints: ``epoch``, ``loss``, ``num_active``, the quadratures of
         :func:`measure_spectrum`, ``outermost`` and ``traces`` of :func:`measure_sides`, the numbers of
@@ -123,9 +128,10 @@ def _measure(
     residuals = dict.fromkeys(identities.IDENTITIES, float("nan"))
     products = 2 * parameters.num_pairs * parameters.num_steps
     if risk.num_active:
-        hessian = risk.hessian(parameters.operator)
+        chosen = risk.thinned(parameters.max_active, seeding.torch_generator(seed, "examples"))
+        hessian = chosen.hessian(parameters.operator)
         spectrum, pairs = measurement.measure_spectrum(
-            risk,
+            chosen,
             hessian,
             parameters.num_steps,
             parameters.num_pairs,
@@ -145,7 +151,7 @@ def _measure(
         )
         if spectrum["nodes"].any():
             layer = index % len(risk.layer_sizes)
-            residuals = identities.identity_residuals(risk, hessian, layer, seed)
+            residuals = identities.identity_residuals(chosen, hessian, layer, seed)
     numbers = {
         "num_active": float(risk.num_active),
         **measurement.summarise(

@@ -111,9 +111,8 @@ def _measure(
     number = parameters.num_intact + 1
     rows: dict[str, list[dict[str, Array]]] = {"intact": [], "broken": []}
     deviation = 0.0
-    made = copies.copies(
-        risk.model, images, max(risk.num_active, 1), parameters.num_intact, 1, context.seed
-    )
+    num_active = min(max(risk.num_active, 1), settings.max_active)
+    made = copies.copies(risk.model, images, num_active, parameters.num_intact, 1, context.seed)
     for done, copy in enumerate(made, start=index * number + 1):
         seed = seeding.derived_seed(context.seed, "copies", copy.kind, copy.number, index)
         if copy.kind == "intact" and copy.number == 0:
@@ -174,10 +173,11 @@ def _measure_copy(settings: Any, copy: copies.Copy, wanted: int, seed: int) -> d
 def _standard_deviation(
     settings: Any, copy: copies.Copy, images: cifar10.BinaryImages, seed: int
 ) -> float:
-    """Of the spectrum of a copy's mean hinge loss over all examples."""
+    """Of the spectrum of a copy's mean hinge loss over all examples, estimated as the network's."""
     risk = risks.HingeRisk(copy.model, images.inputs, images.targets)
     if not risk.num_active:
         return 0.0
+    risk = risk.thinned(settings.max_active, seeding.torch_generator(seed, "examples"))
     hessian = risk.hessian(settings.operator)
     probes = seeding.torch_generator(seed, "all examples")
     moments = spectra.moments(hessian, (2,), generator=probes, num_probes=settings.num_probes)

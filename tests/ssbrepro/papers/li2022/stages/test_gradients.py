@@ -25,7 +25,13 @@ TRAINING = replace(
     TINY, step_size=0.1, momentum=0.0, batch_size=1, num_epochs=3, checkpoint_epochs=(0, 1, 3)
 )
 GRADIENTS = GradientsParameters(
-    num_flips=19, num_intact=19, num_broken=2, num_bins=51, kernel_width=0.02, linear_share=0.1
+    max_active=6,
+    num_flips=19,
+    num_intact=19,
+    num_broken=2,
+    num_bins=51,
+    kernel_width=0.02,
+    linear_share=0.1,
 )
 
 
@@ -54,7 +60,7 @@ def images():
         yield images
 
 
-def measure(weights, progress=None):
+def measure(weights, progress=None, parameters=GRADIENTS):
     arrays = {
         "checkpoint_epoch": np.array([0, 1, 3]),
         "checkpoint_weights": np.stack(weights),
@@ -66,7 +72,7 @@ def measure(weights, progress=None):
         inputs={"training": Input(TRAINING, arrays)},
         progress=progress or NoProgress(),
     )
-    return stage("li2022/gradients").run(GRADIENTS, context)
+    return stage("li2022/gradients").run(parameters, context)
 
 
 def learned(weights):
@@ -212,6 +218,24 @@ def test_a_copy_is_judged_by_its_own_gradient(images, measured):
         own = reflection_asymmetry(true_gradient(weights, chosen, torch.float32))
         # Sums in another order.
         assert result.arrays[copy.kind][0, copy.number] == pytest.approx(own, abs=1e-4)
+
+
+def test_a_few_examples_stand_for_all_that_are_inside_the_margin(images, measured):
+    whole, _ = measured
+    result = measure(ALIVE, parameters=replace(GRADIENTS, max_active=1))
+    assert whole.arrays["num_active"].min() > 1
+    assert np.array_equal(result.arrays["num_active"], whole.arrays["num_active"])
+    for index, weights in enumerate(ALIVE):
+        inside = np.flatnonzero(images.targets * outputs(weights, images.inputs) < 1)
+        # One example stands for all of them: the mean over six is as many sixths of its gradient.
+        signs = [len(inside) * (np.arange(6) == place) for place in inside]
+        alone = [true_gradient(weights, images, signs=torch.from_numpy(one)) for one in signs]
+        # float32 products of twelve layers.
+        medians = [pytest.approx(np.median(np.abs(gradient)), rel=1e-4) for gradient in alone]
+        assert result.arrays["median"][index] in medians
+        # A single example's sign changes nothing.
+        flips = result.arrays["flips"][index]
+        np.testing.assert_allclose(flips, result.arrays["asymmetry"][index], rtol=1e-4)
 
 
 def test_untrained_networks_keep_the_gradient_that_training_lost(images):

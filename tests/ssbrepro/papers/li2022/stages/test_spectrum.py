@@ -19,6 +19,7 @@ from tests.oracles.trainings import TINY
 TRAINING = TINY
 SPECTRUM = SpectrumParameters(
     operator="cached",
+    max_active=6,
     num_steps=4,
     num_pairs=1,
     num_extremes=2,
@@ -182,6 +183,17 @@ def test_a_run_of_empty_spectra_has_no_symmetry_and_says_why(trained):
     assert "asymmetry_max" in result.missing
     assert "zero" in result.missing["asymmetry_max"]
     assert {*result.numbers, *result.missing} == set(stage("li2022/spectrum").numbers)
+
+
+def test_a_few_examples_stand_for_all_that_are_inside_the_margin(trained, measured):
+    whole, _ = measured
+    fewer = dataclasses.replace(SPECTRUM, max_active=2)
+    result = stage("li2022/spectrum").run(fewer, context(inputs=trained))
+    assert whole.arrays["num_active"].min() > 2
+    assert np.array_equal(result.arrays["num_active"], whole.arrays["num_active"])
+    assert (result.arrays["standard_deviation"] != whole.arrays["standard_deviation"]).all()
+    for identity in IDENTITIES:  # of the estimate itself; float32 products of twelve layers
+        assert 0 <= result.numbers[f"{identity}_residual_max"] < 1e-4
 
 
 def test_the_weights_of_the_training_are_left_as_they_were(trained):

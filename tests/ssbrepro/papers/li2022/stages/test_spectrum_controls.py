@@ -21,6 +21,7 @@ from tests.oracles.trainings import TINY
 
 SPECTRUM = SpectrumParameters(
     operator="cached",
+    max_active=6,
     num_steps=30,
     num_pairs=1,
     num_extremes=3,
