@@ -19,6 +19,7 @@ with lazily():
     from ssbrepro.papers.li2022 import checkpoints
     from ssbrepro.probes import identities, spectra
     from ssbrepro.probes import risk as risks
+    from ssbrepro.probes.operators import remembered
     from ssbrepro.probes.spectra import distribution, measurement
     from ssbrepro.statistics import histograms, ranks
 
@@ -130,9 +131,10 @@ def _measure(
     if risk.num_active:
         chosen = risk.thinned(parameters.max_active, seeding.torch_generator(seed, "examples"))
         hessian = chosen.hessian(parameters.operator)
+        kept = remembered.RememberedOperator(hessian, context.progress, seed)
         spectrum, pairs = measurement.measure_spectrum(
             chosen,
-            hessian,
+            kept,
             parameters.num_steps,
             parameters.num_pairs,
             parameters.num_extremes,
@@ -142,7 +144,7 @@ def _measure(
             ),
         )
         sides = measurement.measure_sides(
-            hessian,
+            kept,
             pairs,
             parameters.num_extremes,
             parameters.tolerance,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from ssbrepro import domains
-from ssbrepro.contract import Array, Context, Count, Result, Series, Stage
+from ssbrepro.contract import Array, Context, Count, Progress, Result, Series, Stage
 from ssbrepro.lazy import lazily
 
 with lazily():
@@ -19,6 +19,7 @@ with lazily():
     from ssbrepro.papers.li2022 import checkpoints, copies, placement
     from ssbrepro.probes import controls, spectra
     from ssbrepro.probes import risk as risks
+    from ssbrepro.probes.operators import remembered
     from ssbrepro.probes.spectra import distribution, extremes, measurement, traces
 
 
@@ -110,19 +111,23 @@ def _measure(
     images = cifar10.BinaryImages(risk.inputs, risk.targets)
     number = parameters.num_intact + 1
     rows: dict[str, list[dict[str, Array]]] = {"intact": [], "broken": []}
-    deviation = 0.0
     num_active = min(max(risk.num_active, 1), settings.max_active)
     made = copies.copies(risk.model, images, num_active, parameters.num_intact, 1, context.seed)
     for done, copy in enumerate(made, start=index * number + 1):
-        seed = seeding.derived_seed(context.seed, "copies", copy.kind, copy.number, index)
-        if copy.kind == "intact" and copy.number == 0:
-            deviation = _standard_deviation(settings, copy, images, seed)
-        row = _nothing(settings, copy.kind)
-        if filled:
-            row |= _measure_copy(settings, copy, max(wanted, 1), seed)
+        name = f"copy-{index}-{copy.kind}-{copy.number}"
+        row = context.progress.restore(name)
+        if row is None:
+            seed = seeding.derived_seed(context.seed, "copies", copy.kind, copy.number, index)
+            row = _nothing(settings, copy.kind)
+            if filled:
+                row |= _measure_copy(settings, copy, max(wanted, 1), seed, context.progress)
+            if copy.kind == "intact" and copy.number == 0:
+                deviation = _standard_deviation(settings, copy, images, seed)
+                row["standard_deviation"] = np.array(deviation)
+            context.progress.save(name, row)
         rows[copy.kind].append(row)
         context.progress.report(done, total * number, "copies")
-    return {"standard_deviation_intact": np.array(deviation)} | {
+    return {"standard_deviation_intact": rows["intact"][0].pop("standard_deviation")} | {
         f"{name}_{kind}": np.stack([row[name] for row in measured])
         for kind, measured in rows.items()
         for name in measured[0]
@@ -137,12 +142,14 @@ def _nothing(settings: Any, kind: str) -> dict[str, Array]:
     }
 
 
-def _measure_copy(settings: Any, copy: copies.Copy, wanted: int, seed: int) -> dict[str, Array]:
+def _measure_copy(
+    settings: Any, copy: copies.Copy, wanted: int, seed: int, progress: Progress
+) -> dict[str, Array]:
     """The sides of a copy's spectrum, its extreme ratio and, if it is a broken one, its asymmetry."""
     risk = risks.HingeRisk(copy.model, copy.inputs, copy.targets)
     if not risk.num_active:
         return {}
-    hessian = risk.hessian(settings.operator)
+    hessian = remembered.RememberedOperator(risk.hessian(settings.operator), progress, seed)
     numbers = {}
     if copy.kind == "broken":
         spectrum, pairs = measurement.measure_spectrum(

@@ -13,6 +13,7 @@ from ssbrepro.data.cifar10 import BinaryImages
 from ssbrepro.papers import stage
 from ssbrepro.papers.li2022.stages.spectrum import Parameters as SpectrumParameters
 from ssbrepro.probes.identities import IDENTITIES
+from ssbrepro.probes.operators import remembered
 from tests.oracles.progress import Interruption, Memory
 from tests.oracles.trainings import TINY
 
@@ -109,6 +110,22 @@ def test_an_interrupted_measurement_continues_with_the_same_bytes(trained, measu
             assert continued.arrays[name].tobytes() == values.tobytes(), name
         # Nothing finished is done again.
         assert len(progress.reports) == len(whole.reports) * (3 - saves) / 3
+
+
+def test_a_measurement_cut_within_a_checkpoint_continues_with_the_same_bytes(
+    trained, measured, monkeypatch
+):
+    monkeypatch.setattr(remembered, "_SECONDS", 0)  # every product is saved
+    expected, _ = measured
+    progress = Memory(saves_until_interrupted=6)  # of eight products of Lanczos steps
+    with pytest.raises(Interruption):
+        stage("li2022/spectrum").run(SPECTRUM, context(progress, trained))
+    continued = stage("li2022/spectrum").run(SPECTRUM, context(progress, trained))
+    assert continued.numbers == expected.numbers
+    for name, values in expected.arrays.items():
+        assert continued.arrays[name].tobytes() == values.tobytes(), name
+    # Eight products a checkpoint and two of a probe, each computed and saved once.
+    assert progress.num_saves == 3 * (8 + 2 + 1)
 
 
 def test_progress_counts_up_to_the_total(measured):
