@@ -10,7 +10,9 @@ from ssbrepro.networks.tracing import PiecewiseLinear
 from ssbrepro.training.losses import hinge, within_margin
 
 _CHUNK = 256  # examples differentiated together; bounds memory only
-_NUMBERS = 1 << 26  # that the gradients of single examples held at once may have
+_NUMBERS = (
+    1 << 26
+)  # of gradients of single examples, or of the sums they go to, held besides at once
 _MOST = 64  # such examples: more are no faster
 
 
@@ -65,7 +67,9 @@ def example_gradients(model: nn.Module, inputs: Tensor, targets: Tensor) -> Iter
         yield torch.cat(parts, dim=1)
 
 
-def signed_gradients(model: nn.Module, inputs: Tensor, targets: Tensor, signs: Tensor) -> Tensor:
+def signed_gradients(
+    model: nn.Module, inputs: Tensor, targets: Tensor, signs: Tensor, at_once: int = _NUMBERS
+) -> Tensor:
     """What the gradient of the mean hinge loss were, had some examples pulled the other way.
 
     Row k is the mean over the examples of ``signs[k, n]`` times the gradient of example n's loss. One
@@ -77,6 +81,8 @@ def signed_gradients(model: nn.Module, inputs: Tensor, targets: Tensor, signs: T
         inputs: At least one example, (examples, *shape of an example), as there.
         targets: Labels +1 or -1, (examples,).
         signs: (patterns, examples), of the weights' type.
+        at_once: How many numbers of the result to sum at once; bounds the memory beyond that of the
+            result, and changes no more than roundings.
 
     Returns:
         (patterns, dim).
@@ -88,8 +94,11 @@ def signed_gradients(model: nn.Module, inputs: Tensor, targets: Tensor, signs: T
         outputs = torch.cat([model(part) for part in inputs.split(_CHUNK)])
     active = within_margin(outputs, targets)
     total = signs.new_zeros(len(signs), sum(weight.numel() for weight in model.parameters()))
+    columns = max(1, at_once // len(signs))
     done, kept = 0, signs[:, active]
     for part in example_gradients(model, inputs[active], targets[active]):
-        total += kept[:, done : done + len(part)] @ part
+        own = kept[:, done : done + len(part)]
+        for sums, gradients in zip(total.split(columns, 1), part.split(columns, 1), strict=True):
+            sums += own @ gradients
         done += len(part)
-    return total / len(inputs)
+    return total.div_(len(inputs))

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+_AT_ONCE = 1 << 24  # values of samples in hand: 128 MiB, of which there are a few copies
 _FLIP_BLOCK = 1 << 17  # signs held at once: 2 MiB with their sums, about what a cache holds
 
 
@@ -29,11 +30,13 @@ def reflection_asymmetry(values: ArrayLike, weights: ArrayLike | None = None) ->
     return float(_sorted_asymmetry(atoms[order], None if masses is None else masses[order]))
 
 
-def reflection_asymmetries(samples: ArrayLike) -> NDArray[np.float64]:
+def reflection_asymmetries(samples: ArrayLike, at_once: int = _AT_ONCE) -> NDArray[np.float64]:
     """The asymmetry of many equally large samples at once.
 
     Args:
         samples: One sample a row, (..., values).
+        at_once: How many values to have in hand at once, at least a sample's; bounds the memory beyond
+            that of the samples, and changes no more than roundings.
 
     Returns:
         A of each row as :func:`reflection_asymmetry` has it, (...); NaN where a row is all zero.
@@ -41,10 +44,17 @@ def reflection_asymmetries(samples: ArrayLike) -> NDArray[np.float64]:
     Raises:
         ValueError: If the rows are empty or any value is not finite.
     """
-    rows, empty = _scaled_rows(samples)
-    rows.sort(axis=-1)
-    with np.errstate(invalid="ignore"):  # 0/0 of the empty rows
-        return np.where(empty, np.nan, _sorted_asymmetry(rows, None))
+    given = np.asarray(samples)
+    asymmetries = np.empty(given.shape[:-1])
+    flat = given.reshape(asymmetries.size, given.shape[-1])
+    step = max(1, at_once // max(1, given.shape[-1]))
+    for first in range(0, max(1, len(flat)), step):
+        rows, empty = _scaled_rows(flat[first : first + step])
+        rows.sort(axis=-1)
+        with np.errstate(invalid="ignore"):  # 0/0 of the empty rows
+            found = np.where(empty, np.nan, _sorted_asymmetry(rows, None))
+        asymmetries.reshape(-1)[first : first + step] = found
+    return asymmetries
 
 
 def sign_flip_test(

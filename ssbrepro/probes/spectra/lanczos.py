@@ -135,7 +135,7 @@ def krylov(
     # What one product's own rounding leaves of an exhausted Krylov space.
     rounding = 10 * torch.finfo(start.dtype).eps
     num_steps = min(num_steps, len(start))
-    basis = torch.zeros(num_steps, len(start), dtype=torch.float64, device=start.device)
+    basis = torch.empty(num_steps, len(start), dtype=torch.float64, device=start.device)
     diagonal: list[float] = []
     off_diagonal: list[float] = []
     basis[0] = vector / vector.norm()

@@ -75,6 +75,7 @@ def measure_spectrum(
             space = krylov(product, vector.to(risk.weights), num_steps)
             rows.append(space.tridiagonal.quadrature())
             outer = outer or outermost(space, num_extremes)
+            del space  # before the next one is made: a basis is the largest of all there is
     assert outer is not None  # there is a pair of start vectors
     spectrum = {
         name: np.stack([padded(getattr(row, name).numpy(), num_steps) for row in rows])

@@ -53,6 +53,8 @@ def test_signs_are_those_of_the_examples(given, monkeypatch):
         signed = gradients.signed_gradients(given.model, given.inputs, given.targets, signs)
         torch.testing.assert_close(signed, expected, rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(signed[0], of_one(given.model, given.inputs, given.targets))
+    few = gradients.signed_gradients(given.model, given.inputs, given.targets, signs, at_once=20)
+    torch.testing.assert_close(few, expected, rtol=1e-12, atol=1e-14)  # two columns at once
 
 
 def test_without_an_example_inside_the_margin_there_is_no_gradient(given):

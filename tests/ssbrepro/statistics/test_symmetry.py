@@ -222,6 +222,8 @@ def test_many_samples_have_each_its_own_asymmetry(rows):
         else:
             assert np.isnan(received[place])
     assert np.array_equal(rows, before)
+    for at_once in (1, 2 * rows.shape[-1]):  # a sample, and two
+        np.testing.assert_array_equal(reflection_asymmetries(rows, at_once), received)
 
 
 def test_a_single_sample_is_one_of_many():
