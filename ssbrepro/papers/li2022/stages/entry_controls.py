@@ -66,26 +66,28 @@ def run(parameters: Parameters, context: Context) -> Result:
     names += [f"broken_{number}" for number in range(parameters.num_broken)]
     arrays: dict[str, Array] = {}
     for index, epoch in enumerate(entries.arrays["epoch"].tolist()):
-        found = context.progress.restore(f"checkpoint-{epoch}")
-        if found is None:
-            found = dict.fromkeys(names, np.zeros((0, 0), dtype=np.float32))
+        found = {name: context.progress.restore(f"checkpoint-{epoch}-{name}") for name in names}
+        if num_active[index] and None in found.values():
             flattening.load_weights(model, training.arrays["checkpoint_weights"][index])
             for one in copies.copies(
                 model,
                 images,
                 num_active[index],
-                parameters.num_intact if num_active[index] else 0,
-                parameters.num_broken if num_active[index] else 0,
+                parameters.num_intact,
+                parameters.num_broken,
                 context.seed,
             ):
-                generator = seeding.numpy_generator(
-                    context.seed, "copies' entries", one.kind, one.number, epoch
-                )
                 name = f"{one.kind}_{one.number}"
-                found[name] = _values(one, parameters, generator)
+                if found[name] is None:
+                    generator = seeding.numpy_generator(
+                        context.seed, "copies' entries", one.kind, one.number, epoch
+                    )
+                    measured = {"values": _values(one, parameters, generator)}
+                    context.progress.save(f"checkpoint-{epoch}-{name}", measured)
+                    found[name] = measured
                 _report(context, num_active, index, (1 + names.index(name)) / len(names))
-            context.progress.save(f"checkpoint-{epoch}", found)
-        for name, values in found.items():
+        for name, state in found.items():
+            values = np.zeros((0, 0), dtype=np.float32) if state is None else state["values"]
             arrays[f"{name}_values_{index}"] = values
             arrays[f"{name}_examples_{index}"] = np.arange(len(values))
     return Result(
