@@ -130,6 +130,18 @@ def empty_sides(num_extremes: int) -> dict[str, Array]:
     return {"outermost": np.full((2, num_extremes), np.nan), "traces": np.full(len(POWERS), np.nan)}
 
 
+def standard_deviation(hessian: Operator, num_probes: int, generator: torch.Generator) -> float:
+    """Of the spectrum about its exact mean 0, the trace of H, by probes alone.
+
+    Args:
+        hessian: The operator.
+        num_probes: Probes of :func:`moments`, a product each.
+        generator: Their source.
+    """
+    second = moments(hessian, (2,), generator=generator, num_probes=num_probes)[2]
+    return float(np.sqrt(second / hessian.dim))
+
+
 def extreme_ratio(nodes: Array) -> float:
     """Largest over |smallest| node, or its inverse, whichever is above 1.
 

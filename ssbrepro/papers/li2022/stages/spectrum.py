@@ -94,7 +94,8 @@ def run(parameters: Parameters, context: Context) -> Result:
     the spectrum is *empty*: a single point at 0, without a symmetry to speak of.
 
     With fewer examples than are inside the margin it is the spectrum of an unbiased estimate of H, which
-    is spread wider than that of H itself.
+    is spread wider than that of H itself. So the standard deviation, which is compared between
+    checkpoints, is that of H over all examples even then, by as many probes.
 
     Returns:
         Arrays over the checkpoints: ``epoch``, ``loss``, ``num_active``, the quadratures of
@@ -154,11 +155,18 @@ def _measure(
         if spectrum["nodes"].any():
             layer = index % len(risk.layer_sizes)
             residuals = identities.identity_residuals(chosen, hessian, layer, seed)
+    summary = measurement.summarise(
+        spectrum, len(risk.weights), seed, parameters.num_draws, parameters.num_flips
+    )
+    if spectrum["nodes"].any() and risk.num_active > parameters.max_active:
+        summary["standard_deviation"] = measurement.standard_deviation(
+            risk.hessian(parameters.operator),
+            parameters.num_probes,
+            seeding.torch_generator(seed, "all examples"),
+        )
     numbers = {
         "num_active": float(risk.num_active),
-        **measurement.summarise(
-            spectrum, len(risk.weights), seed, parameters.num_draws, parameters.num_flips
-        ),
+        **summary,
         **{f"{name}_residual": residual for name, residual in residuals.items()},
     }
     return spectrum | sides | {name: np.array(number) for name, number in numbers.items()}

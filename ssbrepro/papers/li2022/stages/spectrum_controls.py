@@ -180,15 +180,14 @@ def _measure_copy(
 def _standard_deviation(
     settings: Any, copy: copies.Copy, images: cifar10.BinaryImages, seed: int
 ) -> float:
-    """Of the spectrum of a copy's mean hinge loss over all examples, estimated as the network's."""
+    """Of the spectrum of a copy's mean hinge loss over all examples, of which so many stand for all."""
     risk = risks.HingeRisk(copy.model, images.inputs, images.targets)
     if not risk.num_active:
         return 0.0
     risk = risk.thinned(settings.max_active, seeding.torch_generator(seed, "examples"))
-    hessian = risk.hessian(settings.operator)
     probes = seeding.torch_generator(seed, "all examples")
-    moments = spectra.moments(hessian, (2,), generator=probes, num_probes=settings.num_probes)
-    return float(np.sqrt(moments[2] / hessian.dim))
+    hessian = risk.hessian(settings.operator)
+    return measurement.standard_deviation(hessian, settings.num_probes, probes)
 
 
 def _compared(spectrum: Mapping[str, Array], copied: Mapping[str, Array]) -> dict[str, Array]:
