@@ -129,7 +129,7 @@ def test_a_figures_own_word_on_a_profile_wins_over_its_papers(
     paper = "\nprofiles: {wide: {omitted: not of this paper}}\ninconsistencies:\n"
     replace_once(manifests / "li2022" / "paper.yaml", "\ninconsistencies:\n", paper)
     said = f"  wide: {own}\n" if own else ""
-    old = "  wide:\n    why: as at desk\n    spectrum:\n"
+    old = "  wide:\n"
     text = (manifests / "li2022" / "fig8a.yaml").read_text("utf-8")
     start, end = text.index(old), text.index("  paper:\n    why: the full size")
     (manifests / "li2022" / "fig8a.yaml").write_text(text[:start] + said + text[end:], "utf-8")
