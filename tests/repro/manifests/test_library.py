@@ -238,6 +238,7 @@ def test_what_is_no_alternative_gets_a_list_to_type_from(
         "  --alternative initialisation=he_uniform",
         "  --alternative cut_factor=1.0",
         "  --alternative differentiated=all",
+        "  --alternative max_active=250",
         "  --alternative num_flips=99",
         "  --alternative num_flips=9999",
     ]
