@@ -24,7 +24,6 @@ class HingeRisk:
         layer_sizes: Number of weights of each layer, in the order of θ.
         num_active: Examples with margin y T below 1; only they enter derivatives of R.
         places: Which of the examples first given these are, (examples,).
-        scale: What R is, over the mean of these examples' losses: 1 unless thinned.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class HingeRisk:
         self._active = within_margin(outputs, self.targets)
         self.num_active = int(self._active.sum())
         self.places = torch.arange(len(self.targets), device=self.targets.device)
-        self.scale = 1.0
+        self._scale = 1.0  # of R's derivatives, over those of these examples' mean loss
 
     def thinned(self, max_active: int, generator: torch.Generator) -> "HingeRisk":
         """A risk that depends on fewer examples, with the same derivatives on average.
@@ -79,7 +78,7 @@ class HingeRisk:
         thinned.inputs, thinned.targets = self.inputs[kept], self.targets[kept]
         thinned._active, thinned.places = self._active[kept], self.places[kept]
         thinned.num_active = max_active
-        thinned.scale = self.scale * self.num_active / max_active * int(kept.sum()) / len(kept)
+        thinned._scale = self._scale * self.num_active / max_active * int(kept.sum()) / len(kept)
         return thinned
 
     def hessian(self, backend: str, active_only: bool = True) -> HessianOperator:
@@ -91,7 +90,7 @@ class HingeRisk:
             ValueError: If no example is left: H is zero.
         """
         kept = self._active if active_only else torch.ones_like(self._active)
-        share = self.scale * int(kept.sum()) / len(kept)
+        share = self._scale * int(kept.sum()) / len(kept)
         return hessian_operator(
             self.model,
             lambda outputs, targets: share * hinge(outputs, targets),

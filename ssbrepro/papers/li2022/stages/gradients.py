@@ -26,7 +26,7 @@ with lazily():
 class Parameters:
     """All entries of the gradient of the mean hinge loss at each checkpoint.
 
-    At most ``max_active`` random examples inside the margin stand for all of them. ``num_flips``
+    Asymmetries are those of at most ``max_active`` random examples inside the margin. ``num_flips``
     patterns of signs, one sign an example, say what chance alone makes of the asymmetry, and
     ``num_intact`` and ``num_broken`` copies of the network what intact and broken symmetries do. The
     rest shapes the drawn histograms only: at no checkpoint is more than a share ``linear_share`` of the
@@ -69,9 +69,11 @@ def run(parameters: Parameters, context: Context) -> Result:
 
     Entries are sums over the same examples, so they are not independent, and what is flipped at random
     is the whole gradient of an example, as random labels would do; an example keeps its sign at all
-    checkpoints. Copies are judged on as many examples inside their margin as the network is. Whether the
-    gradient converges is compared with untrained networks of the trained one's magnitudes, which are
-    intact copies of the last checkpoint, judged on all examples and in the same units.
+    checkpoints. Copies are judged on as many examples inside their margin as the network is. The size of
+    the gradient, which is compared between checkpoints, is always that over all examples: a mean over
+    fewer scatters more, and is larger. Whether it converges is compared with untrained networks of the
+    trained one's magnitudes, which are intact copies of the last checkpoint, judged on all examples and
+    in the same units.
 
     Returns:
         Arrays over the checkpoints: ``epoch``; ``num_active``, examples inside the margin;
@@ -112,35 +114,37 @@ def _measure(
     signs = torch.cat([torch.ones(1, len(risk.targets)), flips]).to(risk.inputs)
     draw = seeding.torch_generator(context.seed, "gradients", "examples", index)
     chosen = risk.thinned(parameters.max_active, draw)
-    signs = chosen.scale * signs[:, chosen.places]
+    signs = signs[:, chosen.places]
     rows = probe.signed_gradients(chosen.model, chosen.inputs, chosen.targets, signs).cpu().numpy()
-    gradient, flipped = rows[0], rows[1:]
+    gradient = rows[0]
+    if chosen is not risk:
+        gradient = probe.mean_gradient(risk.model, risk.inputs, risk.targets).cpu().numpy()
     untrained = np.full(_NUM_UNTRAINED, np.nan)
     if index == total - 1:
-        untrained = _untrained_medians(risk, parameters.max_active, context.seed)
+        untrained = _untrained_medians(risk, context.seed)
     measured = {
         "gradient": gradient,
         "num_active": np.array(float(risk.num_active)),
         "median": np.median(np.abs(gradient)),
         "zero_share": (gradient == 0).mean(),
         "untrained_median": untrained,
-        **_asymmetries(parameters, context.seed, risk, gradient, flipped),
+        **_asymmetries(parameters, context.seed, risk, rows),
     }
     context.progress.report(index + 1, total, "gradients")
     return measured
 
 
 def _asymmetries(
-    parameters: Parameters, seed: int, risk: risks.HingeRisk, gradient: Array, flipped: Array
+    parameters: Parameters, seed: int, risk: risks.HingeRisk, rows: Array
 ) -> dict[str, Array]:
     """A of the gradient, under random signs of its examples, and of the copies' gradients."""
     found = {
-        "asymmetry": symmetry.reflection_asymmetries(gradient),
-        "flips": symmetry.reflection_asymmetries(flipped),
+        "asymmetry": symmetry.reflection_asymmetries(rows[0]),
+        "flips": symmetry.reflection_asymmetries(rows[1:]),
         "intact": np.full(parameters.num_intact, np.nan),
         "broken": np.full(parameters.num_broken, np.nan),
     }
-    if not gradient.any():
+    if not rows[0].any():
         return found
     images = cifar10.BinaryImages(risk.inputs, risk.targets)
     num_active = min(risk.num_active, parameters.max_active)
@@ -152,19 +156,16 @@ def _asymmetries(
     return found
 
 
-def _untrained_medians(risk: risks.HingeRisk, max_active: int, seed: int) -> Array:
+def _untrained_medians(risk: risks.HingeRisk, seed: int) -> Array:
     """The median magnitude of the gradient of intact copies, (copies,)."""
     images = cifar10.BinaryImages(risk.inputs, risk.targets)
     total = len(images.targets)
     medians = np.zeros(_NUM_UNTRAINED)
     for copy in copies.copies(risk.model, images, total, _NUM_UNTRAINED, 0, seed):
         if len(copy.inputs):
-            draw = seeding.torch_generator(seed, "gradients", "untrained", copy.number)
-            own = risks.HingeRisk(copy.model, copy.inputs, copy.targets).thinned(max_active, draw)
-            gradient = probe.mean_gradient(own.model, own.inputs, own.targets)
+            gradient = probe.mean_gradient(copy.model, copy.inputs, copy.targets)
             # All others of the examples add nothing to the mean.
-            share = own.scale * len(copy.inputs) / total
-            medians[copy.number] = share * gradient.abs().median().item()
+            medians[copy.number] = len(copy.inputs) / total * gradient.abs().median().item()
     return medians
 
 
