@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ssbrepro.contract import Array
+from ssbrepro.contract import Array, Progress
 from ssbrepro.data.cifar10 import BinaryImages
 from ssbrepro.networks.flattening import load_weights
 from ssbrepro.papers.li2022 import copies
@@ -49,6 +49,8 @@ def measure(
     names: Sequence[str],
     effort: Effort,
     seed: int,
+    progress: Progress,
+    cell: str,
 ) -> dict[str, Array]:
     """The statistics of a network and of its copies where its training crosses each loss.
 
@@ -63,6 +65,8 @@ def measure(
         names: Of the statistics.
         effort: How much is measured.
         seed: Of all draws.
+        progress: Where what is measured at a loss is kept.
+        cell: By the name of this network.
 
     Returns:
         ``epoch``, ``loss`` and ``active``, the number inside the margin, (losses,), NaN where not
@@ -74,36 +78,55 @@ def measure(
     found = {name: nothing.copy() for name in ("epoch", "loss", "active", *names)}
     kinds = {"own": effort.num_draws, "intact": effort.num_intact, "broken": effort.num_draws}
     values = {kind: np.full((len(names), num_losses, kinds[kind]), np.nan) for kind in kinds}
-    some = BinaryImages(images.inputs[:_AMONG], images.targets[:_AMONG])
     for place, crossing in enumerate(crossings):
-        load_weights(model, crossing.weights)
-        active = _inside(model, images)
+        state = progress.restore(f"{cell}-loss-{place}")
+        if state is None:
+            load_weights(model, crossing.weights)
+            state = _at_loss(model, images, place, names, effort, seed)
+            progress.save(f"{cell}-loss-{place}", state)
         found["epoch"][place], found["loss"][place] = crossing.epoch, crossing.loss
-        found["active"][place] = len(active)
-        if len(active) < effort.num_active:
-            continue
-
-        def note(
-            kind: str, number: int, of: nn.Module, examples: BinaryImages, at: int = place
-        ) -> None:
-            if len(examples.inputs) == effort.num_active:
-                steps = effort.num_steps if number < effort.num_spectra else 0
-                start = torch_generator(seed, "start", kind, at, number)
-                measured = statistics(of, examples, steps, start)
-                values[kind][:, at, number] = [measured[name] for name in names]
-
-        for number in range(effort.num_draws):
-            order = torch_generator(seed, "own", place, number)
-            chosen = active[torch.randperm(len(active), generator=order)[: effort.num_active]]
-            note("own", number, model, BinaryImages(images.inputs[chosen], images.targets[chosen]))
-        for copy in copies.copies(
-            model, some, effort.num_active, effort.num_intact, effort.num_draws, seed
-        ):
-            note(copy.kind, copy.number, copy.model, BinaryImages(copy.inputs, copy.targets))
+        found["active"][place] = state["active"]
+        for kind in kinds:
+            values[kind][:, place] = state[kind]
     for number, name in enumerate(names):
         found[name] = medians(values["own"][number])
         found |= {f"{name}_{kind}": values[kind][number] for kind in ("intact", "broken")}
     return found
+
+
+def _at_loss(
+    model: nn.Module,
+    images: BinaryImages,
+    place: int,
+    names: Sequence[str],
+    effort: Effort,
+    seed: int,
+) -> dict[str, Array]:
+    """``active``, and by kind all statistics, (statistics, copies or draws), at one loss."""
+    active = _inside(model, images)
+    kinds = {"own": effort.num_draws, "intact": effort.num_intact, "broken": effort.num_draws}
+    values = {kind: np.full((len(names), number), np.nan) for kind, number in kinds.items()}
+    values["active"] = np.array(len(active))
+    if len(active) < effort.num_active:
+        return values
+
+    def note(kind: str, number: int, of: nn.Module, examples: BinaryImages) -> None:
+        if len(examples.inputs) == effort.num_active:
+            steps = effort.num_steps if number < effort.num_spectra else 0
+            start = torch_generator(seed, "start", kind, place, number)
+            measured = statistics(of, examples, steps, start)
+            values[kind][:, number] = [measured[name] for name in names]
+
+    for number in range(effort.num_draws):
+        order = torch_generator(seed, "own", place, number)
+        chosen = active[torch.randperm(len(active), generator=order)[: effort.num_active]]
+        note("own", number, model, BinaryImages(images.inputs[chosen], images.targets[chosen]))
+    some = BinaryImages(images.inputs[:_AMONG], images.targets[:_AMONG])
+    for copy in copies.copies(
+        model, some, effort.num_active, effort.num_intact, effort.num_draws, seed
+    ):
+        note(copy.kind, copy.number, copy.model, BinaryImages(copy.inputs, copy.targets))
+    return values
 
 
 def medians(values: Array) -> Array:

@@ -199,7 +199,9 @@ def _cell(
         parameters.num_spectra if place < parameters.num_spectrum_widths else 0,
         parameters.num_steps,
     )
-    return cells.measure(model, images, reached, len(LOSSES), STATISTICS, effort, seed)
+    return cells.measure(
+        model, images, reached, len(LOSSES), STATISTICS, effort, seed, progress, name
+    )
 
 
 STAGE = Stage(Parameters, NUMBERS, run, data="cifar10")
