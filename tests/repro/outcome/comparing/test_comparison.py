@@ -183,10 +183,15 @@ def of_what_is_recorded(figure_id: str, seeds: Sequence[range]) -> Comparison:
     return compare(a, b)
 
 
-FIGURES = Library(MANIFESTS).computed()
+LIBRARY = Library(MANIFESTS)
+RECORDED = [
+    figure_id
+    for figure_id in LIBRARY.computed()
+    if LIBRARY.load(figure_id).references_path("smoke").exists()
+]
 
 
-@pytest.mark.parametrize("figure_id", FIGURES)
+@pytest.mark.parametrize("figure_id", RECORDED)
 @pytest.mark.parametrize("seeds", [(range(5), range(5, 10)), (range(1), range(1, 2))])
 def test_tables_have_eighty_columns_and_json_has_all_of_it(
     figure_id: str, seeds: tuple[range, range]
