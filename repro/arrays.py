@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ssbrepro.contract import Array
-from ssbrepro.lazy import lazily
-
-with lazily():
-    import numpy as np
 
 # What the standard library and NumPy may raise of a ZIP file that is none, or not what it was.
 BROKEN_ZIP = (
@@ -36,6 +32,8 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     Raises:
         OSError: If they cannot be written; it names the file.
     """
+    import numpy as np  # later than any command that only lists states needs it
+
     try:
         with path.open("wb") as file:
             np.savez(file, allow_pickle=False, **dict(arrays))
@@ -51,6 +49,8 @@ def write_state(path: Path, state: Mapping[str, Array]) -> None:
     Raises:
         OSError: If they cannot be written; it names the file.
     """
+    import numpy as np
+
     write_arrays(path, {**state, _DIGEST: np.array(_digest(state))})
 
 
@@ -60,6 +60,8 @@ def read_arrays(file: Path | BinaryIO) -> dict[str, Array]:
     Raises:
         ValueError: If it is none; others of ``BROKEN_ZIP`` say the same.
     """
+    import numpy as np
+
     stored = np.load(file, allow_pickle=False)
     if not isinstance(stored, np.lib.npyio.NpzFile):
         raise ValueError("is one array and no npz file")
@@ -90,6 +92,8 @@ def problem(read: Callable[[BinaryIO], object], file: BinaryIO) -> str | None:
 
 
 def _digest(arrays: Mapping[str, Array]) -> str:
+    import numpy as np
+
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
