@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from ssbrepro.contract import Array
 from ssbrepro.papers.style import (
@@ -78,6 +79,7 @@ def _cells(axis: Axes, found: Mapping[str, Array], kind: int) -> None:
         axis.text(
             found["num_weights"][width], found["sizes"][size], f"{learnt}/{networks}",
             ha="center", va="center", fontsize=SMALL, color="black" if learnt else "0.35",
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],  # lines pass behind
         )  # fmt: skip
 
 
