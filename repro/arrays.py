@@ -98,5 +98,6 @@ def _digest(arrays: Mapping[str, Array]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {array.dtype.str} {np.shape(arrays[name])}\n".encode())
+        # Without a copy where there is a buffer: text and nothing at all have none.
         digest.update(array.data if array.size and array.dtype.kind != "U" else array.tobytes())
     return digest.hexdigest()

@@ -144,12 +144,12 @@ def assemble(
     if experiment is not None and figure.shared_stages:
         used.append(experiment)
     omitted = _omitted(paper, document, used)
-    unsaid = [profile for profile in profiles.profiles if profile.name not in omitted]
     omitted |= {
-        profile.name: "its manifest says nothing of it"
-        for profile in unsaid
-        if profile.optional and not all(profile.name in one.model.profiles.sizes for one in used)
-    }
+        one.name: "its manifest says nothing of it"
+        for one in profiles.profiles
+        if one.optional and one.name not in omitted
+        and not all(one.name in document.model.profiles.sizes for document in used)
+    }  # fmt: skip
     faults += _unsaid(profiles.names, omitted, used)
     if faults:
         raise ManifestError(faults)

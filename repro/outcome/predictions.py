@@ -125,7 +125,7 @@ def freeze(manifest: "FigureManifest", known: Iterable[Run]) -> FrozenPrediction
         schema_version=1,
         id=manifest.id,
         made_by=wanted.by,
-        seeds=tuple(run.seed for run in recorded_runs(manifest, wanted.by)),
+        seeds=tuple(sorted({run.seed for run in recorded_runs(manifest, wanted.by)})),
         made_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         commit=commit(),
         numbers=numbers,

@@ -10,9 +10,8 @@ from ssbrepro.networks.tracing import PiecewiseLinear
 from ssbrepro.training.losses import hinge, within_margin
 
 _CHUNK = 256  # examples differentiated together; bounds memory only
-_NUMBERS = (
-    1 << 26
-)  # of gradients of single examples, or of the sums they go to, held besides at once
+# Of gradients of single examples, or of the sums they go to, held besides at once.
+_NUMBERS = 1 << 26
 _MOST = 64  # such examples: more are no faster
 
 

@@ -146,10 +146,8 @@ def _crossed(
     model: nn.Module, before: Array, after: Array, inputs: Tensor, targets: Tensor, level: float
 ) -> tuple[float, float]:
     """Put weights of that loss into the model; how far they are on the way, and their loss."""
-    low, high = (
-        0.0,
-        1.0,
-    )  # the loss is above the level at the former, and at most that at the latter
+    # The loss is above the level at the former, and at most that at the latter.
+    low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         place = (low + high) / 2
         load_weights(model, before + (after - before) * after.dtype.type(place))
