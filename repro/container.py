@@ -41,6 +41,8 @@ _MANIFESTS = "/opt/ssbrepro/manifests"
 
 _SIGNAL_GRACE = 20.0
 """Seconds a run gets to save its place after a signal, before it is killed."""
+_LOOK_SECONDS = 0.5
+"""Seconds between looks at signals: one that comes just before a wait begins does not end it."""
 _STOP_GRACE = 10
 """Seconds it gets when this process fails and nobody asked it to stop."""
 _OUTPUT_GRACE = 5.0
@@ -260,10 +262,12 @@ def _supervise(container: Container, events: _Events) -> int:
     number = 0
     while True:
         try:
-            event = events.get(timeout=None if deadline is None else _until(deadline))
+            event = events.get(timeout=_LOOK_SECONDS)
         except queue.Empty:
-            container.kill()
-            return 128 + number
+            if deadline is not None and time.monotonic() >= deadline:
+                container.kill()
+                return 128 + number
+            continue
         if isinstance(event, _Ended):
             return event.status
         if isinstance(event, _Failed):
@@ -272,10 +276,6 @@ def _supervise(container: Container, events: _Events) -> int:
         deadline = deadline or time.monotonic() + _SIGNAL_GRACE
         with suppress(APIError):  # it may have ended this moment
             container.kill(signal=number)
-
-
-def _until(deadline: float) -> float:
-    return max(0.0, deadline - time.monotonic())
 
 
 @contextmanager

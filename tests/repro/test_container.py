@@ -405,6 +405,19 @@ def test_signals_are_forwarded_and_handlers_put_back(
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
+def test_a_signal_is_seen_that_does_not_wake_the_main_thread(
+    client: FakeClient, folders: dict[str, Path]
+) -> None:
+    client.container = FakeContainer(obeys=True)
+    send_when_started(client.container, signal.SIGTERM)  # from a thread that takes it itself
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        assert run(folders)[0] == 143
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    assert client.container.received == [signal.SIGTERM]
+
+
 def test_a_container_deaf_to_signals_is_killed(
     client: FakeClient, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
