@@ -8,7 +8,7 @@ BASE_IMAGE ?= python:3.11-slim-bookworm
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)".*/\1/p' ssbrepro/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install data test test-slow check format verify-all report ui image bench docs release-check crate-check lock schema verdicts clean
+.PHONY: help install data test test-slow check format verify-all report ui image bench attack docs release-check crate-check lock schema verdicts clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9%-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -83,6 +83,9 @@ $(VENV)-crate/installed: requirements/crate.lock
 	$(PYTHON) -m venv --clear $(VENV)-crate
 	$(VENV)-crate/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/crate.lock
 	touch $@
+
+attack: install ## Attack every surface, e.g. with damage, kills and hostile input (hours)
+	$(VENV)/bin/python -m attack
 
 docs: $(VENV)/docs-installed ## Build this project's site into docs/_build, with pictures of the runs made here
 	$(VENV)/bin/sphinx-build --fresh-env --nitpicky --fail-on-warning --keep-going docs docs/_build/html

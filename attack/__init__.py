@@ -1,0 +1,1 @@
+"""Attacks on every surface: damage, kills, hostile input. ``python -m attack`` runs them all."""
