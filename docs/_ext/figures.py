@@ -138,6 +138,7 @@ class _Figure(SphinxDirective):
             title,
             *_claims(manifest, figure.profiles),
             *_omissions(manifest.own_omissions),
+            *_predictions(figure),
             *self._picture(manifest),
             caption,
             *_alternatives(manifest),
@@ -215,6 +216,25 @@ def _claims(manifest: FigureManifest, profiles: Sequence[ProfileVerdicts]) -> It
             "control",
         )
         yield table(header, rows, "claims")
+
+
+def _predictions(figure: FigureVerdicts) -> Iterator[nodes.Node]:
+    """What was predicted of larger profiles, and what became of it."""
+    if figure.predictions is None:
+        return
+    rows = [
+        (
+            code(one.metric),
+            wording.between((one.low, one.high)),
+            wording.later(one),
+            nodes.inline("", word, classes=["verdict", severity(word).name.lower()])
+            if (word := wording.fate(one))
+            else "",
+        )
+        for one in figure.predictions.numbers
+    ]
+    yield paragraph(f"{wording.predictions(figure.predictions)}.")
+    yield table(("number", "predicted", "measured since", "verdict"), rows, "claims")
 
 
 def _claim_row(label: str, claim: PooledVerdict) -> Sequence[Cell]:

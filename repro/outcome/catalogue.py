@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from repro.outcome.machines import by_machine, labels
 from repro.outcome.pooling import PooledVerdict, pool_runs
+from repro.outcome.predictions import HeldPredictions, held_predictions
 from repro.outcome.references import recorded_runs
 from repro.outcome.verdicts import Described
 from ssbrepro import __version__
@@ -73,6 +74,8 @@ class FigureVerdicts(Described):
     """Those at which runs are recorded, the smallest first."""
     omitted: Mapping[str, str]
     """Why it is not to be had at other profiles."""
+    predictions: HeldPredictions | None
+    """What was predicted of its larger profiles, where anything was."""
 
     @property
     def name(self) -> str:
@@ -216,6 +219,7 @@ def _without(figure_id: str, figure: "NotComputable") -> FigureVerdicts:
         why_not=figure.why,
         profiles=(),
         omitted={},
+        predictions=None,
     )
 
 
@@ -230,6 +234,7 @@ def _figure(manifest: "FigureManifest") -> FigureVerdicts:
             _profile(manifest, profile, runs) for profile, runs in recorded.items() if runs
         ),
         omitted=manifest.omitted,
+        predictions=held_predictions(manifest),
     )
 
 

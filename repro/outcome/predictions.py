@@ -17,7 +17,7 @@ from repro.outcome import wording
 from repro.outcome.pooling import MIN_SEEDS, seeds_of
 from repro.outcome.record import Run
 from repro.outcome.references import recorded_runs
-from repro.outcome.verdicts import PredictionVerdict, PredictionWord
+from repro.outcome.verdicts import Described, PredictionVerdict, PredictionWord
 
 if TYPE_CHECKING:
     from repro.manifests.library import FigureManifest
@@ -68,6 +68,80 @@ def frozen_predictions(manifest: "FigureManifest") -> FrozenPredictions | None:
     if found.digest != found.sealed():
         raise StoreError(f"{path}: was changed after it had been made")
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Later(Described):
+    """What recorded runs of a larger profile gave of a predicted number."""
+
+    profile: str
+    """Of the runs."""
+    values: tuple[float, ...]
+    """One a seed, ascending."""
+    as_predicted: int
+    """How many of them lie in the interval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldNumber(Described):
+    """A predicted number, and what became of it."""
+
+    metric: str
+    """What is predicted, "stage.number"."""
+    low: float
+    """The lower end of where one new run is expected with 95 % probability."""
+    high: float
+    """The upper end."""
+    later: tuple[Later, ...]
+    """The profiles at which it was measured since, the smallest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldPredictions(Described):
+    """What was predicted of a figure's larger profiles, before anything was run there."""
+
+    made_by: str
+    """The profile whose runs predict."""
+    seeds: tuple[int, ...]
+    """Their root seeds."""
+    made_at: str
+    """When, in ISO 8601."""
+    numbers: tuple[HeldNumber, ...]
+    """In the manifest's order."""
+
+
+def held_predictions(manifest: "FigureManifest") -> HeldPredictions | None:
+    """What was predicted of a figure, beside what is recorded since; none if nothing was predicted.
+
+    Raises:
+        StoreError: If a file is damaged.
+    """
+    made, wanted = frozen_predictions(manifest), manifest.figure.predictions
+    if made is None or wanted is None:
+        return None
+    later = {
+        profile: seeds_of(manifest, recorded_runs(manifest, profile))
+        for profile in manifest.profiles
+        if profile in wanted.of
+    }
+
+    def of(number: PredictedNumber) -> HeldNumber:
+        found = []
+        for profile, seeds in later.items():
+            values = sorted(
+                run.metrics[number.metric] for run in seeds if number.metric in run.metrics
+            )
+            held = sum(number.low <= value <= number.high for value in values)
+            if values:
+                found.append(Later(profile=profile, values=tuple(values), as_predicted=held))
+        return HeldNumber(**asdict(number), later=tuple(found))
+
+    return HeldPredictions(
+        made_by=made.made_by,
+        seeds=made.seeds,
+        made_at=made.made_at,
+        numbers=tuple(map(of, made.numbers)),
+    )
 
 
 def freeze(manifest: "FigureManifest", known: Iterable[Run]) -> FrozenPredictions:

@@ -18,6 +18,7 @@ _CLAIMS = (
     "verdict over seeds",
 )
 _HIGHLIGHTS = ("figure", "the paper says", "measured", "control", "bound", "verdict")
+_PREDICTIONS = ("number", "predicted", "measured since", "verdict")
 _COUNTS = ("paper", "profile", "figures", *CLAIM_VERDICTS)
 
 
@@ -31,7 +32,7 @@ def verdict_tables(paper: PaperVerdicts, profile: str) -> str:
         profile: Of the recorded runs.
     """
     return "\n".join(
-        f"## {figure.name}\n\n{figure.title}.\n\n{_claims(figure, profile)}"
+        f"## {figure.name}\n\n{figure.title}.\n\n{_claims(figure, profile)}{_predictions(figure)}"
         for figure in paper.figures
         if not figure.why_not
     )
@@ -77,6 +78,22 @@ def _claims(figure: FigureVerdicts, profile: str) -> str:
         return "Nothing is recorded.\n"
     rows = map(_row, verdicts.claims)
     return table(_CLAIMS, rows) if verdicts.claims else "The paper claims nothing here.\n"
+
+
+def _predictions(figure: FigureVerdicts) -> str:
+    """What was predicted of a figure, with what became of it since; the same at each profile."""
+    if figure.predictions is None:
+        return ""
+    rows = (
+        (
+            f"`{one.metric}`",
+            wording.between((one.low, one.high)),
+            wording.later(one),
+            wording.fate(one),
+        )
+        for one in figure.predictions.numbers
+    )
+    return f"\n{wording.predictions(figure.predictions)}.\n\n{table(_PREDICTIONS, rows)}"
 
 
 def _row(claim: PooledVerdict) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from repro.outcome.verdicts import ClaimVerdict, ReferenceVerdict
 if TYPE_CHECKING:
     from repro.outcome.comparing.comparison import ClaimComparison
     from repro.outcome.pooling import PooledVerdict
+    from repro.outcome.predictions import HeldNumber, HeldPredictions
 
 # A bound belongs to what is claimed, so that "more than zero" takes a number that is hardly more.
 _STRICTLY = {("at_least", 1e-12): "> 0", ("at_most", -1e-12): "< 0"}
@@ -60,6 +61,29 @@ def mean(value: float | None, ends: Sequence[float | None]) -> str:
 def between(ends: Sequence[float | None]) -> str:
     """From one number to another, such as "0.1 to 0.2", where both are known."""
     return "" if None in ends else " to ".join(f"{end:.3g}" for end in ends)
+
+
+def later(number: "HeldNumber") -> str:
+    """What was measured of a predicted number, such as "wide: 0.1"."""
+    found = [f"{one.profile}: {', '.join(map(known, one.values))}" for one in number.later]
+    return "; ".join(found) or "not yet"
+
+
+def fate(number: "HeldNumber") -> str:
+    """What became of a prediction over all seeds and profiles; nothing before any was measured."""
+    measured = sum(len(one.values) for one in number.later)
+    held = sum(one.as_predicted for one in number.later)
+    if 0 < held < measured:
+        return f"as predicted in {held} of {counted(measured, 'seed')}"
+    return "" if not measured else "as predicted" if held else "not as predicted"
+
+
+def predictions(made: "HeldPredictions") -> str:
+    """What a prediction was made by, and when."""
+    return (
+        f"Predicted at {made.made_at} by {counted(len(made.seeds), 'seed')} at {made.made_by}, before "
+        "anything larger was run: where one run is expected with 95 % probability"
+    )
 
 
 def statistics(claim: "PooledVerdict") -> str:

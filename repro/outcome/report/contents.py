@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from repro.manifests.library import Library
 from repro.outcome import wording
 from repro.outcome.pooling import PooledVerdict, Spread, pool_runs, spreads_of
+from repro.outcome.predictions import HeldPredictions, held_predictions
 from repro.outcome.record import Record, Run
 from repro.outcome.references import recorded_runs
 from repro.outcome.report.flow import Flow, flow_of
@@ -101,6 +102,7 @@ class FigurePart:
     runs: tuple[Shown, ...] = ()
     omitted: Mapping[str, str] = field(default_factory=dict)
     not_computable: str = ""
+    predictions: HeldPredictions | None = None
 
     @property
     def name(self) -> str:
@@ -194,6 +196,7 @@ def _figure(manifest: "FigureManifest", runs: Sequence[Run]) -> FigurePart:
         tuple(claims),
         tuple(_shown(latest[profile], runs) for profile in profiles if profile in latest),
         manifest.own_omissions,
+        predictions=held_predictions(manifest),
     )
 
 

@@ -7,9 +7,18 @@ import pytest
 
 from repro.errors import ManifestError, StoreError, UsageError
 from repro.manifests.library import FigureManifest, Library
-from repro.outcome.predictions import freeze, frozen_predictions, judge_predictions
+from repro.outcome import wording
+from repro.outcome.catalogue import paper_verdicts
+from repro.outcome.predictions import (
+    HeldPredictions,
+    freeze,
+    frozen_predictions,
+    held_predictions,
+    judge_predictions,
+)
 from repro.outcome.record import Run
 from repro.outcome.references import write_runs
+from repro.outcome.tables import verdict_tables
 from tests.fakes import FIGURE, copy_manifests, record_of, recorded_run_of, replace_once
 
 LOSS, ACCURACY = "training.final_loss", "training.final_accuracy"
@@ -134,3 +143,28 @@ def test_a_profile_does_not_predict_itself(tmp_path: Path) -> None:
     )
     with pytest.raises(ManifestError, match="cannot predict what they are themselves"):
         Library(folder).load(FIGURE)
+
+
+def test_what_is_recorded_since_stands_beside_the_prediction(manifest: FigureManifest) -> None:
+    assert held_predictions(manifest) is None
+    freeze(manifest, [])
+    (number,) = held(manifest).numbers
+    assert (number.low, number.high, number.later) == (1.0, 2.1, ())
+    assert (wording.later(number), wording.fate(number)) == ("not yet", "")
+    write_runs(manifest, "desk", [recorded_run_of(0, metrics={LOSS: 2.2})])
+    (number,) = held(manifest).numbers
+    assert (wording.later(number), wording.fate(number)) == ("desk: 2.2", "not as predicted")
+    later = [recorded_run_of(seed, metrics={LOSS: 1.8 - seed}) for seed in (0, 1)]
+    write_runs(manifest, "paper", [*later, recorded_run_of(2)])
+    (number,) = held(manifest).numbers
+    assert wording.later(number) == "desk: 2.2; paper: 0.8, 1.8"
+    assert wording.fate(number) == "as predicted in 1 of 3 seeds"
+    assert "| 1 to 2.1 | desk: 2.2; paper: 0.8, 1.8 | as predicted in 1 of 3 seeds |" in (
+        verdict_tables(paper_verdicts(Library(manifest.folder.parent), "li2022"), "desk")
+    )
+
+
+def held(manifest: FigureManifest) -> HeldPredictions:
+    found = held_predictions(manifest)
+    assert found is not None
+    return found
