@@ -20,6 +20,10 @@ from repro.errors import UsageError
 
 # Libraries whose release can change the bits of a result.
 _LIBRARIES = ("torch", "numpy", "scipy", "pyhessian")
+MORE_MEMORY = (
+    "SSBREPRO_MEMORY=32g allows a container more; --jobs 1 or a smaller profile needs less"
+)
+_CONTROL_GROUP = Path("/sys/fs/cgroup")  # a container's own, of either version
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,9 @@ def settle(wanted: Facts) -> None:
 
 
 def num_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """The cores that this process may use; a container's limit counts where it is lower."""
+    cores = len(os.sched_getaffinity(0))
+    return min(cores, _core_limit(_CONTROL_GROUP) or cores)
 
 
 def available_memory() -> int | None:
@@ -126,12 +131,19 @@ def available_memory() -> int | None:
     """
     free = [
         _kibibytes(Path("/proc/meminfo"), "MemAvailable"),
-        _below_limit(Path("/sys/fs/cgroup"), "memory.max", "memory.current"),
-        _below_limit(
-            Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"
-        ),
+        _below_limit(_CONTROL_GROUP, "memory.max", "memory.current"),
+        _below_limit(_CONTROL_GROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ]
     return min((one for one in free if one is not None), default=None)
+
+
+def memory_kills(group: Path = _CONTROL_GROUP) -> int:
+    """How many processes of this container were killed for want of memory; 0 if nothing says so."""
+    for name in ("memory.events", "memory/memory.oom_control"):
+        with contextlib.suppress(OSError):
+            found = re.search(r"^oom_kill (\d+)$", (group / name).read_text("ascii"), re.MULTILINE)
+            return int(found.group(1)) if found else 0
+    return 0
 
 
 def _kibibytes(listed: Path, name: str) -> int | None:
@@ -145,6 +157,15 @@ def _below_limit(folder: Path, limit: str, usage: str) -> int | None:
     """What a control group's limit leaves; None without one."""
     with contextlib.suppress(OSError, ValueError):  # "max" is no number
         return int((folder / limit).read_text("ascii")) - int((folder / usage).read_text("ascii"))
+    return None
+
+
+def _core_limit(group: Path) -> int | None:
+    """The whole cores in the time that a control group may use, at least one; None without a limit."""
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number, and -1 is none either
+            time, period = " ".join((group / name).read_text("ascii") for name in names).split()
+            return max(1, int(time) // int(period)) if int(time) > 0 else None
     return None
 
 

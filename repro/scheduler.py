@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from repro import files
+from repro import files, machine
 from repro.budget import Budget
 from repro.engines.engine import Engine, Needs, Task
 from repro.graph import Graph
@@ -86,6 +86,7 @@ class Scheduler:
         self._store = Store(settings.home / "store")
         self._graph = Graph(plans, {key: one.seconds for key, one in self._needs.items()})
         self._capacity = engine.capacity()
+        self._memory_kills = machine.memory_kills()
         self._running: dict[str, Task] = {}
         self._last_words: dict[str, dict[str, Any]] = {}
         self._plans_of: dict[str, list[int]] = {}
@@ -232,7 +233,7 @@ class Scheduler:
             return
         self._clear(step.key)
         dependants = tuple(self._graph.depends_on(step.key))
-        self.failures.append(Failure(step, _reason(task, status, words), dependants))
+        self.failures.append(Failure(step, self._reason(task, status, words), dependants))
         self._listener.step(step, "failed")
 
     def _done(self, step: Step, status: str, result: StoredResult) -> None:
@@ -292,18 +293,21 @@ class Scheduler:
             "replaces": replaces,
         }
 
-
-def _reason(task: Task, status: int, words: Mapping[str, Any]) -> str:
-    """Why a task has no result, and what to do about it."""
-    name = task.step.stage
-    if "error" not in words:
-        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        hint = " (out of memory?)" if status == -9 else ""
-        return f"stage {name} {how}{hint}; its log is {task.log}"
-    error, kind = words["error"], words["kind"]
-    if kind == "DataError":
-        return (
-            f"{error}\n`repro data fetch` downloads the official files; "
-            f"SSBREPRO_DATA=FOLDER names the folder that holds yours"
-        )
-    return f"stage {name}: {error} ({kind}; its log is {task.log})"
+    def _reason(self, task: Task, status: int, words: Mapping[str, Any]) -> str:
+        """Why a task has no result, and what to do about it."""
+        name = task.step.stage
+        if "error" not in words:
+            how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+            hint = ""
+            if status == -9:
+                hint = " (out of memory?)"
+                if machine.memory_kills() > self._memory_kills:
+                    hint = f" for want of memory ({machine.MORE_MEMORY})"
+            return f"stage {name} {how}{hint}; its log is {task.log}"
+        error, kind = words["error"], words["kind"]
+        if kind == "DataError":
+            return (
+                f"{error}\n`repro data fetch` downloads the official files; "
+                f"SSBREPRO_DATA=FOLDER names the folder that holds yours"
+            )
+        return f"stage {name}: {error} ({kind}; its log is {task.log})"

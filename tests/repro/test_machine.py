@@ -49,6 +49,39 @@ def test_memory_is_what_the_system_or_the_container_leaves(tmp_path: Path) -> No
     assert available is None or available > 2**20
 
 
+@pytest.mark.parametrize(
+    ("files", "cores", "kills"),
+    [
+        ({}, None, 0),
+        ({"cpu.max": "max 100000", "memory.events": "oom 1\noom_kill 0\n"}, None, 0),
+        (
+            {"cpu.max": "250000 100000", "memory.events": "low 0\noom_kill 12\noom_group_kill 1"},
+            2,
+            12,
+        ),
+        ({"cpu.max": "50000 100000"}, 1, 0),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None, 0),
+        (
+            {
+                "cpu/cpu.cfs_quota_us": "300000\n",
+                "cpu/cpu.cfs_period_us": "100000\n",
+                "memory/memory.oom_control": "under_oom 0\noom_kill 1\n",
+            },
+            3,
+            1,
+        ),
+    ],
+)
+def test_a_containers_limits_of_either_version(
+    tmp_path: Path, files: dict[str, str], cores: int | None, kills: int
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content, "ascii")
+    assert machine._core_limit(tmp_path) == cores
+    assert machine.memory_kills(tmp_path) == kills
+
+
 @pytest.mark.parametrize("text", ["abc", "0", "-1", "1.5", "²", "0,2", "1234567"])
 def test_threads_that_make_no_sense_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", text)

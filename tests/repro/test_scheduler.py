@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from repro import scheduler
+from repro import machine, scheduler
 from repro.budget import Budget
 from repro.engines.engine import Capacity, Engine, Needs, Report, Reports, Task
 from repro.errors import Interrupted, StageError
@@ -202,6 +202,20 @@ def test_a_stage_that_fails_says_how(
     assert engine.ran == ["training"]
     assert Store(settings.home / "store").read(plan.steps[0].key) is None
     assert hidden(settings.home) == []
+
+
+def test_a_stage_killed_for_want_of_memory_says_what_allows_more(
+    plan: Plan, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills = iter([3, 4])  # when the run begins, and when a step has been killed
+    monkeypatch.setattr(machine, "memory_kills", lambda: next(kills))
+    with pytest.raises(StageError) as caught:
+        run(plan, settings, FakeExecutor(training=dies(-9)))
+    assert str(caught.value) == (
+        "stage training was killed by signal 9 for want of memory (SSBREPRO_MEMORY=32g allows a "
+        "container more; --jobs 1 or a smaller profile needs less); its log is "
+        f"{scratch_of(plan, settings) / 'log.txt'}"
+    )
 
 
 def test_what_was_finished_before_a_failure_is_kept(plan: Plan, settings: Settings) -> None:
