@@ -2,13 +2,15 @@
 
 What the container gets of the host is three folders and, where the engine has them, the GPUs; it
 runs as the caller, without capabilities, and reaches no network unless it reports to an MLflow
-server. It is removed whatever happens: at the end of the run, on an error, after a signal; and
-where this process itself was killed, at the start of the next run.
+server; and it has limits (`SSBREPRO_MEMORY`, `SSBREPRO_CPUS`), as in docker-compose.yml. It is
+removed whatever happens: at the end of the run, on an error, after a signal; and where this process
+itself was killed, at the start of the next run.
 """
 
 import codecs
 import os
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -29,7 +31,8 @@ from docker.models.containers import Container
 from docker.types import CancellableStream, DeviceRequest, Mount
 from requests.exceptions import RequestException
 
-from repro.errors import ContainerError
+from repro.errors import ContainerError, UsageError
+from repro.machine import MORE_MEMORY
 from repro.owner import is_gone, this_process
 
 RUN_LABEL = "ssbrepro.run"
@@ -38,6 +41,11 @@ OWNER_LABEL = "ssbrepro.owner"
 _HOME = "/state"
 _DATA = "/state/data"
 _MANIFESTS = "/opt/ssbrepro/manifests"
+
+_MEMORY = "16g"
+"""What a step of the profile `paper` needs: a basis of 6 GB, and as much again."""
+_MAX_PROCESSES = 4096
+"""And threads: no fork bomb, but eight of each of 512 steps side by side."""
 
 _SIGNAL_GRACE = 20.0
 """Seconds a run gets to save its place after a signal, before it is killed."""
@@ -83,16 +91,15 @@ def run_in_container(
     Raises:
         ContainerError: If there is no engine or no such image, if the engine refuses or fails, or
             if the container was killed for want of memory.
+        UsageError: If a variable with a limit makes no sense.
     """
+    limits = _limits()
     client = _connect()
     try:
         with _in_plain_words():
             remove_orphans(client)
-            return _run(
-                client,
-                _options(client, arguments, image, home, manifests, data, environment),
-                output or sys.stdout,
-            )
+            options = _options(client, arguments, image, home, manifests, data, environment)
+            return _run(client, options | limits, output or sys.stdout)
     finally:
         client.close()
 
@@ -159,6 +166,21 @@ def _options(
         "tmpfs": {"/tmp": "mode=1777"},
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
+    }
+
+
+def _limits() -> dict[str, str | int]:
+    memory = os.environ.get("SSBREPRO_MEMORY") or _MEMORY
+    cores = os.environ.get("SSBREPRO_CPUS") or "0"  # all of them
+    if not re.fullmatch(r"\d{1,9}[bkmgt]?", memory, re.ASCII | re.IGNORECASE):
+        raise UsageError(f"SSBREPRO_MEMORY={memory}: it is a size, such as 8g, or 0 for no limit")
+    if not re.fullmatch(r"\d{1,5}(\.\d+)?", cores, re.ASCII):
+        raise UsageError(f"SSBREPRO_CPUS={cores}: it is a number of cores, such as 2 or 1.5")
+    return {
+        "mem_limit": memory,
+        "memswap_limit": memory,  # no swap besides: what is out of memory ends, and slows nothing down
+        "nano_cpus": round(float(cores) * 1e9),
+        "pids_limit": _MAX_PROCESSES,
     }
 
 
@@ -340,7 +362,7 @@ def _check_memory(container: Container, status: int) -> None:
     container.reload()
     if container.attrs["State"].get("OOMKilled"):
         raise ContainerError(
-            "the container was killed because it ran out of memory; a smaller profile needs less"
+            f"the container was killed because it ran out of memory ({MORE_MEMORY})"
         )
 
 
@@ -350,9 +372,6 @@ def _remove(container: Container) -> None:
         container.stop(timeout=_STOP_GRACE)
     with suppress(*_ENGINE_FAILURES):
         container.remove(force=True, v=True)
-
-
-# --- whose it is -------------------------------------------------------------------------------
 
 
 # --- the engine --------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from repro import container
 from repro.container import OWNER_LABEL, RUN_LABEL, reachable, run_in_container
-from repro.errors import ContainerError
+from repro.errors import ContainerError, UsageError
 from repro.owner import this_process
 
 DIGEST = "sha256:" + "7" * 64
@@ -202,9 +202,52 @@ def test_the_container_is_locked_down(client: FakeClient, folders: dict[str, Pat
     assert created["security_opt"] == ["no-new-privileges:true"]
     assert created["init"] is True
     assert created["tmpfs"] == {"/tmp": "mode=1777"}
+    assert created["pids_limit"] == 4096
     assert created["network_mode"] == "none"
     assert "docker.sock" not in str(created)
     assert set(created["labels"]) == {RUN_LABEL, OWNER_LABEL}
+
+
+@pytest.mark.parametrize(
+    ("memory", "cores", "limits"),
+    [("", "", ("16g", "16g", 0)), ("800M", "1.5", ("800M", "800M", 1_500_000_000))],
+)
+def test_memory_and_cores_are_limited_as_variables_say(
+    client: FakeClient,
+    folders: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    memory: str,
+    cores: str,
+    limits: tuple[str, str, int],
+) -> None:
+    monkeypatch.setenv("SSBREPRO_MEMORY", memory)
+    monkeypatch.setenv("SSBREPRO_CPUS", cores)
+    run(folders)
+    names = ("mem_limit", "memswap_limit", "nano_cpus")
+    assert tuple(client.created[name] for name in names) == limits
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("SSBREPRO_MEMORY", "much", "it is a size, such as 8g, or 0 for no limit"),
+        ("SSBREPRO_MEMORY", "-1", "it is a size, such as 8g, or 0 for no limit"),
+        ("SSBREPRO_CPUS", "nan", "it is a number of cores, such as 2 or 1.5"),
+        ("SSBREPRO_CPUS", "-1", "it is a number of cores, such as 2 or 1.5"),
+    ],
+)
+def test_limits_that_make_no_sense_are_wrong_use(
+    client: FakeClient,
+    folders: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError) as caught:
+        run(folders)
+    assert str(caught.value) == f"{variable}={value}: {message}"
 
 
 def test_a_rootless_engine_maps_the_caller_to_root(
@@ -341,7 +384,7 @@ def test_out_of_memory_is_an_error_in_plain_words(
     client: FakeClient, folders: dict[str, Path]
 ) -> None:
     client.container = FakeContainer(status=137, oom=True)
-    with pytest.raises(ContainerError, match="ran out of memory"):
+    with pytest.raises(ContainerError, match=r"ran out of memory \(SSBREPRO_MEMORY=32g allows"):
         run(folders)
     assert client.container.calls[-1] == "remove"
 
@@ -548,6 +591,37 @@ def test_real_container_is_the_caller_and_can_do_little(
     assert lines[6].startswith("sha256:")
     probe = folders["home"] / "probe"
     assert probe.stat().st_uid == os.getuid()
+    assert containers_of(python) == ""
+
+
+@pytest.mark.container
+def test_real_limits_hold_and_what_needs_more_is_told_so(
+    python: str, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSBREPRO_MEMORY", "256m")
+    monkeypatch.setenv("SSBREPRO_CPUS", "1")
+    script = textwrap.dedent("""
+        from repro import machine
+        print(machine.num_cores(), machine.available_memory() <= 256 * 2**20, machine.memory_kills())
+    """)
+    assert run(folders, script, image=python) == (0, "1 True 0\n")
+    with pytest.raises(ContainerError, match=r"ran out of memory \(SSBREPRO_MEMORY=32g allows"):
+        run(folders, "x = b'x' * 2**30", image=python)
+    monkeypatch.delenv("SSBREPRO_MEMORY")
+    forks = textwrap.dedent("""
+        import threading
+        wait = threading.Event()
+        started = 0
+        try:
+            while started < 5000:
+                threading.Thread(target=wait.wait, daemon=True).start()
+                started += 1
+        except RuntimeError as error:
+            print(error)
+        wait.set()
+        print(started < 4096)
+    """)
+    assert run(folders, forks, image=python) == (0, "can't start new thread\nTrue\n")
     assert containers_of(python) == ""
 
 
