@@ -2,9 +2,9 @@
 #
 #   docker build -t ssbrepro:0.1.0 .                       (or `make image`)
 #
-# A release passes the base image with its digest, `--build-arg BASE_IMAGE=python:3.11-slim-bookworm@sha256:…`,
-# so that the same commit gives the same system libraries. The CUDA libraries come from PyPI with torch:
-# a CUDA base image would hold them twice.
+# A release names the base image with its digest, `make image BASE_IMAGE=python:3.11-slim-bookworm@sha256:…`,
+# so that the same commit gives the same system libraries; the labels say which it was. The CUDA libraries
+# come from PyPI with torch: a CUDA base image would hold them twice.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE}
 
@@ -44,10 +44,12 @@ ENV SSBREPRO_MANIFESTS=/opt/ssbrepro/manifests \
     DO_NOT_TRACK=true \
     GIT_PYTHON_REFRESH=quiet
 
+ARG BASE_IMAGE
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="ssbrepro" \
       org.opencontainers.image.description="Reproduces, figure by figure, two papers on symmetry breaking in deep networks" \
       org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}" \
       org.opencontainers.image.licenses="MIT"
 
 USER 1000:1000

@@ -58,8 +58,10 @@ report: install ## Write report.html from the runs on this machine
 ui: install ## Open MLflow on this machine's runs
 	$(REPRO) ui
 
-image: ## Build the container image
-	docker build --build-arg BASE_IMAGE=$(BASE_IMAGE) $(BUILD_FLAGS) --tag ssbrepro:$(VERSION) .
+# The digest that a base image is named by goes into the labels, for who looks for newer ones.
+image: ## Build the container image, for a release with BASE_IMAGE=python:3.11-slim-bookworm@sha256:…
+	docker build --build-arg BASE_IMAGE=$(BASE_IMAGE) $(BUILD_FLAGS) --tag ssbrepro:$(VERSION) \
+	  $(addprefix --label org.opencontainers.image.base.digest=,$(word 2,$(subst @, ,$(BASE_IMAGE)))) .
 
 bench: $(VENV)/bench-installed ## Time the work beside other tools, e.g. on two idle cores in 10 minutes
 	$(VENV)/bin/python -m bench

@@ -1,7 +1,7 @@
 """``python -m release``: says of each thing that a release has to meet whether it does.
 
-Writes the bill of materials, the licences and the digests to ``dist/``. Needs no network. Exit status 1
-if anything is amiss; what cannot be looked at here is said as well.
+Writes the bill of materials, the licences and the digests to ``dist/``. Only to look for vulnerabilities
+it needs a network. Exit status 1 if anything is amiss; what cannot be looked at here is said as well.
 """
 
 import json
@@ -9,13 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from packaging.utils import canonicalize_name
 
-from release import licences, sbom
+from release import licences, sbom, scans
 from release.locked import installed, locked
 from repro import files
 
@@ -29,6 +29,7 @@ _EVERY = {
     "docker-compose.yml": rf"{_TAG}|^ *VERSION: \$\{{SSBREPRO_VERSION:-(.*?)\}}",
     "repro/cli.py": _TAG,
 }
+_OCI = "org.opencontainers.image"
 _MAYBE = ("README.md", "docs/**/*.md")  # where an image may be named
 
 
@@ -134,26 +135,82 @@ def digests(checkout: Path) -> Iterator[Finding]:
         yield Finding(not lacking, f"locks: {name}.lock {lacks}")
 
 
+def vulnerabilities(checkout: Path) -> Iterator[Finding]:
+    """What is known against what is locked, as far as an index can be asked."""
+    try:
+        audit = scans.vulnerabilities(checkout / "requirements" / "run.lock")
+    except RuntimeError as error:
+        yield Finding(None, f"vulnerabilities: none was looked for: {error}")
+        return
+    for name, advisories in audit.known.items():
+        yield Finding(False, f"vulnerability: {name}: {', '.join(advisories)}")
+    num, rest = len(audit.asked), len(audit.not_found)
+    text = f"vulnerabilities: {num} of {num + rest} locked distributions were looked up"
+    yield Finding(None if rest else not audit.known, text)
+
+
+def dockerfile(checkout: Path) -> Iterator[Finding]:
+    """The Dockerfile, by its linter."""
+    try:
+        complaints = scans.dockerfile(checkout / "Dockerfile")
+    except RuntimeError as error:
+        yield Finding(None, f"Dockerfile: it was not looked at: {error}")
+        return
+    yield from (Finding(False, f"Dockerfile: {text}") for text in complaints)
+    yield Finding(not complaints, f"Dockerfile: hadolint finds {len(complaints) or 'nothing'}")
+
+
 def image(checkout: Path) -> Iterator[Finding]:
     """The image of this version, where there is Docker."""
     name = f"ssbrepro:{version_of(checkout)}"
     if shutil.which("docker") is None or _output("docker", "version") is None:
         yield Finding(None, f"image: there is no Docker here: {name} was not looked at")
         return
-    label = '{{.Id}} {{index .Config.Labels "org.opencontainers.image.version"}}'
-    said = _output("docker", "image", "inspect", "--format", label, name)
-    if said is None:
+    found = _inspected(name)
+    if found is None:
         yield Finding(False, f"image: there is no {name}; make image")
         return
-    digest, _, version = said.partition(" ")
-    yield Finding(version == version_of(checkout), f"image: {name} is {digest}, labelled {version}")
+    labels = found["Config"]["Labels"] or {}
+    version = labels.get(f"{_OCI}.version")
+    text = f"image: {name} is {found['Id']}, labelled {version}"
+    yield Finding(version == version_of(checkout), text)
+    yield from _base(labels, found["RootFS"]["Layers"])
+    text = f"`trivy image {name}` or `grype {name}` scans it"
+    yield Finding(None, f"image: the system's packages in it were not scanned: {text}")
+
+
+def _base(labels: Mapping[str, str], layers: Sequence[str]) -> Iterator[Finding]:
+    """What the image is built on: named by its digest, and its layers the image's first."""
+    base = labels.get(f"{_OCI}.base.name", "")
+    said = labels.get(f"{_OCI}.base.digest")
+    if not base.endswith(f"@{said}"):
+        remedy = "make image BASE_IMAGE=NAME@sha256:…"
+        text = f"image: its base is {base or 'not named'}, with digest {said or 'none'}; {remedy}"
+        yield Finding(False, text)
+        return
+    found = _inspected(base)
+    if found is None:
+        yield Finding(None, f"image: its base {base} is not here: its layers were not compared")
+        return
+    beneath = found["RootFS"]["Layers"]
+    same = list(layers[: len(beneath)]) == beneath
+    has = "has its layers" if same else "has others than its layers"
+    yield Finding(same, f"image: its base is {base}, and it {has}")
+
+
+def _inspected(name: str) -> dict[str, Any] | None:
+    said = _output("docker", "image", "inspect", "--format", "{{json .}}", name)
+    return None if said is None else json.loads(said)
+
+
+CHECKS = (versions, commit, environment, bill, digests, vulnerabilities, dockerfile, image)
 
 
 def main(checkout: Path = CHECKOUT) -> int:
     """Say it all, a line each; the exit status."""
     failed = 0
     words = {True: "ok  ", False: "FAIL", None: "note"}
-    for check in (versions, commit, environment, bill, digests, image):
+    for check in CHECKS:
         for finding in check(checkout):
             print(words[finding.good], finding.text)
             failed += finding.good is False

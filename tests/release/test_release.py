@@ -1,5 +1,7 @@
 """What a release has to meet: each check finds what is amiss, and says what it could not look at."""
 
+import json
+import subprocess
 from collections.abc import Callable, Iterator
 from email.message import Message
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 
 from release import __main__ as release
-from release import licences, sbom
+from release import licences, sbom, scans
 from release.locked import Locked, locked
 from tests.fakes import CHECKOUT
 
@@ -187,6 +189,118 @@ def test_digests_are_written_and_locks_agree(checkout: Path) -> None:
     ]
 
 
+def answers(stdout: str, stderr: str = "", status: int = 0) -> Callable[..., Any]:
+    done = subprocess.CompletedProcess([], status, stdout, stderr)
+    return lambda *command: done
+
+
+KNOWN = {"name": "alpha", "version": "1.0", "vulns": [{"id": "PYSEC-1"}, {"id": "CVE-2"}]}
+CLEAN = {"name": "beta", "version": "2.0", "vulns": []}
+UNKNOWN = {"name": "gamma", "skip_reason": "not found"}
+
+
+class TestVulnerabilities:
+    @pytest.mark.parametrize(
+        ("entries", "status", "expected"),
+        [
+            ([CLEAN], 0, [(True, "vulnerabilities: 1 of 1 locked distributions were looked up")]),
+            (
+                [KNOWN, CLEAN],
+                1,
+                [
+                    (False, "vulnerability: alpha 1.0: PYSEC-1, CVE-2"),
+                    (False, "vulnerabilities: 2 of 2 locked distributions were looked up"),
+                ],
+            ),
+            # By its status and its last line, the tool has found no fault.
+            ([UNKNOWN], 0, [(None, "vulnerabilities: 0 of 1 locked distributions were looked up")]),
+        ],
+    )
+    def test_what_is_known_is_told_and_what_was_not_asked(
+        self,
+        checkout: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        entries: list[dict[str, Any]],
+        status: int,
+        expected: list[tuple[bool | None, str]],
+    ) -> None:
+        said = json.dumps({"dependencies": entries, "fixes": []})
+        monkeypatch.setattr(scans, "_run", answers(said, "No known vulnerabilities found", status))
+        assert [*release.vulnerabilities(checkout)] == expected
+
+    def test_without_a_network_none_is_said_to_be_missing(
+        self, checkout: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(scans, "_run", answers("", "Traceback\nno such host", 1))
+        assert [*release.vulnerabilities(checkout)] == [
+            (None, "vulnerabilities: none was looked for: pip-audit: no such host")
+        ]
+
+
+class TestDockerfile:
+    def test_complaints_are_failures(self, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(scans, "_run", answers("Dockerfile:1 DL3006 tag it\n", status=1))
+        assert amiss(release.dockerfile(checkout)) == [
+            "Dockerfile: Dockerfile:1 DL3006 tag it",
+            "Dockerfile: hadolint finds 1",
+        ]
+        monkeypatch.setattr(scans, "_run", answers(""))
+        assert [one.good for one in release.dockerfile(checkout)] == [True]
+
+    def test_without_the_tool_it_is_said_how_to_get_it(
+        self, checkout: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sys.executable", "/nowhere/python")
+        text = "hadolint is not installed; make release-check installs it"
+        assert [*release.dockerfile(checkout)] == [
+            (None, f"Dockerfile: it was not looked at: {text}")
+        ]
+
+
+BASE = "python:3.11@sha256:77"
+LABELS = {
+    "org.opencontainers.image.version": "1.2.3",
+    "org.opencontainers.image.base.name": BASE,
+    "org.opencontainers.image.base.digest": "sha256:77",
+}
+
+
+class TestImage:
+    def amiss(
+        self, checkout: Path, monkeypatch: pytest.MonkeyPatch, base_layers: list[str], **labels: str
+    ) -> list[str]:
+        wanted = LABELS | {f"org.opencontainers.image.{k}": v for k, v in labels.items()}
+        here = {
+            "ssbrepro:1.2.3": {
+                "Id": "sha256:1",
+                "Config": {"Labels": wanted},
+                "RootFS": {"Layers": ["a", "b", "c"]},
+            },
+            BASE: {"RootFS": {"Layers": base_layers}},
+        }
+        monkeypatch.setattr(release.shutil, "which", str)
+        monkeypatch.setattr(release, "_output", lambda *command: "")
+        monkeypatch.setattr(release, "_inspected", here.get)
+        return amiss(release.image(checkout))
+
+    def test_its_base_has_a_digest_and_is_beneath_it(
+        self, checkout: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert self.amiss(checkout, monkeypatch, ["a", "b"]) == []
+        assert self.amiss(checkout, monkeypatch, ["a", "x"]) == [
+            f"image: its base is {BASE}, and it has others than its layers"
+        ]
+
+    @pytest.mark.parametrize("base", ["python:3.11", "python:3.11@sha256:78", ""])
+    def test_a_base_without_its_digest_is_no_releases(
+        self, checkout: Path, monkeypatch: pytest.MonkeyPatch, base: str
+    ) -> None:
+        (found,) = self.amiss(checkout, monkeypatch, ["a"], **{"base.name": base})
+        assert found.startswith(
+            f"image: its base is {base or 'not named'}, with digest sha256:77; "
+        )
+
+
 def test_no_docker_is_said_and_no_failure(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert [*release.image(checkout)] == [
@@ -199,6 +313,7 @@ def test_any_failure_is_the_exit_status(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(sbom, "of_environment", environment_of())
+    monkeypatch.setattr(scans, "_run", answers(""))
     assert release.main(checkout) == 1
     said = capsys.readouterr().out.splitlines()
     assert "FAIL commit: this is no checkout that git can read" in said
