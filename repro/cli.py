@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from statistics import median
 from types import FrameType
@@ -228,7 +229,7 @@ def track_runs() -> None:
     if settings.tracking_uri == NO_TRACKING:
         raise UsageError(f"MLFLOW_TRACKING_URI={NO_TRACKING} says not to")
     number = _track_all(settings)
-    out.print(f"{number} runs are in MLflow at {settings.tracking_uri}")
+    out.print(f"{number} runs are in MLflow at {settings.tracking_address}")
 
 
 @app.command()
@@ -236,7 +237,7 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     """Serve MLflow's pages of this machine's runs on the loopback interface."""
     settings = Settings.from_environment()
     if not settings.local_tracking:
-        out.print(f"runs go to the MLflow server at {settings.tracking_uri}; open it there")
+        out.print(f"runs go to the MLflow server at {settings.tracking_address}; open it there")
         return
     from repro.outcome.tracking import pages
 
@@ -253,6 +254,9 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     environment = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_SERVER_ALLOWED_HOSTS": "localhost:*,127.0.0.1:*",
+        # Nor to pages of other sites, whatever another server of this machine's is set to.
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "",
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
     }
@@ -262,13 +266,14 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
 
 def _track_all(settings: Settings) -> int:
     """Send every run to MLflow that it does not have; how many there are."""
-    from repro.outcome.tracking import prepare
+    from repro.outcome.tracking import PATIENCE, Sender, prepare, track
 
-    prepare(settings, partial(say, err))
-    sender = runner(out)
+    tell = partial(say, err)
+    prepare(settings, tell)
     runs = all_runs(settings)
-    for recorded in runs:
-        sender.track(recorded, strict=True)
+    with closing(Sender(settings, tell, PATIENCE, PATIENCE)) as send:
+        for recorded in runs:
+            track(recorded, settings, send, trusting=False)
     return len(runs)
 
 

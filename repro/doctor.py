@@ -112,4 +112,4 @@ def _engine() -> Finding:
 
 
 def _tracking(settings: Settings) -> Finding:
-    return Finding("MLflow", settings.tracking_uri, True)
+    return Finding("MLflow", settings.tracking_address, True)

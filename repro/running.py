@@ -3,10 +3,10 @@
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -30,6 +30,9 @@ from repro.settings import NO_TRACKING, Settings
 from repro.store import Store
 from repro.transfer import Transfer
 from ssbrepro.data import DataError, Dataset
+
+if TYPE_CHECKING:
+    from repro.outcome.tracking import Sender
 
 
 class Runner:
@@ -202,36 +205,37 @@ class Runner:
                 paths = [Path(path).relative_to("/state") for path in part["artifacts"]]
                 part["artifacts"] = [str(home / path) for path in paths]
         for recorded in all_runs(self.settings):
-            self.track(recorded, strict=False)
+            self.track(recorded)
         return status, content
 
-    def track(self, recorded: Run, strict: bool) -> None:
-        """Send a run to MLflow; where that fails, say so, or raise if ``strict``.
+    def track(self, recorded: Run) -> None:
+        """Send a run to MLflow; where that fails, say so.
 
-        What failed once is not tried again by the same command, so that all that a server may cost it
-        is :data:`repro.outcome.tracking.LIMIT`.
-
-        Raises:
-            TrackingError: If MLflow cannot be reached or refuses.
+        What failed once is not tried again by the same command.
         """
-        from repro.outcome.tracking import LIMIT, track
+        from repro.outcome.tracking import track
 
         if self.settings.tracking_uri == NO_TRACKING or self._tracking_failed:
             return
         try:
-            track(recorded, self.settings, partial(say, self.err), None if strict else LIMIT)
+            track(recorded, self.settings, self.sender)
         except TrackingError as error:
-            if strict:
-                raise
             self._tracking_failed = True
             self.err.print(
                 str(error), style="yellow", highlight=False, markup=False, soft_wrap=True
             )
             self.err.print("  the run is complete and recorded; `repro track` sends it later")
 
+    @cached_property
+    def sender(self) -> "Sender":
+        """What sends runs to MLflow."""
+        from repro.outcome.tracking import Sender
+
+        return Sender(self.settings, partial(say, self.err))
+
     def _finish(self, recorded: Run) -> None:
         say(self.out, f"  figure and record in {recorded.folder}")
-        self.track(recorded, strict=False)
+        self.track(recorded)
 
 
 def announce(

@@ -1,6 +1,7 @@
 """Where things are, from the environment."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,11 @@ class Settings:
             manifests=_path("SSBREPRO_MANIFESTS") or MANIFESTS,
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or _sqlite(home / _DATABASE),
         )
+
+    @property
+    def tracking_address(self) -> str:
+        """Where runs are tracked, as it may be shown and kept: without a user's name and password."""
+        return re.sub(r"(?<=://).*@", "", self.tracking_uri)
 
     @property
     def local_tracking(self) -> bool:

@@ -1162,7 +1162,7 @@ class TestTracking:
     def test_a_dead_server_fails_no_run(self, repro: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         tried: list[object] = []
 
-        def dead(*arguments: object) -> str:
+        def dead(*arguments: object, **named: object) -> str:
             tried.append(arguments)
             raise TrackingError("MLflow at http://[::1]:1: [/api] is not there")
 
@@ -1185,9 +1185,9 @@ class TestTracking:
         sent: list[str] = []
         repro.call("fig8b", "--profile", "smoke")
         repro.call("fig8b", "--profile", "smoke", "--seed", "1")
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://bob:secret@somewhere")
         monkeypatch.setattr(
-            "repro.outcome.tracking.track", lambda run, *_: sent.append(run.folder.name)
+            "repro.outcome.tracking.track", lambda run, *_, **__: sent.append(run.folder.name)
         )
         outcome = repro.call("track")
         assert outcome.status == 0

@@ -5,6 +5,7 @@ Everything is read from the record with its recorded times, and an MLflow run is
 record's digest, so sending twice leaves the same rows.
 """
 
-from repro.outcome.tracking.sending import LIMIT, pages, prepare, track
+from repro.outcome.tracking.sender import PATIENCE, Sender, track
+from repro.outcome.tracking.sending import pages, prepare, send
 
-__all__ = ["LIMIT", "pages", "prepare", "track"]
+__all__ = ["PATIENCE", "Sender", "pages", "prepare", "send", "track"]

@@ -3,66 +3,66 @@
 import contextlib
 import functools
 import os
+import re
+from base64 import b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from filelock import FileLock
 
-from repro import files
-from repro.errors import StoreError, TrackingError
-from repro.outcome.record import TRACKED, Record, Run
+from repro.errors import TrackingError
+from repro.outcome.record import Record, Run
 from repro.outcome.tracking import notes, rows, views
-from repro.outcome.tracking.database import ROOT, holds, make_movable, set_aside
-from repro.outcome.tracking.deadline import within
+from repro.outcome.tracking.database import ROOT, make_movable, set_aside
 from repro.outcome.tracking.rows import Row
 from repro.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
+    from mlflow.entities import Run as MlflowRun
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
-LIMIT = 60.0  # seconds that a server may cost a run which only wants to be recorded
-_LAYOUT = 2  # of what is sent; 1 had an experiment for each figure
 _TRAINING = "custom_model_development"  # which of its pages MLflow opens an experiment with
 _NOTE, _PARENT = "mlflow.note.content", "mlflow.parentRunId"
 _MAX_METRICS, _MAX_OTHERS = 800, 100  # of one request, and no more than 1,000 of all
 _SUPERSEDED = "Sent by an earlier release. What is sent now goes to the experiment **{}**."
+_ID = re.compile(r"[\w-]{1,64}")
+_AT_THE_SERVER = re.compile(r"mlflow-artifacts:/(?!/)")  # and at no other host
+_LOCK_SECONDS = 30.0  # more than a command takes to send one run
 
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class _Sent:
-    """Where a run was sent, with its MLflow run id there."""
+def load() -> None:
+    """Import MLflow, which takes a second, and settle what it reads then."""
+    _configure()
+    import mlflow.entities  # noqa: F401
+    from mlflow import MlflowClient  # noqa: F401
 
-    layout: int
-    runs: dict[str, str]
 
-
-def track(run: Run, settings: Settings, say: Say, limit: float | None = LIMIT) -> str:
-    """Send a run to MLflow, unless that was done; returns its MLflow run id.
+def send(run: Run, settings: Settings, say: Say, known: str | None = None) -> str:
+    """Send a run to MLflow, in this process; what is there already is completed.
 
     Args:
         run: What to send.
         settings: Where to.
         say: Told if the home's own database was set aside.
-        limit: Seconds that it may take; None for as long as it takes.
+        known: The run's id there if it was sent before. If it is still whole there, that is all.
+
+    Returns:
+        Its MLflow run id.
 
     Raises:
-        TrackingError: If MLflow cannot be reached, refuses or does not end; nothing of ours is lost.
+        TrackingError: If MLflow cannot be reached, refuses, or keeps something else.
     """
-    own = settings.own_database
-    place = settings.tracking_uri if own is None else own.name
-    path = run.folder / TRACKED
-    sent = _sent(path)
-    if place not in sent or (own is not None and not holds(own, sent[place])):
-        with _as_tracking_error(settings):
-            sent[place] = within(limit, lambda: _send(run, settings, say))
-        files.write_json(path, {"layout": _LAYOUT, "runs": sent})
-    return sent[place]
+    with _as_tracking_error(settings), _locked(settings):
+        _make_room(settings, say)
+        client = _client(settings)
+        if settings.own_database is not None:
+            make_movable(settings.own_database)
+        return _log(client, run, ROOT if settings.local_tracking else None, known)
 
 
 def prepare(settings: Settings, say: Say) -> None:
@@ -83,7 +83,7 @@ def pages(settings: Settings) -> dict[str, str]:
         TrackingError: If the file cannot be read.
     """
     with _as_tracking_error(settings), _locked(settings):
-        client = _local_client(settings)
+        client = _client(settings)
         return {
             found.name: views.address(found.experiment_id, views.VERDICTS)
             for found in client.search_experiments(order_by=["name"])
@@ -101,44 +101,56 @@ def _as_tracking_error(settings: Settings) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise TrackingError(f"MLflow at {settings.tracking_uri}: {reason}") from error
+        reason = str(error)
+        if (
+            not isinstance(error, OSError | TrackingError)
+            and "mlflow" not in type(error).__module__
+        ):
+            reason = f"{type(error).__name__}: {reason}"  # of what an answer makes of a client
+        for secret in _secrets(settings):
+            reason = reason.replace(secret, "***")
+        line = " ".join("".join(c if c.isprintable() else " " for c in reason).split())[:300]
+        raise TrackingError(f"MLflow at {settings.tracking_address}: {line}") from error
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """What a server knows a user by, as far as it could repeat it in an answer."""
+    from mlflow.utils.credentials import get_default_host_creds
+
+    known = get_default_host_creds(settings.tracking_uri)
+    written = settings.tracking_uri.partition("://")[2].rpartition("@")[0]
+    name, _, password = written.partition(":")
+    pairs = [(known.username, known.password), (unquote(name), unquote(password))]
+    basic = [b64encode(f"{one}:{other}".encode()).decode() for one, other in pairs if other]
+    words = [written, password, known.token, *(word for _, word in pairs), *basic]
+    return sorted({word for word in words if word}, key=len, reverse=True)
 
 
 @contextlib.contextmanager
 def _locked(settings: Settings) -> Iterator[None]:
-    """No other process of ours at an SQLite file: two that both create its tables would break it."""
+    """No other process of ours sends this home's runs: both would begin what neither has found.
+
+    Two that both create an SQLite file's tables would break it, too.
+    """
     settings.home.mkdir(parents=True, exist_ok=True)
-    with FileLock(settings.home / "mlflow.lock"):
+    with FileLock(settings.home / "mlflow.lock", timeout=_LOCK_SECONDS):
         yield
-
-
-def _sent(path: Path) -> dict[str, str]:
-    try:
-        noted = files.read_as(path, _Sent)
-    except StoreError:  # none, or damaged, or an earlier release's: sending again changes nothing
-        return {}
-    return noted.runs if noted.layout == _LAYOUT else {}
-
-
-def _send(run: Run, settings: Settings, say: Say) -> str:
-    _configure()
-    from mlflow import MlflowClient
-
-    if not settings.local_tracking:
-        return _log(MlflowClient(settings.tracking_uri), run, None)
-    with _locked(settings):
-        _make_room(settings, say)
-        client = _local_client(settings)
-        if settings.own_database is not None:
-            make_movable(settings.own_database)
-        return _log(client, run, ROOT)
 
 
 def _configure() -> None:
     """Settle what MLflow reads when it is imported."""
+    os.environ.update(
+        {
+            # A request is made once: MLflow would make it again though the server has taken it, which
+            # begins a second run, and would wait for as long as the server says.
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+            # A server has no say in where else what it is sent goes.
+            "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",
+            "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
+            "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+        }
+    )
     for name, value in {
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         # The address a container knows the server by is of no use to a browser.
@@ -171,10 +183,11 @@ def _schema_revision() -> str:
     return str(ScriptDirectory(scripts).get_current_head())
 
 
-def _local_client(settings: Settings) -> "MlflowClient":
-    """A client of an SQLite file that writes artifacts to where ``repro ui`` serves them from.
+def _client(settings: Settings) -> "MlflowClient":
+    """A client that writes files nowhere but to the server, or to where ``repro ui`` serves them from.
 
-    MLflow's own client would hand artifacts located below ``ROOT`` to a server, and none need run.
+    MLflow's own writes them to wherever the server says, be it any folder of this machine; and it would
+    hand those of an SQLite file, located below ``ROOT``, to a server that need not run.
     """
     _configure()
     from mlflow import MlflowClient
@@ -183,46 +196,85 @@ def _local_client(settings: Settings) -> "MlflowClient":
     @functools.lru_cache(maxsize=1)  # a run's files are sent one after the other
     def repository(client: MlflowClient, run_id: str) -> "ArtifactRepository":
         location = client.get_run(run_id).info.artifact_uri
-        return get_artifact_repository(location.replace(ROOT, f"{settings.artifacts.as_uri()}/"))
+        if settings.local_tracking:
+            location = location.replace(ROOT, f"{settings.artifacts.as_uri()}/")
+        elif not _AT_THE_SERVER.match(location):
+            raise TrackingError(
+                f"it wants files at {location}; only a server that takes them itself is sent any "
+                f"(`mlflow server --serve-artifacts`, and an experiment that was made there)"
+            )
+        return get_artifact_repository(location, tracking_uri=settings.tracking_uri)
 
-    class LocalClient(MlflowClient):
+    class Client(MlflowClient):
         def log_artifact(
             self, run_id: str, local_path: str, artifact_path: str | None = None
         ) -> None:
             repository(self, run_id).log_artifact(local_path, artifact_path)
 
-    return LocalClient(settings.tracking_uri)
+    return Client(settings.tracking_uri)
 
 
-def _log(client: "MlflowClient", run: Run, artifact_root: str | None) -> str:
+def _log(client: "MlflowClient", run: Run, artifact_root: str | None, known: str | None) -> str:
     record = run.record
     experiment = _experiment(client, record, artifact_root)
     figure, steps = rows.figure_row(run), rows.step_rows(run)
-    own = {figure.digest, *(row.digest for row in steps)}
-    query = f"tags.`{rows.DIGEST}` LIKE '{figure.digest}%'"
-    begun = {}
-    for found in client.search_runs([experiment], query):
-        digest = found.data.tags[rows.DIGEST]
-        if digest not in own:  # the query's pattern matches more, if a record's digest is none
-            continue
-        if found.data.tags.get("recorded_at") == record.recorded_at:
-            begun[digest] = str(found.info.run_id)
-        else:  # what was computed afresh took the place of the record that this is of
-            client.delete_run(found.info.run_id)
+    digests = {figure.digest, *(row.digest for row in steps)}
+    found = _found(client, experiment, record, digests)
+    if known is not None and _whole(found, digests, figure, known):
+        return known
 
     def run_of(row: Row, parent: str | None = None) -> str:
-        """The MLflow run with this row's digest: the one an earlier attempt began, or a new one."""
-        if row.digest in begun:
-            return begun[row.digest]
+        """The MLflow run with this row's digest: the one an earlier attempt began, or a new one.
+
+        Raises:
+            TrackingError: If a server gives another.
+        """
+        if row.digest in found:
+            return str(found[row.digest].info.run_id)
         tags = {name: row.tags[name] for name in (rows.DIGEST, "recorded_at")}
         tags |= {} if parent is None else {_PARENT: parent}
-        return str(client.create_run(experiment, row.started, tags, row.name).info.run_id)
+        begun = client.create_run(experiment, row.started, tags, row.name)
+        if begun.data.tags.get(rows.DIGEST) != row.digest or not _ID.fullmatch(begun.info.run_id):
+            raise TrackingError("it answers with another run than it was asked to begin")
+        return str(begun.info.run_id)
 
     run_id = run_of(figure)
     _fill(client, run_id, figure, {_NOTE: notes.of_figure(record, experiment, run_id)})
     for row, step in zip(steps, record.steps, strict=True):
-        _fill(client, run_of(row, run_id), row, {_NOTE: notes.of_step(record, step.stage)})
+        tags = {_NOTE: notes.of_step(record, step.stage), _PARENT: run_id}
+        _fill(client, run_of(row, run_id), row, tags)
+    # That a server answers "done" is not yet a run that it keeps.
+    if not _whole(_found(client, experiment, record, digests), digests, figure, run_id):
+        raise TrackingError("it does not keep what it took")
     return run_id
+
+
+def _found(
+    client: "MlflowClient", experiment: str, record: Record, digests: set[str]
+) -> dict[str, "MlflowRun"]:
+    """What is there of a record, by digest; what is there instead of it is deleted."""
+    query = f"tags.`{rows.DIGEST}` LIKE '{rows.safe(record.digest)}%'"
+    found: dict[str, MlflowRun] = {}
+    for one in client.search_runs([experiment], query):
+        digest = one.data.tags.get(rows.DIGEST)
+        if digest not in digests:  # the pattern matches more, if a record's digest is none
+            continue
+        # What was computed afresh took the place of the record that this is of, or earlier releases
+        # began it twice, when an answer got lost.
+        if digest in found or one.data.tags.get("recorded_at") != record.recorded_at:
+            client.delete_run(one.info.run_id)
+        else:
+            found[digest] = one
+    return found
+
+
+def _whole(found: dict[str, "MlflowRun"], digests: set[str], figure: Row, run_id: str) -> bool:
+    """Whether all of a record is there, a figure's row as the run with this id."""
+    return (
+        found.keys() == digests
+        and all(one.info.status == "FINISHED" for one in found.values())
+        and found[figure.digest].info.run_id == run_id
+    )
 
 
 def _experiment(client: "MlflowClient", record: Record, artifact_root: str | None) -> str:

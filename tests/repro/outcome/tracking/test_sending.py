@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from repro import files
-from repro.errors import Interrupted, TrackingError
+from repro.errors import TrackingError
 from repro.outcome import tracking
 from repro.outcome.record import TRACKED, Run
 from repro.outcome.tracking import pages, prepare
@@ -29,9 +29,13 @@ pytestmark = [
 ]
 
 
-def track(run: Run, settings: Settings, limit: float | None = None) -> str:
-    """Send a run; that the database is set aside is a failure here."""
-    return tracking.track(run, settings, pytest.fail, limit)
+def track(run: Run, settings: Settings) -> str:
+    """Send a run, in this process; that the database is set aside is a failure here."""
+
+    def send(run: Run, known: str | None = None) -> str:
+        return tracking.send(run, settings, pytest.fail, known)
+
+    return tracking.track(run, settings, send)
 
 
 @dataclass
@@ -286,28 +290,6 @@ def test_a_server_that_is_not_there_is_one_line(tracked: Tracked) -> None:
     assert set(json.loads((run.folder / TRACKED).read_text())["runs"]) == {"mlflow.db"}
 
 
-def test_a_server_that_never_comes_to_an_end_is_not_waited_for(tracked: Tracked) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes every request and answers none
-        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        run = recorded(tracked.settings, FIGURE, seed=8)
-        with pytest.raises(TrackingError, match=r"no end within 0\.5 s"):
-            track(run, replace(tracked.settings, tracking_uri=uri), limit=0.5)
-    assert not (run.folder / TRACKED).exists()
-
-
-@pytest.mark.parametrize("ending", [Interrupted(2), KeyboardInterrupt()])
-def test_ctrl_c_while_sending_is_no_matter_of_tracking(
-    tracked: Tracked, monkeypatch: pytest.MonkeyPatch, ending: BaseException
-) -> None:
-    def interrupted(*arguments: object) -> str:
-        raise ending
-
-    run = recorded(tracked.settings, FIGURE, seed=7)
-    monkeypatch.setattr("repro.outcome.tracking.sending._send", interrupted)
-    with pytest.raises(type(ending)):
-        track(run, tracked.settings)
-
-
 def test_an_alternative_is_another_run_and_says_which(tracked: Tracked) -> None:
     run_id = track(recorded(tracked.settings, FIGURE, alternative="cut_factor=1"), tracked.settings)
     found = tracked.client.get_run(run_id)
@@ -336,7 +318,7 @@ class TestMoving:
     def test_what_was_sent_is_known_in_a_copy(
         self, moved: Tracked, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("repro.outcome.tracking.sending._send", None)
+        monkeypatch.setattr("repro.outcome.tracking.send", None)
         assert track(moved.run, moved.settings) == moved.run_id
 
     def test_a_copy_leaves_the_original_alone(self, tracked: Tracked, moved: Tracked) -> None:
@@ -358,7 +340,7 @@ class TestMoving:
         assert track(moved.run, moved.settings) == moved.run_id
         # As is every record where the database has been deleted.
         (moved.settings.home / "mlflow.db").unlink()
-        monkeypatch.setattr("repro.outcome.tracking.sending._send", lambda *sent: "anew")
+        monkeypatch.setattr("repro.outcome.tracking.send", lambda *sent: "anew")
         assert track(moved.run, moved.settings) == "anew"
 
     @pytest.mark.parametrize(
@@ -390,7 +372,7 @@ class TestMoving:
         assert aside.read_bytes() == before
         assert not database.exists()
         prepare(moved.settings, pytest.fail)
-        monkeypatch.setattr("repro.outcome.tracking.sending._send", lambda *sent: "anew")
+        monkeypatch.setattr("repro.outcome.tracking.send", lambda *sent: "anew")
         assert track(moved.run, moved.settings) == "anew"
 
     def test_what_an_earlier_release_sent_is_sent_in_the_new_layout(self, moved: Tracked) -> None:
