@@ -43,7 +43,8 @@ class Settings:
     @property
     def tracking_address(self) -> str:
         """Where runs are tracked, as it may be shown and kept: without a user's name and password."""
-        return re.sub(r"(?<=://).*@", "", self.tracking_uri)
+        # An "@" in a path is none of a server's, but may be of an SQLite file's.
+        return re.sub(r"^(https?://).*@|(?<=://)[^/]*@", r"\1", self.tracking_uri)
 
     @property
     def local_tracking(self) -> bool:

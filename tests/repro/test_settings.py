@@ -69,3 +69,21 @@ def test_threads_that_make_no_sense_are_refused(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("OMP_NUM_THREADS", text)
     with pytest.raises(UsageError, match="at least 1"):
         Settings.from_environment()
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("https://bob:secret@host/mlflow", "https://host/mlflow"),
+        ("http://bob:p@ss/word@host", "http://host"),
+        ("postgresql://bob:secret@host/runs", "postgresql://host/runs"),
+        ("sqlite:////home/me@here/mlflow.db", "sqlite:////home/me@here/mlflow.db"),
+        ("none", "none"),
+    ],
+)
+def test_an_address_is_shown_without_passwords(
+    monkeypatch: pytest.MonkeyPatch, uri: str, address: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert Settings.from_environment().tracking_address == address

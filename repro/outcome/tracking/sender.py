@@ -137,7 +137,7 @@ class Sender:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # its libraries' own words, which say less than its answer
-            process_group=0,  # Ctrl-C is for us, who end it
+            start_new_session=True,  # Ctrl-C reaches us alone; we then end it
             env=os.environ
             | {
                 "SSBREPRO_HOME": str(settings.home),

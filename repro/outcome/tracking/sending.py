@@ -107,23 +107,26 @@ def _as_tracking_error(settings: Settings) -> Iterator[None]:
             and "mlflow" not in type(error).__module__
         ):
             reason = f"{type(error).__name__}: {reason}"  # of what an answer makes of a client
-        for secret in _secrets(settings):
+        for secret in _secrets(settings.tracking_uri):
             reason = reason.replace(secret, "***")
         line = " ".join("".join(c if c.isprintable() else " " for c in reason).split())[:300]
         raise TrackingError(f"MLflow at {settings.tracking_address}: {line}") from error
 
 
-def _secrets(settings: Settings) -> list[str]:
-    """What a server knows a user by, as far as it could repeat it in an answer."""
-    from mlflow.utils.credentials import get_default_host_creds
-
-    known = get_default_host_creds(settings.tracking_uri)
-    written = settings.tracking_uri.partition("://")[2].rpartition("@")[0]
+def _secrets(uri: str) -> list[str]:
+    """What a server knows a user by, as far as it could repeat it in an answer; the longest first."""
+    written = uri.partition("://")[2].rpartition("@")[0]
     name, _, password = written.partition(":")
-    pairs = [(known.username, known.password), (unquote(name), unquote(password))]
-    basic = [b64encode(f"{one}:{other}".encode()).decode() for one, other in pairs if other]
-    words = [written, password, known.token, *(word for _, word in pairs), *basic]
-    return sorted({word for word in words if word}, key=len, reverse=True)
+    words, pairs = {written, password}, [(unquote(name), unquote(password))]
+    with contextlib.suppress(Exception):  # where MLflow finds none, or is not there, it sends none
+        from mlflow.utils.credentials import get_default_host_creds
+
+        known = get_default_host_creds(uri)
+        words.add(known.token)
+        pairs.append((known.username, known.password))
+    for user, own in pairs:
+        words |= {own, b64encode(f"{user}:{own}".encode()).decode()}
+    return sorted(filter(None, words), key=len, reverse=True)
 
 
 @contextlib.contextmanager
