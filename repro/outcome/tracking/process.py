@@ -15,7 +15,7 @@ from pathlib import Path
 from repro.engines import lifeline
 from repro.errors import TrackingError
 from repro.outcome.record import existing_run
-from repro.outcome.tracking import sending
+from repro.outcome.tracking import connecting, sending
 from repro.settings import Settings
 
 _MAX_MEMORY_BYTES = 2 * 2**30  # many times what it takes, and no more than an answer may
@@ -35,7 +35,7 @@ def serve(parent: int) -> None:
 
     settings = Settings.from_environment()
     with contextlib.suppress(Exception):  # sending fails in the same way and says why
-        sending.load()
+        connecting.load()
     tell()
     for line in sys.stdin:
         asked = json.loads(line)
