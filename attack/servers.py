@@ -230,7 +230,7 @@ def attempt(prepared: object, one: Trial) -> str | None:
         _send(settings)
         if server.kept.rows() != prepared.kept:
             faults.append("what is kept in the end is not what a run is")
-    return f"a server that {name}: {'; '.join(faults)}" if faults else None
+    return f"{name}: {'; '.join(faults)}" if faults else None
 
 
 def _faults_of(said: str, address: str, sent: bool) -> Iterator[str]:
@@ -271,7 +271,7 @@ def _opened(behaviour: Behaviour, folder: Path) -> Iterator[Server]:
 
 ATTACKS = (
     Attack(
-        "tracking server",
+        "tracking",
         "what is sent to MLflow",
         tries=len(KINDS) + len(CLOSED),
         quick=6,
