@@ -30,7 +30,7 @@ from repro.settings import Settings
 PASSWORD = "s3cr3t-of-the-server"
 _LIMIT = 4.0  # instead of a minute
 _START = 60.0  # until MLflow is imported, on a busy machine
-_MAX_MEMORY_BYTES = 2.5 * 2**30
+_MAX_MEMORY_BYTES = 1.25 * 2**30
 
 
 def _raw(*parts: bytes, pause: float = 0.0, forever: bool = False) -> Behaviour:

@@ -109,6 +109,8 @@ def as_tracking_error(settings: Settings) -> Iterator[None]:
             and "mlflow" not in type(error).__module__
         ):
             reason = f"{type(error).__name__}: {reason}"  # of what an answer makes of a client
+        if MemoryError in (type(error), type(error.__context__)):  # which says nothing of itself
+            reason = "it answers with more than there is room for"
         for secret in _secrets(settings.tracking_uri):
             reason = reason.replace(secret, "***")
         line = " ".join("".join(c if c.isprintable() else " " for c in reason).split())[:300]

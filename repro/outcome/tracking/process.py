@@ -18,7 +18,7 @@ from repro.outcome.record import existing_run
 from repro.outcome.tracking import connecting, sending
 from repro.settings import Settings
 
-_MAX_MEMORY_BYTES = 2 * 2**30  # many times what it takes, and no more than an answer may
+_MAX_MEMORY_BYTES = 2**30  # several times what it takes; all that an answer without an end gets
 
 
 def serve(parent: int) -> None:
