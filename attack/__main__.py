@@ -6,9 +6,10 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
+from attack import signals
 from attack.attack import Attack, Report, carry_out
 
-ATTACKS: tuple[Attack, ...] = ()
+ATTACKS: tuple[Attack, ...] = (*signals.ATTACKS,)
 
 
 def main() -> int:

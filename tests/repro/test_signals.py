@@ -1,0 +1,103 @@
+"""Signals at the moments at which Python leaves a program alone with them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from repro import signals
+from tests.fakes import CHECKOUT
+from tests.processes import is_running
+
+LINE = "interrupted; the same command continues where this one stopped\n"
+
+
+def ended(path: Path, *arguments: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=os.environ | {"PYTHONPATH": f"{path}:{CHECKOUT}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_while_it_imports(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "typer.py").write_text(f"import signal; signal.raise_signal({number:d})")
+    assert ended(tmp_path, "-m", "repro", "list") == (128 + number, "", "")
+
+
+_LOST_AND_MORE = """
+import atexit, signal, sys
+from repro import __main__ as entry, cli
+
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+def work(prog_name):
+    Finalized()
+    try:
+        signal.pause()
+    finally:
+        signal.raise_signal(signal.SIGINT)
+        print("in order")
+
+cli.app = work
+sys.finalized_last = Finalized()  # when Python calls no handler any more
+sys.argv = ["repro", "list"]
+try:
+    entry.main()
+finally:
+    signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_one_that_a_finalizer_loses_and_others_up_to_the_very_end(tmp_path: Path) -> None:
+    assert ended(tmp_path, "-c", _LOST_AND_MORE) == (128 + signal.SIGTERM, "in order\n", LINE)
+
+
+def test_where_putting_in_order_takes_too_long_another_one_ends_it(tmp_path: Path) -> None:
+    script = "from repro import signals as s; s._PATIENCE_SECONDS = -1; s.put_in_order()"
+    script += "; s.signal.raise_signal(s.signal.SIGINT)"
+    assert ended(tmp_path, "-c", script) == (128 + signal.SIGINT, "", "")
+
+
+def test_nohup_is_obeyed() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signals.ending() == [signal.SIGINT, signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert signal.SIGHUP in signals.ending()
+
+
+_SERVES = """
+import os, sys
+from repro import guard
+server = "import os, subprocess, sys; print(os.getpid(), flush=True); " + (
+    "subprocess.call([sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); "
+    "time.sleep(600)'])"
+)
+guard.run([sys.executable, "-c", server], os.environ)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_what_a_server_has_started_ends_with_the_command(number: signal.Signals) -> None:
+    command = subprocess.Popen([sys.executable, "-c", _SERVES], stdout=subprocess.PIPE)
+    with command:
+        assert command.stdout is not None
+        served = [int(command.stdout.readline()) for _ in range(2)]
+        command.send_signal(number)
+    deadline = time.monotonic() + 60
+    while any(map(is_running, served)):
+        assert time.monotonic() < deadline, "it outlives the command"
+        time.sleep(0.01)
