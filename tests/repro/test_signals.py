@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from repro import signals
+from repro.errors import Interrupted
 from tests.fakes import CHECKOUT
 from tests.processes import is_running
 
@@ -68,6 +70,23 @@ def test_where_putting_in_order_takes_too_long_another_one_ends_it(tmp_path: Pat
     script = "from repro import signals as s; s._PATIENCE_SECONDS = -1; s.put_in_order()"
     script += "; s.signal.raise_signal(s.signal.SIGINT)"
     assert ended(tmp_path, "-c", script) == (128 + signal.SIGINT, "", "")
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in signals.ending()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_while_things_are_put_in_order_only_who_is_asked_is_heard() -> None:
+    signals.put_in_order()
+    signal.raise_signal(signal.SIGINT)
+    with pytest.raises(Interrupted), signals.heard():
+        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
 
 
 def test_nohup_is_obeyed() -> None:
