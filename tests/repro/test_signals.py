@@ -37,12 +37,12 @@ def test_while_it_imports(tmp_path: Path, number: signal.Signals) -> None:
 
 
 _LOST_AND_MORE = """
-import atexit, signal, sys
+import signal, sys
 from repro import __main__ as entry, cli
 
 class Finalized:
-    def __del__(self):
-        signal.raise_signal(signal.SIGTERM)
+    def __del__(self, send=signal.raise_signal):
+        send(15)
 
 def work(prog_name):
     Finalized()
@@ -53,7 +53,7 @@ def work(prog_name):
         print("in order")
 
 cli.app = work
-sys.finalized_last = Finalized()  # when Python calls no handler any more
+last = Finalized()  # when Python calls no handler any more
 sys.argv = ["repro", "list"]
 try:
     entry.main()
