@@ -101,22 +101,21 @@ def test_nohup_is_obeyed() -> None:
 _SERVES = """
 import os, sys
 from repro import guard
-server = "import os, subprocess, sys; print(os.getpid(), flush=True); " + (
-    "subprocess.call([sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); "
-    "time.sleep(600)'])"
-)
-guard.run([sys.executable, "-c", server], os.environ)
+waits = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+serves = f'''import os, subprocess, sys
+print(os.getppid(), os.getpid(), end=' ', flush=True)
+subprocess.call([sys.executable, '-c', {waits!r}])'''
+sys.exit(guard.run([sys.executable, "-c", serves], os.environ))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
-def test_what_a_server_has_started_ends_with_the_command(number: signal.Signals) -> None:
+@pytest.mark.parametrize("victim", ["command", "guard"])
+def test_a_server_ends_with_the_command_and_so_does_all_that_it_has_started(victim: str) -> None:
     command = subprocess.Popen([sys.executable, "-c", _SERVES], stdout=subprocess.PIPE)
     with command:
         assert command.stdout is not None
-        served = [int(command.stdout.readline()) for _ in range(2)]
-        command.send_signal(number)
-    deadline = time.monotonic() + 60
-    while any(map(is_running, served)):
-        assert time.monotonic() < deadline, "it outlives the command"
+        serving = [int(pid) for pid in command.stdout.readline().split()]
+        assert len(serving) == 3
+        os.kill(command.pid if victim == "command" else serving[0], signal.SIGKILL)
+    while any(map(is_running, serving)):  # pytest-timeout ends it
         time.sleep(0.01)
