@@ -295,10 +295,13 @@ def main() -> NoReturn:
             app(prog_name="repro")
         finally:
             signals.put_in_order()
-    except (ReproError, Interrupted) as error:
-        for line in str(error).splitlines():
+    except BaseException as error:
+        cause = signals.raised() or error
+        if not isinstance(cause, ReproError | Interrupted):
+            raise
+        for line in str(cause).splitlines():
             err.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(error.exit_status)
+        sys.exit(cause.exit_status)
     sys.exit(0)
 
 

@@ -20,6 +20,8 @@ from types import FrameType
 _PATIENCE_SECONDS = 5.0  # to put things in order, until another signal ends the command
 _AGAIN_SECONDS = 0.01  # until a signal is sent again that was lost
 
+_raised: list[BaseException] = []
+
 
 def ending() -> list[signal.Signals]:
     """The signals that end a command: not SIGHUP where it was ignored from the start, as by nohup."""
@@ -36,7 +38,13 @@ def leave_at_once() -> None:
 
 def interrupt() -> None:
     """Have the next signal raise :class:`repro.errors.Interrupted` in the main thread."""
+    _raised.clear()
     _handle(_interrupt)
+
+
+def raised() -> BaseException | None:
+    """What a signal has raised since :func:`interrupt`, whatever a library has made of it."""
+    return _raised[0] if _raised else None
 
 
 def put_in_order() -> None:
@@ -58,7 +66,7 @@ def ignore() -> None:
 @contextlib.contextmanager
 def heard() -> Iterator[None]:
     """While things are put in order: have signals raise again, since a person is asked something."""
-    interrupt()
+    _handle(_interrupt)
     try:
         yield
     finally:
@@ -91,4 +99,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     from repro.errors import Interrupted
 
     put_in_order()
-    raise Interrupted(number)
+    _raised.append(Interrupted(number))
+    raise _raised[-1]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import signals
+from repro import cli, signals
 from repro.errors import Interrupted
 from tests.fakes import CHECKOUT
 from tests.processes import is_running
@@ -87,6 +87,23 @@ def test_while_things_are_put_in_order_only_who_is_asked_is_heard() -> None:
     with pytest.raises(Interrupted), signals.heard():
         signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_one_that_a_library_takes_for_a_fault_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(prog_name: str) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as error:
+            raise ValueError("cannot be built") from error
+
+    monkeypatch.setattr(cli, "app", work)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == LINE
 
 
 def test_nohup_is_obeyed() -> None:
