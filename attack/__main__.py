@@ -6,10 +6,10 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from attack import servers
+from attack import servers, signals
 from attack.attack import Attack, Report, carry_out
 
-ATTACKS: tuple[Attack, ...] = (*servers.ATTACKS,)
+ATTACKS: tuple[Attack, ...] = (*servers.ATTACKS, *signals.ATTACKS)
 
 
 def main() -> int:

@@ -1,13 +1,11 @@
 """The command ``repro``: from the name of a figure to its verdict."""
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from statistics import median
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,11 +13,13 @@ from rich.markup import escape
 
 from repro import (
     data_commands,
+    guard,
     new_commands,
     output,
     recorded_commands,
     review_commands,
     selection,
+    signals,
     store_commands,
 )
 from repro.commands import (
@@ -260,8 +260,8 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
     }
-    command = [sys.executable, "-m", "mlflow", *arguments]
-    os.execve(sys.executable, command, os.environ | environment)
+    status = guard.run([sys.executable, "-m", "mlflow", *arguments], os.environ | environment)
+    raise typer.Exit(status)
 
 
 def _track_all(settings: Settings) -> int:
@@ -293,25 +293,22 @@ def doctor() -> None:
 
 
 def main() -> NoReturn:
-    """Entry point."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    """Run the command, and end with its status whatever signals come."""
     try:
-        app(prog_name="repro")
-    except (ReproError, Interrupted) as error:
-        for line in str(error).splitlines():
+        try:
+            signals.interrupt()
+            app(prog_name="repro")
+        finally:
+            signals.put_in_order()
+    except BaseException as error:
+        cause = signals.raised() or error
+        if not isinstance(cause, ReproError | Interrupted):
+            raise
+        for line in str(cause).splitlines():
             err.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(error.exit_status)
+        sys.exit(cause.exit_status)
     sys.exit(0)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise Interrupted(number)
 
 
 def _usual(values: Sequence[float], unit: float, name: str) -> str:
     return f"{median(values) / unit:,.0f} {name}" if values else "not recorded"
-
-
-if __name__ == "__main__":
-    main()

@@ -31,6 +31,7 @@ from docker.models.containers import Container
 from docker.types import CancellableStream, DeviceRequest, Mount
 from requests.exceptions import RequestException
 
+from repro import signals
 from repro.errors import ContainerError, UsageError
 from repro.machine import MORE_MEMORY
 from repro.owner import is_gone, this_process
@@ -77,7 +78,8 @@ def run_in_container(
     the host can be written. ``data`` can be written only if it lies in ``home``: a folder of data
     that the user named elsewhere may be shared, and a run has no business changing it.
 
-    SIGINT and SIGTERM go to the container, which saves its place and ends with 130 or 143.
+    SIGINT, SIGTERM and SIGHUP go to the container, which saves its place and ends with 128 + the
+    signal's number.
 
     Args:
         arguments: What follows ``repro`` on the command line.
@@ -302,13 +304,13 @@ def _supervise(container: Container, events: _Events) -> int:
 
 @contextmanager
 def _signals_put_into(events: _Events) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into events; as before afterwards. Only a main thread can."""
+    """Turn signals that end a command into events; as before afterwards. Only a main thread can."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     previous = {
         number: signal.signal(number, lambda number, _: events.put(_Signalled(number)))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in signals.ending()
     }
     try:
         yield

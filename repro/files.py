@@ -171,10 +171,10 @@ def _beside(final: Path) -> Iterator[Path]:
     Yields:
         The folder, empty.
     """
-    with writing(final):
-        folder = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
-        folder.mkdir(parents=True)
+    folder = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
     try:
+        with writing(final):
+            folder.mkdir(parents=True)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from repro import files
+from repro import files, signals
 from repro.engines import cluster, nodes
 from repro.engines.cluster import Job, NoAnswerError
 from repro.engines.engine import Capacity, Reports, Task
@@ -306,6 +306,6 @@ def _leave_them(number: int) -> bool:
         return False
     jobs = "1 job is" if number == 1 else f"{number} jobs are"
     print(f"{jobs} in the queue: leave them to run? [y/N] ", end="", file=sys.stderr, flush=True)
-    with contextlib.suppress(Interrupted, EOFError):
+    with contextlib.suppress(Interrupted, EOFError), signals.heard():
         return input().strip().lower().startswith("y")
     return False

@@ -48,7 +48,7 @@ class Workplace:
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start `repro`, in a process group of its own as a terminal does."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "repro.cli", *arguments],
+            [sys.executable, "-m", "repro", *arguments],
             env=self.surroundings(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

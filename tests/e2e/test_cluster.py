@@ -155,7 +155,7 @@ def test_ctrl_c_on_a_terminal_asks_whether_to_leave_the_jobs(
 ) -> None:
     ours, its = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "repro.cli", *RUN],
+        [sys.executable, "-m", "repro", *RUN],
         env=place.surroundings(),
         stdin=its,
         stdout=its,
@@ -271,7 +271,7 @@ def test_a_home_that_nodes_do_not_see(place: Workplace, tmp_path: Path) -> None:
     hidden.mkdir()
     script = (
         f"mount -t tmpfs tmpfs {hidden} && cd {place.manifests.parent} && SSBREPRO_HOME={hidden}/home "
-        f"exec timeout 120 {sys.executable} -m repro.cli run fig8b --profile smoke --engine slurm"
+        f"exec timeout 120 {sys.executable} -m repro run fig8b --profile smoke --engine slurm"
     )
     started = time.monotonic()
     done = subprocess.run(

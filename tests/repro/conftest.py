@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from repro import cli, selection
+from repro import cli, selection, signals
 from tests.fakes import FakeExecutor, copy_two_figures, draw_a_pixel
 
 
@@ -54,7 +54,7 @@ def repro(
     monkeypatch.setattr("repro.machine.has_cuda", lambda: False)
     executor = FakeExecutor()
     monkeypatch.setitem(selection.ENGINES, "local", lambda jobs: executor)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in signals.ending()}
 
     def call(*arguments: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["repro", *arguments])

@@ -1,0 +1,205 @@
+"""Signals and kills at any moment: the promised end, nothing left behind, nothing lost."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attack.attack import Attack, Trial
+from attack.commands import (
+    Command,
+    Ended,
+    damaged,
+    numbers,
+    outliving,
+    partial,
+    processes_of,
+    run_figures,
+)
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LATE_SECONDS = 1.0  # of processor time after a signal: a command that takes more has not heard it
+
+_FIGURE = ("ssb2018/fig1", "--profile", "smoke")
+_STORED = ("run", *_FIGURE)
+_FRESH = ("run", "ssb2018/theorem1", "--profile", "smoke")
+_COMMANDS = (
+    ("list",),
+    _STORED,
+    _FRESH,
+    (*_FRESH, "--engine", "inline"),
+    ("report",),
+    ("verify", *_FIGURE),
+    ("store", "check"),
+    ("doctor",),
+    ("plan", *_FIGURE),
+)
+_SEVERAL = (
+    "run",
+    *(f"ssb2018/{name}" for name in ("theorem1", "theorem2", "theorem3", "fig1")),
+    *("--profile", "smoke", "--jobs", "2"),
+)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A home with a stored figure; how long each command takes, how it ends, and all numbers."""
+
+    home: Path
+    seconds: dict[tuple[str, ...], float]
+    statuses: dict[tuple[str, ...], int]
+    numbers: dict[str, Any]
+
+
+def _prepare(folder: Path) -> _Known:
+    home, other = folder / "home", folder / "other"
+    _, figures = run_figures(home, *_STORED)
+    known = _Known(home, {}, {}, numbers(figures))
+    for command in dict.fromkeys(_COMMANDS):
+        shutil.rmtree(other, ignore_errors=True)
+        shutil.copytree(home, other)
+        started = time.monotonic()
+        known.statuses[command] = Command(other, *command).wait().status
+        known.seconds[command] = time.monotonic() - started
+        if command == _FRESH:
+            known.numbers.update(numbers(run_figures(other, *command)[1]))
+    return known
+
+
+def _signalled(known: object, trial: Trial) -> str | None:
+    assert isinstance(known, _Known)
+    arguments = trial.random.choice(_COMMANDS)
+    moment = trial.random.uniform(0, 1.05) * known.seconds[arguments]
+    gaps = [moment] + [trial.random.choice([0, 0.001, 0.02, 0.1, 0.4])] * trial.random.randrange(2)
+    sent = [trial.random.choice(SIGNALS) for _ in gaps]
+    ignoring = trial.random.random() < 0.2  # as nohup does with SIGHUP
+    home = trial.folder / "home"
+    shutil.copytree(known.home, home)
+    command = Command(home, *arguments, prefix=("nohup",) if ignoring else ())
+    process, first = command.process, None
+    unready = False
+    for gap, number in zip(gaps, sent, strict=True):
+        time.sleep(gap)
+        if not command.has_ended():
+            unready = unready or not _is_ready(process.pid)
+            if first is None and not (ignoring and number == signal.SIGHUP):
+                first = command.seconds()
+            os.killpg(process.pid, number)
+    ended = command.wait()
+    late = 0.0 if first is None else ended.seconds - first
+    effective = {one for one in sent if not (ignoring and one == signal.SIGHUP)}
+    wrong = _end_wrong(ended, effective, known.statuses[arguments], unready, late)
+    wrong = wrong or _home_wrong(home, known, arguments)
+    if wrong is None:
+        return None
+    names = ", ".join(f"{one.name} after {gap:.3f} s" for one, gap in zip(sent, gaps, strict=True))
+    nohup = "nohup " if ignoring else ""
+    return f"{nohup}repro {' '.join(arguments)}; {names}: {wrong}"
+
+
+def _is_ready(pid: int) -> bool:
+    """Whether a process has come so far that SIGTERM is caught: before, it is Python that starts."""
+    status = Path(f"/proc/{pid}/status").read_text("utf-8", errors="replace")
+    masks = re.findall(r"^Sig(?:Cgt|Ign):\s*([0-9a-f]+)", status, re.MULTILINE)
+    return any(int(mask, 16) >> (signal.SIGTERM - 1) & 1 for mask in masks)
+
+
+def _end_wrong(
+    ended: Ended, sent: set[signal.Signals], usual: int, unready: bool, late: float
+) -> str | None:
+    promised = {usual} | {128 + number for number in sent}
+    if unready:  # its first line has not run yet: the system or Python ends it
+        promised |= {-number for number in sent}
+    if ended.status not in promised:
+        return f"exit status {ended.status}\n{ended.err}"
+    if not unready and re.search("Traceback|Exception ignored|Error:", ended.err):
+        return f"it says\n{ended.err}"
+    if ended.status == usual and late > _LATE_SECONDS:
+        return f"it went on for {late:.1f} s of processor time"
+    return None
+
+
+def _home_wrong(home: Path, known: _Known, arguments: tuple[str, ...]) -> str | None:
+    if orphans := outliving(home):
+        return f"it left processes: {orphans}"
+    if left := partial(home):
+        return f"it left {left}"
+    if wrong := damaged(home):
+        return f"it damaged {wrong}"
+    if arguments[0] not in ("run", "verify"):
+        return None
+    ended, figures = run_figures(home, *arguments)
+    if ended.status != known.statuses[arguments]:
+        return f"the same command then ended with {ended.status}\n{ended.err}"
+    measured = numbers(figures)
+    if measured != {name: known.numbers[name] for name in measured} or not measured:
+        return "the same command then measured other numbers"
+    return None
+
+
+def _prepare_kills(folder: Path) -> dict[str, Any]:
+    started = time.monotonic()
+    ended, figures = run_figures(folder / "home", *_SEVERAL)
+    return {
+        "seconds": time.monotonic() - started,
+        "status": ended.status,
+        "numbers": numbers(figures),
+    }
+
+
+def _killed(known: object, trial: Trial) -> str | None:
+    assert isinstance(known, dict)
+    home = trial.folder / "home"
+    home.mkdir()
+    command = Command(home, *_SEVERAL)
+    moment = trial.random.uniform(0, 1) * known["seconds"]
+    time.sleep(moment)
+    victims = [command.process.pid]
+    if trial.random.random() < 0.6:  # a nursery or a step, if there is one at the moment
+        victims = _descendants(home, command.process.pid) or victims
+    victim = trial.random.choice(victims)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(victim, signal.SIGKILL)
+    what = "parent" if victim == command.process.pid else "nursery or step"
+    ended = command.wait()
+    wrong = _kill_wrong(home, ended, known)
+    return None if wrong is None else f"{what} killed after {moment:.3f} s: {wrong}"
+
+
+def _descendants(home: Path, parent: int) -> list[int]:
+    found = (int(line.split()[0]) for line in processes_of(home))
+    return [pid for pid in found if pid != parent]
+
+
+def _kill_wrong(home: Path, ended: Ended, known: dict[str, Any]) -> str | None:
+    if ended.status not in (known["status"], -signal.SIGKILL, 3):
+        return f"exit status {ended.status}\n{ended.err}"
+    if "Traceback" in ended.err:
+        return f"it says\n{ended.err}"
+    if orphans := outliving(home):
+        return f"it left processes: {orphans}"
+    if wrong := damaged(home):
+        return f"it damaged {wrong}"
+    finished = {path.parent.name: path.read_bytes() for path in home.glob("store/[!.]*/meta.json")}
+    again, figures = run_figures(home, *_SEVERAL)
+    if again.status != known["status"]:
+        return f"the same command then ended with {again.status}\n{again.err}"
+    if numbers(figures) != known["numbers"]:
+        return "the same command then measured other numbers"
+    for key, meta in finished.items():
+        if (home / "store" / key / "meta.json").read_bytes() != meta:
+            return f"{key} was finished and has been computed again"
+    if left := partial(home):
+        return f"the same command then left {left}"
+    return None
+
+
+ATTACKS = (
+    Attack("signals", "any command, one or two signals", 200, 6, _prepare, _signalled),
+    Attack("kills", "a run's processes, SIGKILL", 500, 6, _prepare_kills, _killed),
+)
