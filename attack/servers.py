@@ -186,7 +186,7 @@ def prepare(folder: Path) -> Prepared:
     """Record a run, the smallest there is, and send it."""
     settings = replace(Settings.from_environment(), home=folder / "home", tracking_uri="none")
     environment = {"SSBREPRO_HOME": str(settings.home), "MLFLOW_TRACKING_URI": "none"}
-    command = [sys.executable, "-m", "repro.cli", "run", "ssb2018/fig1", "--profile", "smoke"]
+    command = [sys.executable, "-m", "repro", "run", "ssb2018/fig1", "--profile", "smoke"]
     subprocess.run(command, env=os.environ | environment, check=True, capture_output=True)
     with _opened(sanely, folder) as server:
         _send(replace(settings, tracking_uri=server.address))
