@@ -40,11 +40,11 @@ class Mutation(NamedTuple):
 def mutations(source: str, seed: str) -> Iterator[Mutation]:
     """All changes to a module, in an order that the seed draws: one at each place, then a second, ….
 
-    So no place comes more often for having more operators. Annotations of types are left alone:
-    nothing is computed from them.
+    So no place comes more often for having more operators. Types and what classes are declared
+    to be, such as frozen, are left alone: they are mypy's, and nothing is computed from them.
     """
     generator = random.Random(seed)
-    annotations = list(_annotations(source))
+    left_alone = list(_left_alone(source))
     places = defaultdict(list)
     for name in operator_names():
         operator = get_operator(name)
@@ -56,7 +56,7 @@ def mutations(source: str, seed: str) -> Iterator[Mutation]:
             for position, _ in operator().mutation_positions(node)
         )
         for occurrence, (node, position) in enumerate(found):
-            if not any(start <= position < end for start, end in annotations):
+            if not any(start <= position < end for start, end in left_alone):
                 function = ASTQuery(node).get_definition_name() or ""
                 places[position].append((operator, occurrence, function))
     rounds = defaultdict(list)
@@ -71,11 +71,13 @@ def mutations(source: str, seed: str) -> Iterator[Mutation]:
                 yield Mutation(function, *_difference(source, changed), changed)
 
 
-def _annotations(source: str) -> Iterator[tuple[_Position, _Position]]:
+def _left_alone(source: str) -> Iterator[tuple[_Position, _Position]]:
     for node in ast.walk(ast.parse(source)):
-        for name in ("annotation", "returns"):
-            one = getattr(node, name, None)
-            if isinstance(one, ast.expr) and one.end_lineno and one.end_col_offset:
+        found = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        if isinstance(node, ast.ClassDef):
+            found += [one for one in node.decorator_list if isinstance(one, ast.Call)]
+        for one in found:
+            if one is not None:
                 yield (one.lineno, one.col_offset), (one.end_lineno, one.end_col_offset)
 
 
