@@ -45,6 +45,7 @@ def mutations(source: str, seed: str) -> Iterator[Mutation]:
     """
     generator = random.Random(seed)
     left_alone = list(_left_alone(source))
+    nodes = list(ast_nodes(get_ast(source)))
     places = defaultdict(list)
     for name in operator_names():
         operator = get_operator(name)
@@ -52,7 +53,7 @@ def mutations(source: str, seed: str) -> Iterator[Mutation]:
             continue
         found = (
             (node, position)
-            for node in ast_nodes(get_ast(source))
+            for node in nodes
             for position, _ in operator().mutation_positions(node)
         )
         for occurrence, (node, position) in enumerate(found):

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import pytest
+
 _LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv*", ".ssbrepro", "_build", "__pycache__", ".*_cache"
 )
@@ -19,6 +21,7 @@ _HEAVY = [
     "_hypothesis_pytestplugin", "hypothesis", "matplotlib.figure", "pydantic", "pytest", "rich",
     "scipy.stats", "torch", "typer",
 ]  # fmt: skip
+_PYTEST = 64  # what is added to pytest's exit status: Python's own is 1, of whatever exception
 _OPTIONS = (
     "--exitfirst", "--quiet", "-p", "no:cacheprovider", "-p", "no:xdist",
     "-W", "ignore::pytest.PytestAssertRewriteWarning",  # of hypothesis, which is imported already
@@ -53,7 +56,11 @@ class Copy:
         Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
     def passes(self, tests: Sequence[str], limit: float) -> bool:
-        """Whether quick tests pass within so many seconds; ``said`` is then what pytest printed."""
+        """Whether quick tests pass within so many seconds; ``said`` is then what pytest printed.
+
+        Raises:
+            RuntimeError: If they were not run.
+        """
         process = self._context.Process(target=_run, args=(self.root, self.said, tests))
         process.start()
         try:
@@ -63,7 +70,9 @@ class Copy:
                 os.killpg(process.pid or 0, signal.SIGKILL)  # it, and what it left behind
             process.kill()  # if it had no time to become the first of its group
             process.join()
-        return process.exitcode == 0
+        if process.exitcode == 1:  # before there was pytest: that says nothing of the tests
+            raise RuntimeError(f"{self.root}: no process for tests could be started")
+        return process.exitcode == _PYTEST + pytest.ExitCode.OK
 
 
 def _run(root: Path, said: Path, tests: Sequence[str]) -> NoReturn:
@@ -76,7 +85,5 @@ def _run(root: Path, said: Path, tests: Sequence[str]) -> NoReturn:
     sys.path.insert(0, str(root))
     os.environ |= {"PYTHONPATH": str(root), "SSBREPRO_MANIFESTS": str(root / "manifests")}
     sys.dont_write_bytecode = False
-    import pytest
-
     # Threads that a changed module leaves behind are not waited for.
-    os._exit(pytest.main([*_OPTIONS, *tests]))
+    os._exit(_PYTEST + pytest.main([*_OPTIONS, *tests]))
