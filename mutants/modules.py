@@ -24,6 +24,7 @@ _TASKS = ("test_worker.py", "test_inline.py", "test_local.py")
 # The tests of a module are those of its name in the same folder of tests/, but of these.
 _ELSEWHERE = {
     "ssbrepro/probes": {
+        "arguments.py": ("test_arguments.py", "operators/test_interface.py"),
         **dict.fromkeys(
             (
                 "operators/__init__.py", "operators/autograd.py", "operators/cached.py",
