@@ -8,7 +8,7 @@ BASE_IMAGE ?= python:3.11-slim-bookworm
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)".*/\1/p' ssbrepro/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install data test test-slow check format verify-all report ui image bench attack docs release-check crate-check lock schema verdicts clean
+.PHONY: help install data test test-slow check format verify-all report ui image bench attack mutants docs release-check crate-check lock schema verdicts clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9%-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -89,6 +89,13 @@ $(VENV)-crate/installed: requirements/crate.lock
 attack: install ## Attack every surface, e.g. with damage, kills and hostile input (hours)
 	$(VENV)/bin/python -m attack
 
+mutants: $(VENV)/mutants-installed ## Seed defects and count what the quick tests notice (an hour)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m mutants
+
+$(VENV)/mutants-installed: requirements/mutants.lock $(VENV)/installed
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutants.lock
+	touch $@
+
 docs: $(VENV)/docs-installed ## Build this project's site into docs/_build, with pictures of the runs made here
 	$(VENV)/bin/sphinx-build --fresh-env --nitpicky --fail-on-warning --keep-going docs docs/_build/html
 
@@ -100,6 +107,7 @@ lock: install ## Resolve the requirements anew (needs `uv`)
 	uv pip compile --quiet requirements/run.in --output-file requirements/run.lock
 	uv pip compile --quiet requirements/dev.in --constraint requirements/run.lock --output-file requirements/dev.lock
 	uv pip compile --quiet requirements/bench.in --constraint requirements/dev.lock --output-file requirements/bench.lock
+	uv pip compile --quiet requirements/mutants.in --constraint requirements/dev.lock --output-file requirements/mutants.lock
 	uv pip compile --quiet requirements/release.in --constraint requirements/dev.lock --output-file requirements/release.lock
 	uv pip compile --quiet requirements/crate.in --output-file requirements/crate.lock
 	uv pip compile --quiet requirements/docs.in --constraint requirements/dev.lock --output-file requirements/docs.lock

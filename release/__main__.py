@@ -127,7 +127,7 @@ def digests(checkout: Path) -> Iterator[Finding]:
         yield Finding(None, f"sha256: {lines[-1]}")
     files.write_text(checkout / "dist" / "SHA256SUMS", "\n".join(lines) + "\n")
     run = {(one.name, one.version) for one in locked(checkout / "requirements" / "run.lock")}
-    for name in ("dev", "bench", "release"):
+    for name in ("dev", "bench", "mutants", "release"):
         path = checkout / "requirements" / f"{name}.lock"
         lacking = run - {(one.name, one.version) for one in locked(path)}
         others = ", ".join(sorted(f"{one} {version}" for one, version in lacking))

@@ -32,7 +32,7 @@ FILES = {
     "docker-compose.yml": "image: ssbrepro:${SSBREPRO_VERSION:-1.2.3}\n",
     "repro/cli.py": 'image: str = "ssbrepro:1.2.3"\n',
     "README.md": "docker run ssbrepro:1.2.3\n",
-    **{f"requirements/{name}.lock": LOCK for name in ("run", "dev", "bench", "release")},
+    **{f"requirements/{name}.lock": LOCK for name in ("run", "dev", "bench", "mutants", "release")},
 }
 
 
@@ -181,7 +181,7 @@ def test_digests_are_written_and_locks_agree(checkout: Path) -> None:
     assert amiss(release.digests(checkout)) == []
     lines = (checkout / "dist" / "SHA256SUMS").read_text("utf-8").splitlines()
     assert [line.partition("  ")[2] for line in lines] == [
-        f"requirements/{name}.lock" for name in ("bench", "dev", "release", "run")
+        f"requirements/{name}.lock" for name in ("bench", "dev", "mutants", "release", "run")
     ]
     (checkout / "requirements" / "dev.lock").write_text("alpha==1.0\n", "utf-8")
     assert amiss(release.digests(checkout)) == [

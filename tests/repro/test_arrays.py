@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.arrays import BROKEN_ZIP, read_state, write_state
+from repro.arrays import BROKEN_ZIP, problem, read_state, write_state
 
 STATE = {
     "weights": np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1),
@@ -55,6 +55,13 @@ def _is_refused_or_the_same(content: bytes) -> bool:
     for name, array in STATE.items():
         np.testing.assert_array_equal(state[name], array, strict=True)
     return False
+
+
+def test_what_is_damaged_has_a_problem_that_is_said(saved: Path) -> None:
+    content = saved.read_bytes()
+    assert problem(read_state, io.BytesIO(content)) is None
+    for damaged in (b"", b"no file of arrays", content[:-30]):
+        assert problem(read_state, io.BytesIO(damaged))
 
 
 @pytest.mark.parametrize("lost", ["epoch.npy", "sha256.npy"])

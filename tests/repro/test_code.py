@@ -147,7 +147,9 @@ def test_no_import_escapes_the_digest() -> None:
                 )
 
 
-def test_the_commit_is_that_of_the_checkout_and_says_what_differs(tmp_path: Path) -> None:
+def test_the_commit_is_that_of_the_checkout_and_says_what_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if shutil.which("git") is None:
         pytest.skip("needs git")
 
@@ -169,3 +171,5 @@ def test_the_commit_is_that_of_the_checkout_and_says_what_differs(tmp_path: Path
     assert commit(tmp_path) == git("rev-parse", "HEAD") + code.DIRTY
     (tmp_path / "below").mkdir()
     assert commit(tmp_path / "below") == ""
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no git
+    assert commit(tmp_path) == ""

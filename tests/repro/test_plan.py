@@ -16,6 +16,7 @@ from repro import plan as planning
 from repro.files import canonical_digest
 from repro.machine import facts
 from repro.plan import Step, changed_parts, make_step
+from ssbrepro.data import DATASETS
 from tests.fakes import (
     BOTH_STAGES,
     CHECKOUT,
@@ -74,6 +75,16 @@ def test_code_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert step().key != before.key
     module = "ssbrepro.papers.li2022.stages.training"
     assert f"code.{module}: changed" in changed_parts(step().parts, before.parts)
+
+
+def test_the_dataset_is_part_of_the_key_of_what_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, without = step(), step(stage_id="li2022/weights")
+    changed = replace(DATASETS["cifar10"], digest="another")
+    monkeypatch.setitem(DATASETS, "cifar10", changed)
+    assert step().key != before.key
+    assert changed_parts(step().parts, before.parts) == [f"data: {before.parts['data']} → another"]
+    assert step(stage_id="li2022/weights").key == without.key
+    assert without.parts["data"] is None
 
 
 @pytest.mark.parametrize(

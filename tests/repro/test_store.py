@@ -203,6 +203,31 @@ def _hold(root: Path, key: str, pipe: Connection) -> None:
         pipe.recv()
 
 
+def test_what_is_published_elsewhere_is_waited_for_as_long_as_asked(
+    store: Store, steps: tuple[Step, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = steps
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        if now == 3:
+            publish(store, one)
+
+    monkeypatch.setattr("repro.store.time.monotonic", lambda: now)
+    monkeypatch.setattr("repro.store.time.sleep", sleep)
+    assert not store.wait_for(one.key, 0.0)
+    assert not store.wait_for(one.key, 2.0)  # nor is there a folder yet
+    assert now == 2
+    assert store.wait_for(one.key, 9.0)
+    assert now == 3
+    for missing in sorted([f"{one.key}0", "0" * 64, other.key]):  # before it and after it
+        assert not store.wait_for(missing, 0.0)
+    monkeypatch.setattr(Store, "has", lambda self, key: False)  # as remembered from before
+    assert store.wait_for(one.key, 0.0)
+
+
 def test_a_lock_excludes_other_processes_and_dies_with_its_holder(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from repro.engines.inline import InlineEngine
 from repro.errors import StageError
@@ -38,6 +39,35 @@ def test_the_stage_runs_in_this_process_and_its_traceback_is_whole(
     assert "in compute" in told
     assert "in raises" in told
     assert told.endswith("ArithmeticError: the stage itself\n")
+
+
+def test_no_kernel_of_a_gpu_is_chosen_by_the_clock_or_rounds_coarser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    flags = {
+        (cudnn, "deterministic"): True,
+        (cudnn, "benchmark"): False,
+        (cudnn, "allow_tf32"): False,
+        (matmul, "allow_tf32"): False,
+    }
+    before = {(where, name): getattr(where, name) for where, name in flags}
+    found = {}
+
+    def look(*arguments: Any) -> None:
+        found.update({(where, name): getattr(where, name) for where, name in flags})
+        raise ArithmeticError
+
+    monkeypatch.setattr(hinge, "train", look)
+    try:
+        for (where, name), wanted in flags.items():
+            setattr(where, name, not wanted)
+        with pytest.raises(StageError):
+            run_plan(plan_of(FIGURE), settings_below(tmp_path), InlineEngine(), Listener())
+    finally:
+        for (where, name), value in before.items():  # of which some are no attributes to undo
+            setattr(where, name, value)
+    assert found == flags
 
 
 _STOPS_IN_THE_STAGE = """

@@ -1,12 +1,14 @@
 """Machines are told apart by what they are, and a seed on several of them is one seed."""
 
+import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.outcome.machines import MachineName, by_machine, labels, one_a_seed
+from repro.machine import Facts
+from repro.outcome.machines import MachineName, by_machine, labels, nearest_machine, one_a_seed
 from repro.outcome.record import Machine
 from repro.outcome.references import RecordedRun
 from tests.fakes import recorded_run_of
@@ -56,8 +58,33 @@ def test_machines_are_called_by_their_models_and_told_apart() -> None:
     names = labels([XEON, newer, gpu, NAMELESS])
     assert (names[gpu], names[NAMELESS]) == ("NVIDIA H200", "unnamed x86_64 machine")
     assert names[XEON] != names[newer]
-    assert names[XEON].startswith("Intel Xeon [")
+    assert re.fullmatch(r"Intel Xeon \[[0-9a-f]{4}\]", names[XEON])
     assert labels([XEON]) == {XEON: "Intel Xeon"}
+
+
+@pytest.mark.parametrize(
+    ("device", "architecture", "instructions", "seeds"),
+    [
+        ("cpu", "x86_64", "avx avx2", [1, 3]),  # two that are alike in all
+        ("cpu", "x86_64", "avx", [0, 1, 3, 4]),  # none is, but these are of its device
+        ("cpu", "aarch64", "zve", [0, 1, 3, 4]),
+        ("cuda", "x86_64", "avx", [2]),
+        ("xpu", "x86_64", "avx", [0, 1, 2, 3, 4]),  # none is of its device
+    ],
+)
+def test_times_are_those_of_the_machines_most_like_it(
+    device: str, architecture: str, instructions: str, seeds: list[int]
+) -> None:
+    here = Machine("x86_64", "Linux", 2, None, "Intel Xeon", "avx avx2")
+    elsewhere = replace(here, instructions="avx avx2 avx512f")
+    graphics = replace(here, gpu="NVIDIA H200")
+    arm = replace(here, architecture="aarch64")
+    runs = [
+        recorded_run_of(seed, machine=machine, device="cuda" if machine.gpu else "cpu")
+        for seed, machine in enumerate([elsewhere, here, graphics, here, arm])
+    ]
+    facts = Facts(device, 1, architecture, instructions, {}, {})
+    assert [run.seed for run in nearest_machine(runs, facts)] == seeds
 
 
 def test_a_seed_has_the_means_of_its_machines() -> None:

@@ -1,6 +1,7 @@
 """Predictions: made once, before the fact, and then held to."""
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,13 @@ def test_too_few_seeds_predict_nothing(manifest: FigureManifest) -> None:
         freeze(manifest, [])
 
 
+def test_more_seeds_than_are_needed_predict_too(manifest: FigureManifest) -> None:
+    ends = [{"training.mean_loss": seed, "training.max_order_parameter": 9.0} for seed in range(6)]
+    write_runs(manifest, "smoke", [recorded_run_of(n, metrics=one) for n, one in enumerate(ends)])
+    (number,) = freeze(manifest, []).numbers
+    assert (number.low, number.high) == (2.5, 9.0)
+
+
 def test_a_figure_may_predict_nothing(tmp_path: Path) -> None:
     manifest = Library(copy_manifests(tmp_path / "manifests")).load(FIGURE)
     with pytest.raises(UsageError, match="predicts nothing"):
@@ -134,6 +142,14 @@ def test_a_prediction_that_was_moved_is_refused(manifest: FigureManifest) -> Non
     path.write_text(json.dumps(content), "utf-8")
     with pytest.raises(StoreError, match="was changed after it had been made"):
         judge_predictions(manifest, "desk", {LOSS: 2.5})
+
+
+def test_another_figures_predictions_are_refused(manifest: FigureManifest) -> None:
+    made = replace(freeze(manifest, []), id="li2022/another")
+    sealed = replace(made, digest=made.sealed())
+    manifest.predictions_path.write_text(json.dumps(asdict(sealed)), "utf-8")
+    with pytest.raises(StoreError, match=f"is not about {manifest.id}"):
+        frozen_predictions(manifest)
 
 
 def test_a_profile_does_not_predict_itself(tmp_path: Path) -> None:
@@ -154,12 +170,14 @@ def test_what_is_recorded_since_stands_beside_the_prediction(manifest: FigureMan
     write_runs(manifest, "desk", [recorded_run_of(0, metrics={LOSS: 2.2})])
     (number,) = held(manifest).numbers
     assert (wording.later(number), wording.fate(number)) == ("desk: 2.2", "not as predicted")
-    later = [recorded_run_of(seed, metrics={LOSS: 1.8 - seed}) for seed in (0, 1)]
-    write_runs(manifest, "paper", [*later, recorded_run_of(2)])
+    later = [
+        recorded_run_of(seed, metrics={LOSS: loss}) for seed, loss in enumerate([1.8, 0.8, 1.5])
+    ]
+    write_runs(manifest, "paper", [*later, recorded_run_of(3)])
     (number,) = held(manifest).numbers
-    assert wording.later(number) == "desk: 2.2; paper: 0.8, 1.8"
-    assert wording.fate(number) == "as predicted in 1 of 3 seeds"
-    assert "| 1 to 2.1 | desk: 2.2; paper: 0.8, 1.8 | as predicted in 1 of 3 seeds |" in (
+    assert wording.later(number) == "desk: 2.2; paper: 0.8, 1.5, 1.8"
+    assert wording.fate(number) == "as predicted in 2 of 4 seeds"
+    assert "| 1 to 2.1 | desk: 2.2; paper: 0.8, 1.5, 1.8 | as predicted in 2 of 4 seeds |" in (
         verdict_tables(paper_verdicts(Library(manifest.folder.parent), "li2022"), "desk")
     )
 

@@ -249,7 +249,8 @@ def test_what_chance_couples_is_the_share_of_permuted_pairs_beyond():
 
 
 @pytest.mark.usefixtures("coarse")
-def test_the_least_share_is_found_and_a_smaller_one_need_not_be():
+@pytest.mark.parametrize("size", [1e3, 1e9])  # among the edges, and beyond the last
+def test_the_least_share_is_found_and_a_smaller_one_need_not_be(size):
     generator = np.random.default_rng(6)
     classes = np.arange(20) % 5
     null = PermutationNull(lambda: generator.uniform(size=(3, 20, 20)), classes, 50)
@@ -265,7 +266,7 @@ def test_the_least_share_is_found_and_a_smaller_one_need_not_be():
     for number, expected in ((needed, needed), (needed - 1, 0)):
         observed = np.zeros((3, 20, 20))
         for pair in alike[:number]:
-            observed[(COVARIANCE, *pair)] = 1e3
+            observed[(COVARIANCE, *pair)] = size
         found = observed[COVARIANCE] >= null.thresholds(observed, 0.2)[COVARIANCE]
         assert found.sum() == expected
 

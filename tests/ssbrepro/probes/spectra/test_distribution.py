@@ -167,6 +167,12 @@ def test_an_empty_measure_has_a_peak_at_zero():
     assert np.isfinite(density).all()
     assert abs(grid[np.argmax(density)]) < 1e-2
     assert np.trapezoid(density, grid) == pytest.approx(1, rel=5e-3)
+    # The peak is the kernel, which is cut at four deviations: a thousandth of its variance is beyond.
+    grid = symlog_grid(10.0, 1e-2, 101)
+    axis = np.arcsinh(grid / 1e-2)
+    shares = spectral_density(empty, grid, 1e-2, 0.05) * np.hypot(grid, 1e-2)
+    deviation = np.sqrt(np.average(axis**2, weights=shares))
+    assert deviation == pytest.approx(0.05 * np.ptp(axis), rel=2e-3)
 
 
 @pytest.mark.parametrize("num_steps", [3, 8, 20])
