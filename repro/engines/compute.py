@@ -41,9 +41,9 @@ class ScratchProgress:
 
     def save(self, name: str, state: Mapping[str, Array]) -> None:
         """Keep a state: written aside, flushed, renamed."""
-        partial = self._scratch / f".{name}.partial"
-        write_state(partial, state)
-        partial.replace(self._scratch / f"{name}.npz")
+        path, partial = self._scratch / f"{name}.npz", self._scratch / f".{name}.partial"
+        write_state(partial, state, path)
+        partial.replace(path)
         files.flush(self._scratch)
         self._report({"saved": name})
 
@@ -53,7 +53,7 @@ class ScratchProgress:
         if not path.exists():
             return None
         try:
-            return read_state(path)
+            return read_state(path, path)
         except BROKEN_ZIP:
             self._report({"warning": f"{path} is damaged; what it held is computed again"})
             path.unlink()
