@@ -6,10 +6,13 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from attack import servers, signals
-from attack.attack import Attack, Report, carry_out
+from attack import damage, servers, signals
 
-ATTACKS: tuple[Attack, ...] = (*servers.ATTACKS, *signals.ATTACKS)
+ATTACKS: tuple[Attack, ...] = (
+    *damage.ATTACKS,
+    *servers.ATTACKS,
+    *signals.ATTACKS,
+)
 
 
 def main() -> int:
