@@ -6,11 +6,13 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from attack import damage, servers, signals
+from attack import damage, disk, servers, sharing, signals
 
 ATTACKS: tuple[Attack, ...] = (
     *damage.ATTACKS,
+    *disk.ATTACKS,
     *servers.ATTACKS,
+    *sharing.ATTACKS,
     *signals.ATTACKS,
 )
 
