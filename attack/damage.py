@@ -55,6 +55,10 @@ def _run_twice(folder: Path) -> Place:
     return place
 
 
+def _prepare_results(folder: Path) -> Known:
+    return _known(_run_twice(folder), _SEEDS)
+
+
 def _prepare_home(folder: Path) -> Known:
     return _known(_run_twice(folder), _SEEDS, *_READS_RECORDS, *_READS_REFERENCES)
 
@@ -319,7 +323,7 @@ def _attack(
 
 
 ATTACKS = (
-    _attack("store", "stored results", 500, _prepare_home, _store),
+    _attack("store", "stored results", 500, _prepare_results, _store),
     _attack("records", "recorded runs", 500, _prepare_home, _records),
     _attack("references", "recorded runs among manifests", 400, _prepare_home, _references),
     _attack("states", "states of an interrupted step", 300, _prepare_states, _states),

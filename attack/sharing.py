@@ -23,7 +23,7 @@ from attack.attack import Attack, Trial
 from attack.place import FIGURE, RUN, Place, made, timeless
 
 _MANY, _FEW = (16, 50), (4, 6)  # processes, and seeds
-_VISIBLE_SECONDS = 0.5
+_VISIBLE_SECONDS = 30.0  # as long as Linux keeps what it knows of a folder, if it is not told
 _END_SECONDS = 1800.0
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
@@ -31,8 +31,8 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 class Remembering:
     """For some time a process remembers that there was no such name, as NFS does.
 
-    What it makes itself it sees at once, and what it finds in a listing too; what it opens to write is
-    asked of the server.
+    What it finds in a listing it sees at once, and all of a folder in which it makes something itself;
+    what it opens to write is asked of the server.
 
     Args:
         root: Below which names are remembered.
@@ -88,8 +88,7 @@ class Remembering:
 
     def _listing(self, real: Callable[..., Any], path: Any = ".") -> Any:
         if (folder := self._name(path)) is not None:
-            for name in [name for name in self._absent if os.path.split(name)[0] == folder]:
-                del self._absent[name]
+            self._forget(folder)
         return real(path)
 
     def _making(self, real: Callable[..., Any], path: Any, *rest: Any, **options: Any) -> Any:
@@ -100,8 +99,13 @@ class Remembering:
 
     def _seen(self, path: Any) -> None:
         if (made := self._name(path)) is not None:
+            self._forget(os.path.split(made)[0])
             for name in [name for name in self._absent if f"{name}/".startswith(f"{made}/")]:
                 del self._absent[name]
+
+    def _forget(self, folder: str) -> None:
+        for name in [name for name in self._absent if os.path.split(name)[0] == folder]:
+            del self._absent[name]
 
     def _name(self, path: Any) -> str | None:
         if not isinstance(path, str | os.PathLike):  # an open file

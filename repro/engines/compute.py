@@ -81,6 +81,9 @@ def compute(task: Mapping[str, Any], report: Report) -> None:
 
     with store.lock(key, lambda: warn("another process computes this; waiting")):
         started = time.monotonic()
+        # Who held the lock may have published on another machine: a listing shows what this one has
+        # looked for in vain and remembers.
+        store.wait_for(key, seconds=0)
         stored = store.read(key, warn)
         if stored is not None and stored.meta["digest"] != task["replaces"]:
             report({"stored": True})
