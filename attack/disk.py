@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,7 +166,7 @@ def _prepare(folder: Path) -> list[Undisturbed]:
     return found
 
 
-def _errors(prepared: Any, one: Trial) -> Iterator[str]:
+def _errors(prepared: Any, one: Trial) -> Generator[str, None, None]:
     known: Undisturbed = prepared[one.number % len(prepared)]
     index = 1 + one.number // len(prepared)
     if index > known.calls:
@@ -179,7 +179,7 @@ def _errors(prepared: Any, one: Trial) -> Iterator[str]:
     yield from _problems(known, place, out, said, where, (number,))
 
 
-def _full(prepared: Any, one: Trial) -> Iterator[str]:
+def _full(prepared: Any, one: Trial) -> Generator[str, None, None]:
     known: Undisturbed = prepared[one.number % len(prepared)]
     step = one.number // len(prepared)
     left = {"size": step // 2} if step % 2 else {"nr_inodes": step // 2}
@@ -256,7 +256,7 @@ def _remount(disk: Path, options: str) -> None:
 
 
 def _attempt(
-    problems: Callable[[Any, Trial], Iterator[str]],
+    problems: Callable[[Any, Trial], Generator[str, None, None]],
 ) -> Callable[[object, Trial], str | None]:
     def attempt(prepared: object, one: Trial) -> str | None:
         with contextlib.closing(problems(prepared, one)) as found:  # so that no disk stays mounted
