@@ -217,8 +217,13 @@ def _problems(
     truth = known.job.truth(place, out, said)
     if truth != known.truth:
         yield f"{where}: comes to something else{'' if done else ' afterwards'}"
-    if not done and (left := list(out.parent.rglob(".*"))):
+    if not done and (left := _hidden(out.parent)):
         yield f"{where}: leaves {left[0].relative_to(out.parent)} behind"
+
+
+def _hidden(folder: Path) -> list[Path]:
+    """What is written aside; locks stay where they are."""
+    return [path for path in folder.rglob(".*") if path.suffix != ".lock"]
 
 
 def _begun(known: Undisturbed, folder: Path) -> tuple[Place, Path]:
