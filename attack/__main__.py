@@ -8,6 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from attack import damage, disk, servers, sharing, signals
+from attack.attack import Attack, Report, carry_out
+from repro import files
+from repro.code import commit
 
 ATTACKS: tuple[Attack, ...] = (
     *damage.ATTACKS,

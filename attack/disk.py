@@ -271,6 +271,6 @@ def _attempt(
 
 
 ATTACKS = (
-    Attack("write-errors", "calls that change the disk", 500, 3, _prepare, _attempt(_errors)),
-    Attack("full-disk", "every number of free pages and files", 400, 3, _prepare, _attempt(_full)),
+    Attack("errors", "calls that change the disk", 500, 3, _prepare, _attempt(_errors)),
+    Attack("full", "every number of free pages and files", 400, 3, _prepare, _attempt(_full)),
 )
