@@ -2,14 +2,23 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from attack import servers, signals
+from attack import damage, disk, servers, sharing, signals
 from attack.attack import Attack, Report, carry_out
+from repro import files
+from repro.code import commit
 
-ATTACKS: tuple[Attack, ...] = (*servers.ATTACKS, *signals.ATTACKS)
+ATTACKS: tuple[Attack, ...] = (
+    *damage.ATTACKS,
+    *disk.ATTACKS,
+    *servers.ATTACKS,
+    *sharing.ATTACKS,
+    *signals.ATTACKS,
+)
 
 
 def main() -> int:
@@ -20,6 +29,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a few tries of each")
     parser.add_argument("--seed", type=int, default=0, help="others make other tries")
     parser.add_argument("--tries", type=int, help="instead of each attack's own number")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there too")
     chosen = parser.parse_args()
     if unknown := set(chosen.names) - set(names):
         parser.error(
@@ -32,6 +42,8 @@ def main() -> int:
             tries = chosen.tries or (attack.quick if chosen.quick else attack.tries)
             reports.append(_carried_out(attack, tries, chosen.seed, console))
     console.print(_table(reports))
+    if chosen.markdown:
+        files.write_text(chosen.markdown, _markdown(reports, chosen.seed))
     return int(any(report.failures for report in reports))
 
 
@@ -55,6 +67,16 @@ def _table(reports: list[Report]) -> Table:
         counts = f"{one.tries:,}", f"{len(one.failures):,}", f"{one.seconds:,.0f}"
         table.add_row(one.attack.name, one.attack.surface, *counts)
     return table
+
+
+def _markdown(reports: list[Report], seed: int) -> str:
+    """The table of the documentation's page on security."""
+    rows = [
+        f"| {one.attack.name} | {one.attack.surface} | {one.tries:,} | {len(one.failures):,} |"
+        for one in reports
+    ]
+    lines = ["| attack | on | tries | failures |", "| --- | --- | --- | --- |", *rows]
+    return "\n".join([*lines, "", f"At `{commit()}`, seed {seed}.", ""])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Arrays in files: equal ones give equal bytes, and a step's saved state is known by its digest."""
+"""Arrays in files: equal ones give equal bytes, and a step's saved state is known by its digest.
+
+The digest is also of the step and of the state's name: one state in the place of another is damage.
+"""
 
 import hashlib
 import os
@@ -43,15 +46,20 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def write_state(path: Path, state: Mapping[str, Array]) -> None:
+def write_state(path: Path, state: Mapping[str, Array], place: Path) -> None:
     """Write arrays with the digest of them all.
+
+    Args:
+        path: The file to write.
+        state: The arrays.
+        place: Its path once it is whole, in the scratch folder of its step.
 
     Raises:
         OSError: If they cannot be written; it names the file.
     """
     import numpy as np
 
-    write_arrays(path, {**state, _DIGEST: np.array(_digest(state))})
+    write_arrays(path, {**state, _DIGEST: np.array(_digest(state, place))})
 
 
 def read_arrays(file: Path | BinaryIO) -> dict[str, Array]:
@@ -69,15 +77,19 @@ def read_arrays(file: Path | BinaryIO) -> dict[str, Array]:
         return dict(stored)
 
 
-def read_state(file: Path | BinaryIO) -> dict[str, Array]:
+def read_state(file: Path | BinaryIO, place: Path) -> dict[str, Array]:
     """The arrays of a state, all of them as they were written.
+
+    Args:
+        file: What to read.
+        place: The path at which it is, or was before it was carried here.
 
     Raises:
         ValueError: If they are not, or if it is no state; others of ``BROKEN_ZIP`` say the same.
     """
     state = read_arrays(file)
     digest = state.pop(_DIGEST, None)
-    if digest is None or digest.tolist() != _digest(state):
+    if digest is None or digest.tolist() != _digest(state, place):
         raise ValueError("is not what was saved")
     return state
 
@@ -91,10 +103,10 @@ def problem(read: Callable[[BinaryIO], object], file: BinaryIO) -> str | None:
     return None
 
 
-def _digest(arrays: Mapping[str, Array]) -> str:
+def _digest(arrays: Mapping[str, Array], place: Path) -> str:
     import numpy as np
 
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{place.parent.name}/{place.stem}\n".encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {array.dtype.str} {np.shape(arrays[name])}\n".encode())

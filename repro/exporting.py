@@ -8,6 +8,7 @@ import contextlib
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -111,7 +112,8 @@ class _Carrier:
                 states = _of_one_moment(self._home, key, stack)
                 before = len(self._writer.entries)
                 for path, state in states.items():
-                    if problem := arrays.problem(arrays.read_state, state):
+                    read = partial(arrays.read_state, place=path)
+                    if problem := arrays.problem(read, state):
                         self.done.damaged.append(f"{path}: {problem}")
                         continue
                     state.seek(0)

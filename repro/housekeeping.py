@@ -9,6 +9,7 @@ Locks stay as well: they are empty files, and one that is removed no longer keep
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from repro import arrays, files
@@ -140,7 +141,7 @@ def _result_problem(home: Home, key: str) -> str | None:
 def _state_problem(path: Path) -> str | None:
     try:
         with files.reading(path), path.open("rb") as state:
-            return arrays.problem(arrays.read_state, state)
+            return arrays.problem(partial(arrays.read_state, place=path), state)
     except StoreError as error:
         return str(error) if path.exists() else None
 

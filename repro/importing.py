@@ -11,6 +11,7 @@ import contextlib
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,9 +205,10 @@ def _problem(aside: Path, parcel: _Parcel) -> str | None:
             files.read_as(folder / RESULT, _Content)
     except StoreError as error:
         return str(error).replace(f"{aside}/", f"{parcel.kind}/")
-    read = arrays.read_arrays if parcel.kind == RESULTS else arrays.read_state
     for name in parcel.names:
         if name.endswith(".npz"):
+            state = partial(arrays.read_state, place=folder / name)
+            read = arrays.read_arrays if parcel.kind == RESULTS else state
             with (folder / name).open("rb") as file:
                 if problem := arrays.problem(read, file):
                     return f"{parcel.folder}/{name}: {problem}"

@@ -390,8 +390,9 @@ def save_state(settings: Settings, step: Step, name: str, value: float = 0.0) ->
     scratch = settings.home / "scratch" / step.key
     content = {"seed": step.seed, "facts": step.facts.parts(), "inputs": {}}
     Task(step, Needs(), scratch, content).write()
-    write_state(scratch / f"{name}.npz", {"value": np.array(value)})
-    return scratch / f"{name}.npz"
+    path = scratch / f"{name}.npz"
+    write_state(path, {"value": np.array(value)}, path)
+    return path
 
 
 def contents(folder: Path) -> dict[str, bytes]:

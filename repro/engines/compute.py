@@ -41,9 +41,9 @@ class ScratchProgress:
 
     def save(self, name: str, state: Mapping[str, Array]) -> None:
         """Keep a state: written aside, flushed, renamed."""
-        partial = self._scratch / f".{name}.partial"
-        write_state(partial, state)
-        partial.replace(self._scratch / f"{name}.npz")
+        path, partial = self._scratch / f"{name}.npz", self._scratch / f".{name}.partial"
+        write_state(partial, state, path)
+        partial.replace(path)
         files.flush(self._scratch)
         self._report({"saved": name})
 
@@ -53,7 +53,7 @@ class ScratchProgress:
         if not path.exists():
             return None
         try:
-            return read_state(path)
+            return read_state(path, path)
         except BROKEN_ZIP:
             self._report({"warning": f"{path} is damaged; what it held is computed again"})
             path.unlink()
@@ -81,6 +81,9 @@ def compute(task: Mapping[str, Any], report: Report) -> None:
 
     with store.lock(key, lambda: warn("another process computes this; waiting")):
         started = time.monotonic()
+        # Who held the lock may have published on another machine: a listing shows what this one has
+        # looked for in vain and remembers.
+        store.wait_for(key, seconds=0)
         stored = store.read(key, warn)
         if stored is not None and stored.meta["digest"] != task["replaces"]:
             report({"stored": True})

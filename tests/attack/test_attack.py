@@ -35,12 +35,14 @@ def test_a_try_is_the_same_whatever_was_tried_before(tmp_path):
 
 
 @pytest.mark.parametrize(("tries", "status"), [("3", 0), ("4", 1)])
-def test_one_failure_fails_the_command(tries, status, monkeypatch, capsys):
+def test_one_failure_fails_the_command(tries, status, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         command,
         "ATTACKS",
         (replace(HARMFUL, attempt=lambda _, one: sevens(_, one) if one.number == 3 else None),),
     )
-    monkeypatch.setattr("sys.argv", ["attack", "--tries", tries])
+    table = tmp_path / "table.md"
+    monkeypatch.setattr("sys.argv", ["attack", "--tries", tries, "--markdown", str(table)])
     assert command.main() == status
+    assert f"| sevens | numbers | {tries} | {status} |\n" in table.read_text("utf-8")
     assert ("unforeseen" in capsys.readouterr().out) == bool(status)

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,12 @@ STATE = {
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     path = tmp_path / "state.npz"
-    write_state(path, STATE)
+    write_state(path, STATE, path)
     return path
 
 
 def test_a_state_comes_back_as_it_was_saved(saved: Path) -> None:
-    state = read_state(saved)
+    state = read_state(saved, saved)
     assert set(state) == set(STATE)
     for name, array in STATE.items():
         assert state[name].dtype == array.dtype
@@ -40,15 +41,15 @@ def test_no_flipped_bit_and_no_missing_end_changes_a_state(saved: Path) -> None:
     for place in generator.integers(8 * len(content), size=400).tolist():
         damaged = bytearray(content)
         damaged[place // 8] ^= 1 << place % 8
-        refused += _is_refused_or_the_same(bytes(damaged))
+        refused += _is_refused_or_the_same(bytes(damaged), saved)
     for end in generator.integers(len(content), size=50).tolist():
-        refused += _is_refused_or_the_same(content[:end])
+        refused += _is_refused_or_the_same(content[:end], saved)
     assert refused > 225  # of a small ZIP file much is names and dates that nobody reads
 
 
-def _is_refused_or_the_same(content: bytes) -> bool:
+def _is_refused_or_the_same(content: bytes, place: Path) -> bool:
     try:
-        state = read_state(io.BytesIO(content))
+        state = read_state(io.BytesIO(content), place)
     except BROKEN_ZIP:
         return True
     assert set(state) == set(STATE)
@@ -59,9 +60,16 @@ def _is_refused_or_the_same(content: bytes) -> bool:
 
 def test_what_is_damaged_has_a_problem_that_is_said(saved: Path) -> None:
     content = saved.read_bytes()
-    assert problem(read_state, io.BytesIO(content)) is None
+    read = partial(read_state, place=saved)
+    assert problem(read, io.BytesIO(content)) is None
     for damaged in (b"", b"no file of arrays", content[:-30]):
-        assert problem(read_state, io.BytesIO(damaged))
+        assert problem(read, io.BytesIO(damaged))
+
+
+def test_a_state_in_the_place_of_another_is_refused(saved: Path) -> None:
+    for other in (saved.with_name("other.npz"), saved.parent / "other" / saved.name):
+        with pytest.raises(ValueError, match="is not what was saved"):
+            read_state(saved, other)
 
 
 @pytest.mark.parametrize("lost", ["epoch.npy", "sha256.npy"])
@@ -72,7 +80,7 @@ def test_a_state_that_lost_a_member_is_refused(saved: Path, lost: str) -> None:
         for name, content in kept.items():
             less.writestr(name, content)
     with pytest.raises(ValueError, match="is not what was saved"):
-        read_state(saved)
+        read_state(saved, saved)
 
 
 def test_what_is_no_archive_at_all_is_refused(tmp_path: Path) -> None:
@@ -80,4 +88,4 @@ def test_what_is_no_archive_at_all_is_refused(tmp_path: Path) -> None:
     np.save(array, np.zeros(3))
     for content in (b"", b"PK", array.read_bytes()):
         with pytest.raises(BROKEN_ZIP):
-            read_state(io.BytesIO(content))
+            read_state(io.BytesIO(content), array)

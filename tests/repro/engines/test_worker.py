@@ -12,8 +12,19 @@ from typing import Any
 
 import pytest
 
+from repro.engines import compute
 from repro.engines.engine import Report, Task
-from tests.fakes import CHECKOUT, FIGURE, FakeExecutor, Listener, plan_of, run_plan, settings_below
+from repro.store import Store
+from tests.fakes import (
+    CHECKOUT,
+    FIGURE,
+    FakeExecutor,
+    Listener,
+    plan_of,
+    publish,
+    run_plan,
+    settings_below,
+)
 from tests.processes import assert_ends_with_its_parent
 
 COMMAND = [sys.executable, "-m", "repro.engines.worker"]
@@ -126,3 +137,21 @@ def test_without_one_it_lives_as_long_as_its_parent(task: Task, moment: str) -> 
         finally:
             parent.kill()
     assert_ends_with_its_parent(worker)
+
+
+def test_what_another_machine_has_published_is_not_computed_again(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the name of the result was looked for in vain, and that is remembered for a while."""
+    store = Store(Path(task.content["store"]))
+    publish(store, task.step)
+    seen = []
+    has, listed = Path.is_dir, Path.iterdir
+    monkeypatch.setattr(
+        Path, "is_dir", lambda path: has(path) and (path.name != task.step.key or bool(seen))
+    )
+    monkeypatch.setattr(Path, "iterdir", lambda path: seen.append(path) or listed(path))
+    monkeypatch.setattr(compute, "_run", lambda *_: pytest.fail("computed again"))
+    messages: list[Any] = []
+    compute.compute(task.content, messages.append)
+    assert messages == [{"stored": True}]
