@@ -22,7 +22,8 @@ from attack.attack import Attack, Trial
 from attack.keeping import Content
 from attack.serving import Behaviour, Request, Server, sanely
 from repro.engines.inline import InlineEngine
-from repro.outcome.record import TRACKED, all_runs
+from repro.outcome.reading import all_runs
+from repro.outcome.record import TRACKED
 from repro.outcome.tracking import Sender, send, track
 from repro.running import Runner
 from repro.settings import Settings

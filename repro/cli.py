@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from functools import partial
 from statistics import median
 from typing import Annotated, NoReturn
 
@@ -31,6 +30,7 @@ from repro.commands import (
     run_selected,
     runner,
     select,
+    tell,
     words,
 )
 from repro.errors import Interrupted, ReproError, UsageError
@@ -61,7 +61,7 @@ from repro.outcome.entries import (
     pooled_data,
     pooled_entry,
 )
-from repro.outcome.record import all_runs
+from repro.outcome.reading import DamagedRun, all_runs
 from repro.outcome.references import recorded_runs, recorded_steps
 from repro.outcome.verdicts import AS_RECORDED
 from repro.plan import changed_parts
@@ -268,13 +268,16 @@ def _track_all(settings: Settings) -> int:
     """Send every run to MLflow that it does not have; how many there are."""
     from repro.outcome.tracking import PATIENCE, Sender, prepare, track
 
-    tell = partial(say, err)
     prepare(settings, tell)
-    runs = all_runs(settings)
+    number = 0
     with closing(Sender(settings, tell, PATIENCE, PATIENCE)) as send:
-        for recorded in runs:
-            track(recorded, settings, send, trusting=False)
-    return len(runs)
+        for recorded in all_runs(settings, tell):
+            try:
+                track(recorded, settings, send, trusting=False)
+                number += 1
+            except DamagedRun as error:
+                tell(f"{error}: not sent; {error.way_out}")
+    return number
 
 
 @app.command()

@@ -26,6 +26,11 @@ out = Console()
 err = Console(stderr=True)
 
 
+def tell(text: str) -> None:
+    """Say on ``err`` what is worth a line."""
+    say(err, text)
+
+
 def words(json_file: Path | None) -> Console:
     """Where words go: not among JSON."""
     return err if json_file == output.STANDARD else out

@@ -7,7 +7,7 @@ refused.
 
 import datetime
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from repro.errors import StoreError, UsageError
 from repro.machine import Facts
 from repro.manifests.library import FigureManifest, Library
 from repro.manifests.profiles import PROFILES_FILE
+from repro.outcome import sums
 from repro.outcome.crate import METADATA, CrateRun, metadata
 from repro.outcome.crate_entities import CrateFile
-from repro.outcome.record import Run, all_runs
+from repro.outcome.reading import all_runs
+from repro.outcome.record import Run
 from repro.outcome.recording import digest_of
 from repro.plan import make_plan
 from repro.settings import Settings
@@ -29,7 +31,11 @@ _CHUNK_BYTES = 2**20
 
 
 def chosen_runs(
-    settings: Settings, ids: Iterable[str], profile: str | None, seeds: Sequence[int] | None
+    settings: Settings,
+    ids: Iterable[str],
+    profile: str | None,
+    seeds: Sequence[int] | None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[Run]:
     """The latest run of each figure as declared, or the latest with each of some seeds.
 
@@ -38,11 +44,12 @@ def chosen_runs(
         ids: Figures that are computed.
         profile: At which; of each figure's latest run if None.
         seeds: With which; that of the latest run if None.
+        say: Told of runs that are damaged, and so are left out.
 
     Raises:
         UsageError: If there is none of a figure or seed; it names all that are missing.
     """
-    every = [run for run in all_runs(settings) if run.record.alternative is None]
+    every = [run for run in all_runs(settings, say) if run.record.alternative is None]
     found, missing = [], []
     for figure_id in ids:
         own = [run for run in every if run.record.id == figure_id]
@@ -111,6 +118,7 @@ class Crate:
                 done += copied[-1].size
                 progress(done, max(self.size, done))
             self._compare(copied)
+            copied += self._lists(aside, {file.place: file.sha256 for file in copied})
             now = datetime.datetime.now(datetime.UTC)
             content = metadata(self._runs, copied, commit(), now)
             files.write_json(aside / METADATA, content)
@@ -135,7 +143,7 @@ class Crate:
             manifests=[self._add_manifest(path) for path in _manifests(manifest)],
             references=[
                 self._add_manifest(path)
-                for path in [manifest.references_path(record.profile)]
+                for path in [manifest.references_path(record.profile), manifest.predictions_path]
                 if path.exists()
             ],
             steps={
@@ -166,14 +174,36 @@ class Crate:
     def _add(self, source: Path, place: str, title: str) -> str:
         return self._parts.setdefault(place, _Part(source, place, title)).place
 
+    def _lists(self, aside: Path, digests: Mapping[str, str]) -> Iterator[CrateFile]:
+        """Write the lists of recorded runs and predictions, of those that the crate has.
+
+        Yields:
+            What was written.
+        """
+        folders: dict[str, dict[str, str]] = {}
+        for place in (place for run in self._runs for place in run.references):
+            folder, _, name = place.rpartition("/")
+            folders.setdefault(folder, {})[name] = digests[place]
+        for folder, listed in folders.items():
+            place = f"{folder}/{sums.SUMS}"
+            content = sums.text(listed)
+            files.write_text(aside / place, content)
+            digest = hashlib.sha256(content.encode()).hexdigest()
+            title = f"Digests of {folder.rpartition('/')[2]}"
+            yield CrateFile(place, title, len(content.encode()), digest)
+
     def _compare(self, copied: Iterable[CrateFile]) -> None:
-        """Compare the copies of results with the digests of the records.
+        """Compare the copies of results, pictures and verdicts with the digests of the records.
 
         Raises:
             StoreError: If one differs.
         """
         digests = {file.place: file.sha256 for file in copied}
         for run in self._runs:
+            for place in run.outputs:
+                wanted = run.record.digests.get(Path(place).name)
+                if wanted is not None and digests[place] != wanted:
+                    raise StoreError(f"{place}: changed meanwhile; the same command tries again")
             for step in run.record.steps:
                 for name, digest in step.digests.items():
                     place = f"store/{step.key}/{name}"

@@ -15,8 +15,9 @@ from typing import BinaryIO
 from repro import archive, arrays, files
 from repro.archive import Entry, Progress, Writer
 from repro.errors import StoreError, UsageError
-from repro.inventory import Home, is_of_another_release, read_run, size
+from repro.inventory import Home, size
 from repro.needed import Needed
+from repro.outcome.reading import DamagedRun, RunOfAnotherRelease, read_run
 from repro.store import ARRAYS, META, RESULT
 
 _ATTEMPTS = 20  # at states of one moment
@@ -91,11 +92,11 @@ class _Carrier:
     def add_runs(self) -> None:
         """Recorded runs all of whose steps were asked for."""
         for folder in self._home.runs():
-            if is_of_another_release(folder):
-                continue
             try:
                 record = read_run(folder)
-            except StoreError as error:
+            except RunOfAnotherRelease:
+                continue
+            except DamagedRun as error:
                 self.done.damaged.append(str(error))
                 continue
             if all(self._wanted(step.key) for step in record.steps):

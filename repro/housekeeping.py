@@ -7,6 +7,7 @@ show the run. What cannot be told, as its record is damaged or a state came with
 Locks stay as well: they are empty files, and one that is removed no longer keeps two processes apart.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,10 +16,11 @@ from pathlib import Path
 from repro import arrays, files
 from repro.errors import StoreError
 from repro.importing import ASIDE
-from repro.inventory import KEY, Home, is_of_another_release, read_run, size
+from repro.inventory import KEY, Home, size
 from repro.needed import Needed
 from repro.outcome.machines import MachineName
-from repro.outcome.record import Record
+from repro.outcome.reading import DamagedRun, RunOfAnotherRelease, read_run, result_problem
+from repro.outcome.record import RECORD, Record, Run
 
 RESULT = "result that no manifest asks for"
 STATE = "step's scratch that nothing continues from"
@@ -77,10 +79,10 @@ def check(home: Home, progress: Progress) -> Checked:
     for path in (path for key in home.scratches() for path in home.states(key)):
         found.states += _note(found, path, _state_problem(path))
     for folder in home.runs():
-        if is_of_another_release(folder):
-            found.runs_of_another_release += 1
-        else:
+        try:
             found.runs += _note(found, folder, _run_problem(home, folder))
+        except RunOfAnotherRelease:
+            found.runs_of_another_release += 1
     return found
 
 
@@ -96,7 +98,7 @@ def wasted(home: Home, needed: Needed, replaced_runs: bool) -> list[Waste]:
     runs = _recorded(home)
     replaced = _replaced(runs) if replaced_runs else []
     asked = needed.among(home)
-    keep = asked.union(step.key for path in runs.keys() - replaced for step in runs[path].steps)
+    keep = asked.union(*(_named(path) for path in home.runs() if path not in replaced))
     return [
         *_wasted_runs(runs, replaced),
         *_wasted_results(home, keep),
@@ -147,16 +149,21 @@ def _state_problem(path: Path) -> str | None:
 
 
 def _run_problem(home: Home, folder: Path) -> str | None:
-    try:
-        record = read_run(folder)
-    except StoreError as error:
-        return str(error)
-    gone = [step.stage for step in record.steps if not home.store.has(step.key)]
-    return f"no result is stored of {', '.join(gone)}" if gone else None
+    """Looked at twice, as it may have been replaced while it was looked at.
+
+    Raises:
+        RunOfAnotherRelease: If another release wrote it.
+    """
+    for _ in range(2):
+        try:
+            return result_problem(Run(home.root, folder, read_run(folder)))
+        except DamagedRun as error:
+            problem = str(error)
+    return problem
 
 
 def _recorded(home: Home) -> dict[Path, Record]:
-    """The runs that can be read, oldest first."""
+    """The runs that are whole, oldest first."""
     found = {}
     for folder in home.runs():
         try:
@@ -164,6 +171,14 @@ def _recorded(home: Home) -> dict[Path, Record]:
         except StoreError:
             continue
     return dict(sorted(found.items(), key=lambda item: item[1].recorded_at))
+
+
+def _named(run: Path) -> frozenset[str]:
+    """Keys of all results that a run names, damaged or not: whatever there could be one."""
+    with contextlib.suppress(OSError):
+        if (run / RECORD).is_file():
+            return frozenset(KEY.findall((run / RECORD).read_text("utf-8", "replace")))
+    return frozenset()
 
 
 def _replaced(runs: dict[Path, Record]) -> list[Path]:
@@ -210,9 +225,7 @@ def _lock_of(home: Home, partial: Path) -> str:
     if KEY.fullmatch(name) or name == ASIDE:
         return name
     # A run is written under its whole digest, of which its name has the beginning.
-    start = name.rpartition("-")[2]
-    locks = (home.root / "store" / "locks").glob("*.lock")
-    return next((lock.stem for lock in locks if start and lock.name.startswith(start)), name)
+    return home.store.lock_beginning(name.rpartition("-")[2]) or name
 
 
 def _inputs_of_running_steps(home: Home) -> set[str]:

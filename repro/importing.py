@@ -18,8 +18,9 @@ from typing import Any
 from repro import arrays, files
 from repro.archive import Archive, Entry, Progress, damage, opened
 from repro.errors import ArchiveError, StoreError
-from repro.inventory import Home, read_run
+from repro.inventory import Home
 from repro.outcome import wording
+from repro.outcome.reading import read_run
 from repro.store import ARRAYS, META, RESULT, Store
 
 ASIDE = "import"  # the name of the folders aside, and of the lock on them

@@ -14,7 +14,7 @@ from typing import Any
 from repro import files
 from repro.engines.engine import TASK
 from repro.errors import StoreError
-from repro.outcome.record import RECORD, SCHEMA_VERSION, Record
+from repro.outcome.reading import run_folders
 from repro.store import Store
 
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -58,7 +58,7 @@ class Home:
 
     def runs(self) -> list[Path]:
         """The folders of recorded runs, readable or not."""
-        return sorted(self.root.glob("runs/[!.]*/[!.]*/[!.]*/"))
+        return run_folders(self.root)
 
     def set_aside(self) -> list[Path]:
         """Damaged results that were set aside when they were asked for."""
@@ -68,35 +68,6 @@ class Home:
         """Folders written aside, by processes that run or that were killed."""
         patterns = ("store/.*", "scratch/.*", "runs/.*", "runs/[!.]*/[!.]*/.*")
         return sorted(path for pattern in patterns for path in self.root.glob(f"{pattern}/"))
-
-
-def read_run(folder: Path) -> Record:
-    """The record of a run whose files are all there.
-
-    Raises:
-        StoreError: If they are not, or the record is damaged or of another run.
-    """
-    record = files.read_as(folder / RECORD, Record)
-    try:
-        record.declared()
-    except ValueError as error:
-        raise StoreError(f"{folder / RECORD}: is damaged: {error}") from error
-    name = f"{record.id}/{record.profile}-seed{record.seed}-{record.digest[:12]}"
-    if "/".join(folder.parts[-3:]) != name or not KEY.fullmatch(record.digest):
-        raise StoreError(f"{folder}: holds the record of another run, {name}")
-    for file in record.files:
-        if not (folder / file).is_file():
-            raise StoreError(f"{folder / file}: is missing")
-    return record
-
-
-def is_of_another_release(folder: Path) -> bool:
-    """Whether a run was recorded in another schema; no command shows it, and it is not damaged."""
-    try:
-        version = files.read_json(folder / RECORD)["schema_version"]
-    except (StoreError, KeyError, TypeError):
-        return False
-    return isinstance(version, int) and version != SCHEMA_VERSION
 
 
 def size(folder: Path) -> int:

@@ -1,13 +1,14 @@
 """Commands about what is recorded: it is made, merged, compared, listed and shown."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from repro import output, selection
-from repro.commands import chosen, out, runner, select, words
+from repro.commands import chosen, out, runner, select, tell, words
 from repro.errors import UsageError
 from repro.manifests.library import FigureManifest, Library
 from repro.names import NOT_COMPUTABLE, require
@@ -33,7 +34,8 @@ from repro.outcome.intervals import MIN_RUNS
 from repro.outcome.machines import by_machine, labels
 from repro.outcome.merging import merge_files
 from repro.outcome.predictions import freeze
-from repro.outcome.record import Record, all_runs
+from repro.outcome.reading import all_runs
+from repro.outcome.record import Record
 from repro.outcome.references import write_references
 from repro.outcome.verdicts import FAILED
 from repro.plan import Plan
@@ -108,7 +110,7 @@ def predict(ids: Ids) -> None:
     Later runs say of each number whether it is as predicted.
     """
     settings = Settings.from_environment()
-    library, known = Library(settings.manifests), all_runs(settings)
+    library, known = Library(settings.manifests), all_runs(settings, tell)
     without = library.not_computable()
     for figure_id in library.chosen(ids):
         if figure_id in without:
@@ -155,7 +157,8 @@ def compare(
     from repro.outcome.comparing.text import show_comparison
 
     settings = Settings.from_environment()
-    comparison = held_against(find(a, settings), find(b, settings))
+    once = cache(tell)  # both sides may look at the same runs
+    comparison = held_against(find(a, settings, once), find(b, settings, once))
     show_comparison(words(json_file), comparison)
     if json_file:
         output.write_json(json_file, comparison.as_data())
@@ -193,7 +196,7 @@ def list_figures(json_file: JsonOption = None) -> None:
     """Show every manifest, what is recorded of it, and what its last run here came to."""
     settings = Settings.from_environment()
     library = Library(settings.manifests)
-    records = [run.record for run in all_runs(settings)]
+    records = [run.record for run in all_runs(settings, tell)]
     latest = {record.id: record for record in records if record.alternative is None}
     without = library.not_computable()
     entries = [
@@ -239,7 +242,7 @@ def report(
     settings = Settings.from_environment()
     library = Library(settings.manifests)
     wanted = library.chosen(chosen(ids, all_figures or not ids))
-    papers = contents(library, wanted, all_runs(settings))
+    papers = contents(library, wanted, all_runs(settings, tell))
     computed = [one for paper in papers for one in paper.figures if not one.not_computable]
     if computed and not any(one.known for one in computed):
         raise UsageError("no run is recorded on this machine yet: repro run fig8a")

@@ -1,13 +1,12 @@
 """Commands that hand results to others, who check them: ``repro export``."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from repro import output, selection
-from repro.commands import chosen, err, out
+from repro.commands import chosen, err, out, tell
 from repro.errors import UsageError
 from repro.manifests.library import Library
 from repro.options import AllOption, MaybeIds, MaybeRecordedProfileOption
@@ -56,13 +55,13 @@ def export(
         show_not_computable(out, figure_id, without[figure_id])
     computed = [figure_id for figure_id in wanted if figure_id not in without]
     if profile is not None:
-        manifests, tell = map(library.load, computed), partial(say, err)
+        manifests = map(library.load, computed)
         omitted = selection.left_out(manifests, profile, named=names is not None, say=tell)
         computed = [figure_id for figure_id in computed if figure_id not in omitted]
     if not computed:
         raise UsageError("there is no run of what nothing computes")
     numbers = None if seeds is None else selection.seeds(seeds)
-    found = Crate(settings, runs := chosen_runs(settings, computed, profile, numbers))
+    found = Crate(settings, runs := chosen_runs(settings, computed, profile, numbers, tell))
     content = f"{wording.counted(len(runs), 'run')}, {wording.counted(found.results, 'result')}"
     say(err, f"{content}: {wording.megabytes(found.size)}")
     with Transfer(err, "are copied") as transfer:

@@ -19,7 +19,8 @@ from repro.forecast import Forecast
 from repro.outcome import wording
 from repro.outcome.console import say, show_alternative, show_not_computable, show_run
 from repro.outcome.entries import Done, FigureEntry, figure_entry, not_computable_entry
-from repro.outcome.record import Run, all_runs
+from repro.outcome.reading import DamagedRun, all_runs
+from repro.outcome.record import Run
 from repro.outcome.recording import record_run
 from repro.outcome.references import RecordedStep, recorded_steps
 from repro.outcome.screen import Screen
@@ -117,7 +118,7 @@ class Runner:
         with scheduler, screen:  # which leaves the terminal first: an engine may have a question
             for index in scheduler.run():
                 outcomes = scheduler.outcomes_of(plans[index])
-                recorded = record_run(plans[index], outcomes, self.settings)
+                recorded = record_run(plans[index], outcomes, self.settings, screen.say)
                 statuses = {
                     outcome.step.stage: "stored" if outcome.step.key in told else outcome.status
                     for outcome in outcomes
@@ -204,7 +205,7 @@ class Runner:
             for part in (entry, *entry["alternatives"]):
                 paths = [Path(path).relative_to("/state") for path in part["artifacts"]]
                 part["artifacts"] = [str(home / path) for path in paths]
-        for recorded in all_runs(self.settings):
+        for recorded in all_runs(self.settings, partial(say, self.err)):
             self.track(recorded)
         return status, content
 
@@ -219,6 +220,8 @@ class Runner:
             return
         try:
             track(recorded, self.settings, self.sender)
+        except DamagedRun as error:
+            say(self.err, f"{error}: not sent; {error.way_out}")
         except TrackingError as error:
             self._tracking_failed = True
             self.err.print(

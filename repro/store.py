@@ -2,7 +2,7 @@
 
 ``store/<key>/`` holds ``arrays.npz`` and ``result.json`` (what the stage returned; the same bytes
 whenever the same key is computed on one machine) and ``meta.json`` (key parts, digests, seconds,
-memory, versions). Damaged folders are set aside under ``store/damaged/``.
+memory, versions). Damaged folders, those of recorded runs too, are set aside under ``store/damaged/``.
 """
 
 import contextlib
@@ -84,12 +84,21 @@ class Store:
         if problem is None:
             meta, content = (files.read_json(folder / name) for name in (META, RESULT))
             return StoredResult(folder, meta, content)
-        aside = self._root / "damaged" / f"{key}.{time.time_ns()}"
-        with files.writing(aside):
-            aside.parent.mkdir(exist_ok=True)
-            folder.rename(aside)
+        aside = self.set_aside(folder, key)
         say(f"stored result {key[:12]} is damaged ({problem}); set aside as {aside}")
         return None
+
+    def set_aside(self, folder: Path, key: str) -> Path:
+        """Move what is damaged to where nothing is read from, until `repro store clean` removes it.
+
+        Raises:
+            StoreError: If it cannot be moved.
+        """
+        aside = self._root / "damaged" / f"{key}.{time.time_ns()}"
+        with files.writing(aside):
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(aside)
+        return aside
 
     def wait_for(self, key: str, seconds: float) -> bool:
         """Whether a result that was published elsewhere is there, at the latest after some seconds.
@@ -171,6 +180,11 @@ class Store:
             yield True
         finally:
             lock.release()
+
+    def lock_beginning(self, start: str) -> str | None:
+        """The key of the lock whose name begins so, if there is one."""
+        locks = (self._root / "locks").glob("*.lock")
+        return next((lock.stem for lock in locks if start and lock.name.startswith(start)), None)
 
     def _lock(self, key: str) -> "FileLock":
         from filelock import FileLock

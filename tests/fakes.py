@@ -22,10 +22,12 @@ from repro.engines.engine import Capacity, Engine, Needs, Report, Reports, Task
 from repro.errors import StageError
 from repro.machine import Facts, facts
 from repro.manifests.library import Library
+from repro.outcome import sums
 from repro.outcome.pooling import ClaimStatistics, PooledVerdict
 from repro.outcome.record import SCHEMA_VERSION, Machine, RanStep, Record, Run
 from repro.outcome.recording import record_run
 from repro.outcome.references import RecordedRun, RecordedStep
+from repro.outcome.sealing import sealed
 from repro.outcome.verdicts import ClaimVerdict
 from repro.plan import Plan, Step, make_plan
 from repro.scheduler import Scheduler, StepOutcome
@@ -268,6 +270,18 @@ def store_steps(settings: Settings, steps: Iterable[Step]) -> None:
         with files.partial_folder(store.folder(step.key)) as partial:
             write_result(step, partial)
             store.publish(step.key, step.parts, partial, {"seconds": 1.0, "peak_memory_bytes": 1})
+
+
+def relist(path: Path) -> None:
+    """Have a file of recorded runs or predictions that was changed or removed listed as it is now."""
+    there = sorted(path.parent.glob("*.json"))
+    listed = sums.text({one.name: files.sha256(one) for one in there})
+    path.with_name(sums.SUMS).write_text(listed, "utf-8")
+
+
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """A record with a seal that is right, whatever it says."""
+    path.write_bytes(sealed({name: content[name] for name in content if name != "seal"}))
 
 
 STARTED = "2026-01-02T03:04:05.250+00:00"  # all that is made up

@@ -19,7 +19,8 @@ from repro.manifests.library import FigureManifest, Library
 from repro.outcome import wording
 from repro.outcome.catalogue import Catalogue, FigureVerdicts, ProfileVerdicts, catalogue
 from repro.outcome.pooling import PooledVerdict
-from repro.outcome.record import Run, all_runs
+from repro.outcome.reading import all_runs
+from repro.outcome.record import Run
 from repro.outcome.report.forests import forest_of
 from repro.outcome.report.page import drawn
 from repro.outcome.verdicts import severity, tally

@@ -42,7 +42,7 @@ class CrateRun:
         metas: What the store says of the result of each step, by key.
         domains: Where each number can lie, "stage.number".
         manifests: Places of the files that say what to run.
-        references: That of the recorded runs it was compared with, if there are any.
+        references: Those of the recorded runs and predictions it was compared with, if there are any.
         steps: Places of the files of each step's result, by key.
         outputs: Places of the record, the verdicts and the pictures.
     """

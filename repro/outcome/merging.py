@@ -8,6 +8,7 @@ from repro import files
 from repro.errors import StoreError, UsageError
 from repro.manifests.library import FigureManifest, Library
 from repro.names import nearest_names
+from repro.outcome import sums
 from repro.outcome.checks import judge
 from repro.outcome.machines import MachineName
 from repro.outcome.references import RecordedRun, RecordedRuns, merged, recorded_runs, write_runs
@@ -59,11 +60,29 @@ def merge_files(library: Library, paths: Iterable[Path]) -> list[Merge]:
                 raise UsageError(f"{path}: seed {run.seed}: {problem}")
         subject = manifest.id, content.profile
         known = merges.get(subject)
-        before = recorded_runs(manifest, content.profile) if known is None else known.before
+        before = _before(manifest, content.profile, path) if known is None else known.before
         others = before if known is None else known.after
         after = merged([*others, *content.runs])
         merges[subject] = Merge(manifest, content.profile, before, after)
     return list(merges.values())
+
+
+def _before(manifest: FigureManifest, profile: str, path: Path) -> tuple[RecordedRun, ...]:
+    """What is recorded; nothing if the file to import is our own that is not as it is listed.
+
+    Raises:
+        StoreError: If either file is not as it is listed otherwise.
+    """
+    ours = manifest.references_path(profile)
+    own = ours.exists() and ours.samefile(path)
+    try:
+        if not own:
+            sums.refuse_changed(path)
+        return recorded_runs(manifest, profile)
+    except StoreError:
+        if own:
+            return ()
+        raise
 
 
 def read_runs(path: Path) -> RecordedRuns:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from repro import files
 from repro.code import commit
 from repro.errors import StoreError, UsageError
-from repro.outcome import wording
+from repro.outcome import sums, wording
 from repro.outcome.pooling import MIN_SEEDS, seeds_of
 from repro.outcome.record import Run
 from repro.outcome.references import recorded_runs
@@ -60,9 +60,12 @@ def frozen_predictions(manifest: "FigureManifest") -> FrozenPredictions | None:
         StoreError: If the file is damaged, or was changed after it had been made.
     """
     path = manifest.predictions_path
-    if manifest.alternative is not None or not path.exists():
+    if manifest.alternative is not None or (content := sums.read(path)) is None:
         return None
-    found = files.read_as(path, FrozenPredictions)
+    try:
+        found = files.checked(content, FrozenPredictions)
+    except ValueError as error:
+        raise StoreError(f"{path}: is damaged: {error}") from error
     if found.id != manifest.id:
         raise StoreError(f"{path}: is not about {manifest.id}")
     if found.digest != found.sealed():
@@ -205,7 +208,8 @@ def freeze(manifest: "FigureManifest", known: Iterable[Run]) -> FrozenPrediction
         numbers=numbers,
     )
     made = replace(unsealed, digest=unsealed.sealed())
-    files.write_json(manifest.predictions_path, asdict(made))
+    with sums.locked(manifest.predictions_path.parent):
+        sums.write_json(manifest.predictions_path, asdict(made))
     return made
 
 

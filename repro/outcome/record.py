@@ -1,7 +1,9 @@
 """The record of a run: the one truth that verdict tables, reports and MLflow are filled from.
 
 ``runs/<figure>/<profile>-seed<n>-<digest>/`` holds ``record.json``, ``verdicts.json`` and the figure
-as PNG and SVG. The digest covers everything the folder's content follows from.
+as PNG and SVG. The digest covers everything the folder's content follows from; the content itself is
+compared with the digests in the record, and the record with its seal, whenever it is read
+(:mod:`repro.outcome.reading`).
 """
 
 import json
@@ -12,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from repro import files
-from repro.errors import StoreError
 from repro.outcome.verdicts import (
     ClaimVerdict,
     IdentityVerdict,
@@ -20,7 +21,6 @@ from repro.outcome.verdicts import (
     ReferenceVerdict,
     Status,
 )
-from repro.settings import Settings
 from repro.store import ARRAYS, Store
 
 RECORD, VERDICTS, TRACKED = "record.json", "verdicts.json", "tracked.json"
@@ -98,7 +98,8 @@ class Record(Circumstances):
     """All that is known of a run; ``record.json`` has the same fields.
 
     ``manifest`` is all that the figure's manifest says at this profile. Numbers, reasons why others
-    are missing, and curves are named "stage.number".
+    are missing, and curves are named "stage.number". ``digests`` are those of all other files of the
+    folder, and ``seal`` is that of ``record.json`` itself (:mod:`repro.outcome.sealing`).
     """
 
     digest: str
@@ -114,6 +115,8 @@ class Record(Circumstances):
     references: tuple[ReferenceVerdict, ...]
     predictions: tuple[PredictionVerdict, ...] = ()
     files: tuple[str, ...]
+    digests: Mapping[str, str] = field(default_factory=dict)
+    seal: str = ""
 
     def __post_init__(self) -> None:
         for name in (*self.files, *(step.key for step in self.steps)):
@@ -206,20 +209,3 @@ class Run:
     def step_folder(self, step: RanStep) -> Path:
         """Where the result of one of its steps is stored."""
         return Store(self.home / "store").folder(step.key)
-
-
-def existing_run(home: Path, folder: Path) -> Run | None:
-    """The run that is recorded in a folder; none if it is damaged, incomplete or of another schema."""
-    try:
-        run = Run(home, folder, files.read_as(folder / RECORD, Record))
-        run.record.declared()
-    except (StoreError, ValueError):
-        return None
-    return run if all(path.exists() for path in run.artifacts()) else None
-
-
-def all_runs(settings: Settings) -> list[Run]:
-    """Every readable run of this schema, oldest first."""
-    paths = settings.home.glob(f"runs/*/*/[!.]*/{RECORD}")  # not what a killed process left
-    runs = [run for path in paths if (run := existing_run(settings.home, path.parent))]
-    return sorted(runs, key=lambda run: run.record.recorded_at)

@@ -1,10 +1,18 @@
-"""Making the record of a run: judge what was measured, draw the figure, and write it all down."""
+"""Making the record of a run: judge what was measured, draw the figure, and write it all down.
+
+A run that is recorded is judged again nevertheless, from results that the store has just compared with
+their digests: a record that says anything else is set aside, whatever its seal.
+"""
 
 import datetime
+import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from repro import files
 from repro.code import commit, module_digests
@@ -15,6 +23,11 @@ from repro.outcome.checks import judge
 from repro.outcome.drawing import draw
 from repro.outcome.pooling import pool_runs, seeds_of
 from repro.outcome.predictions import frozen_predictions, judge_predictions
+from repro.outcome.reading import (
+    DamagedRun,
+    RunOfAnotherRelease,
+    read_run,
+)
 from repro.outcome.record import (
     RECORD,
     SCHEMA_VERSION,
@@ -25,9 +38,9 @@ from repro.outcome.record import (
     RanStep,
     Record,
     Run,
-    existing_run,
 )
 from repro.outcome.references import RecordedRun, recorded_runs
+from repro.outcome.sealing import sealed
 from repro.outcome.verdicts import FAILED, NOT_RECORDED, Verdicts
 from repro.plan import Plan
 from repro.scheduler import StepOutcome
@@ -57,8 +70,19 @@ def digest_of(plan: Plan) -> str:
     )
 
 
-def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) -> Run:
+def record_run(
+    plan: Plan,
+    outcomes: Sequence[StepOutcome],
+    settings: Settings,
+    say: Callable[[str], None] = lambda text: None,
+) -> Run:
     """Judge, draw and record a finished plan, or find that this has been done.
+
+    Args:
+        plan: What was run.
+        outcomes: Of its steps, with results that are whole.
+        settings: Where to record it.
+        say: Told of each record of this figure, profile and seed that is damaged, and where it is now.
 
     Raises:
         StoreError: If it cannot be written.
@@ -67,17 +91,20 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
     digest = digest_of(plan)
     name = f"{plan.profile}-seed{plan.seed}-{digest[:12]}"
     folder = settings.home / "runs" / plan.manifest.id / name
-    with Store(settings.home / "store").lock(digest):
-        known = all(outcome.status == "stored" for outcome in outcomes)
-        if known and (run := existing_run(settings.home, folder)):
-            return run
-        metrics, missing = _metrics(outcomes), _missing(outcomes)
-        verdicts = judge(plan.manifest.figure, metrics, missing, references, plan.manifest.domains)
-        status, failures = verdicts.status, verdicts.failures
-        if plan.manifest.alternative is not None:
-            # Nobody claims or has recorded anything of it: all it can fail is its own identities.
-            failures = verdicts.violations
-            status = FAILED if failures else NOT_RECORDED
+    store = Store(settings.home / "store")
+    _set_aside_others(folder, store, say)
+    verdicts = judge(
+        plan.manifest.figure,
+        _metrics(outcomes),
+        _missing(outcomes),
+        references,
+        plan.manifest.domains,
+    )
+    follows = _follows(plan, outcomes, verdicts)
+    with store.lock(digest):
+        found = _found(settings.home, folder, follows, partial(_set_aside, store, digest, say))
+        if found and all(outcome.status == "stored" for outcome in outcomes):
+            return found
         with files.partial_folder(folder) as unfinished:
             with files.writing(folder):
                 pictures = draw(
@@ -88,25 +115,91 @@ def record_run(plan: Plan, outcomes: Sequence[StepOutcome], settings: Settings) 
                 )
             record = Record(
                 **vars(_circumstances(plan, outcomes)),
+                **follows,
                 digest=digest,
-                manifest=plan.manifest.content(plan.profile),
-                steps=tuple(_step(outcome) for outcome in outcomes),
-                metrics=metrics,
-                missing=missing,
                 series=_series(outcomes),
-                status=status,
-                failures=tuple(failures),
-                identities=verdicts.identities,
-                claims=verdicts.claims,
-                references=verdicts.references,
-                predictions=judge_predictions(plan.manifest, plan.profile, metrics),
                 files=(*(path.name for path in pictures), VERDICTS, RECORD),
             )
-            data = record.as_data()
-            files.write_json(unfinished / VERDICTS, {name: data[name] for name in _JUDGED})
-            files.write_json(unfinished / RECORD, data)
+            _write(record, unfinished)
             files.publish(unfinished, folder)
-    return Run(settings.home, folder, record)
+    return Run(settings.home, folder, read_run(folder))
+
+
+def _follows(plan: Plan, outcomes: Sequence[StepOutcome], verdicts: Verdicts) -> dict[str, Any]:
+    """The fields of a record that hang on nothing but the plan and its results."""
+    metrics = _metrics(outcomes)
+    status, failures = verdicts.status, verdicts.failures
+    if plan.manifest.alternative is not None:
+        # Nobody claims or has recorded anything of it: all it can fail is its own identities.
+        failures = verdicts.violations
+        status = FAILED if failures else NOT_RECORDED
+    return {
+        # As it is read back, where tuples are lists.
+        "manifest": json.loads(json.dumps(plan.manifest.content(plan.profile))),
+        "steps": tuple(_step(outcome) for outcome in outcomes),
+        "metrics": metrics,
+        "missing": _missing(outcomes),
+        "status": status,
+        "failures": tuple(failures),
+        "identities": verdicts.identities,
+        "claims": verdicts.claims,
+        "references": verdicts.references,
+        "predictions": judge_predictions(plan.manifest, plan.profile, metrics),
+    }
+
+
+def _write(record: Record, folder: Path) -> None:
+    """The verdicts, and the record with the digests of all files in a folder."""
+    data = record.as_data()
+    files.write_json(folder / VERDICTS, {name: data[name] for name in _JUDGED})
+    with files.writing(folder):
+        digests = {name: files.sha256(folder / name) for name in record.files if name != RECORD}
+    del data["seal"]
+    files.write_bytes(folder / RECORD, sealed({**data, "digests": digests}))
+
+
+def _found(
+    home: Path, folder: Path, follows: Mapping[str, Any], set_aside: Callable[[Path, str], None]
+) -> Run | None:
+    """The run that is recorded, if it says what follows from the results; another one is set aside."""
+    try:
+        run = Run(home, folder, read_run(folder))
+    except RunOfAnotherRelease:
+        return None
+    except DamagedRun as error:
+        if folder.is_dir():
+            set_aside(folder, str(error))
+        return None
+    if run.record.steps != follows["steps"]:  # whose results were computed again since
+        return None
+    for name, value in follows.items():
+        if getattr(run.record, name) != value:
+            set_aside(folder, f"{folder / RECORD}: {name}: is not what the stored results give")
+            return None
+    return run
+
+
+def _set_aside_others(folder: Path, store: Store, say: Callable[[str], None]) -> None:
+    """Damaged records of the same figure, profile and seed, which this run is to take the place of."""
+    subject, _, own = folder.name.rpartition("-")
+    for other in folder.parent.glob(f"{subject}-{'[0-9a-f]' * len(own)}"):
+        start = other.name.rpartition("-")[2]
+        if start == own:
+            continue
+        with store.lock_if_free(lock := store.lock_beginning(start) or other.name) as free:
+            try:
+                if free:
+                    read_run(other)
+            except DamagedRun as error:
+                _set_aside(store, lock, say, other, str(error))
+            except RunOfAnotherRelease:
+                continue
+
+
+def _set_aside(
+    store: Store, key: str, say: Callable[[str], None], folder: Path, problem: str
+) -> None:
+    say(f"{problem}; set aside as {store.set_aside(folder, key)}")
 
 
 def _circumstances(plan: Plan, outcomes: Sequence[StepOutcome]) -> Circumstances:

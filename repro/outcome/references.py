@@ -1,4 +1,7 @@
-"""Recorded runs: raw values with seeds, versions and machine, one file a figure and profile."""
+"""Recorded runs: raw values with seeds, versions and machine, one file a figure and profile.
+
+The files of a paper are known by their digests (:mod:`repro.outcome.sums`).
+"""
 
 import datetime
 import json
@@ -9,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from repro import files
 from repro.errors import StoreError
 from repro.manifests.library import FigureManifest
+from repro.names import nearest
+from repro.outcome import sums
 from repro.outcome.machines import MachineName, nearest_machine
 from repro.outcome.record import Machine, Record
 from repro.outcome.verdicts import ClaimWord
@@ -75,21 +80,73 @@ def recorded_runs(manifest: FigureManifest, profile: str) -> tuple[RecordedRun, 
     What is recorded is of figures as declared: there is nothing of an alternative.
 
     Raises:
-        StoreError: If the file is damaged.
+        StoreError: If the file is not as it was recorded, or the manifest calls things otherwise.
     """
-    path = manifest.references_path(profile)
-    if manifest.alternative is not None or not path.exists():
+    if manifest.alternative is not None:
         return ()
-    content = files.read_as(path, RecordedRuns)
+    path = manifest.references_path(profile)
+    try:
+        recorded = sums.read(path)
+    except StoreError as error:
+        meant = (
+            f"; `repro references import {path}` checks it and lists it" if path.is_file() else ""
+        )
+        raise StoreError(f"{error}{meant}") from error
+    if recorded is None:
+        return ()
+    try:
+        content = files.checked(recorded, RecordedRuns)
+    except ValueError as error:
+        raise StoreError(f"{path}: is damaged: {error}") from error
     if (content.id, content.profile) != (manifest.id, profile):
         raise StoreError(f"{path}: is not about {manifest.id} at {profile}")
+    for run in content.runs:
+        if renamed := _renamed(manifest, run):
+            raise StoreError(
+                f"{path}: seed {run.seed}: {renamed}; if it was renamed, record it again: repro record "
+                f"{manifest.id} --profile {profile} --seeds 0-9"
+            )
     return content.runs
 
 
+def _renamed(manifest: FigureManifest, run: RecordedRun) -> str | None:
+    """What a run names that is not declared, where something that is judged is lacking.
+
+    A number that was declared later is lacking too, and says so itself: of it nothing is recorded.
+    """
+    figure = manifest.figure
+    judged = {one.metric for one in figure.references}
+    judged.update(
+        name for one in figure.claims for name in (one.metric, one.noise, one.control) if name
+    )
+    measured = run.metrics.keys() | run.missing.keys()
+    claims = {one.id for one in figure.claims}
+    pairs = (
+        (
+            "number",
+            measured,
+            judged - measured,
+            manifest.domains.keys() if judged - measured else (),
+        ),
+        ("claim", run.claims.keys(), claims - run.claims.keys(), claims),
+    )
+    for kind, named, lacking, known in pairs:
+        strangers = sorted(set(named) - set(known))
+        if lacking and strangers:
+            (stranger, *_) = strangers
+            (name, *_) = [*nearest(stranger, lacking), *sorted(lacking)]
+            return f"has the {kind} {stranger!r}, which is not declared, and no {name!r}"
+    return None
+
+
 def largest_recorded(manifest: FigureManifest) -> str | None:
-    """The largest profile at which runs of a figure are recorded, if any are."""
+    """The largest profile at which runs of a figure are recorded, if any are.
+
+    Raises:
+        StoreError: If the list of what is recorded is damaged.
+    """
     sizes = reversed(manifest.profiles)
-    return next((one for one in sizes if manifest.references_path(one).exists()), None)
+    return next((one for one in sizes if sums.is_known(manifest.references_path(one))), None)
 
 
 def recorded_steps(
@@ -125,12 +182,13 @@ def write_references(
     """
     new = [recorded_run(record) for record in records]
     machines = {run.made_on for run in new}
-    kept = [
-        run
-        for run in recorded_runs(manifest, profile)
-        if not any(machine.takes_the_place_of(run.made_on) for machine in machines)
-    ]
-    return write_runs(manifest, profile, [*new, *kept])
+    with sums.locked(manifest.references_path(profile).parent):
+        kept = [
+            run
+            for run in recorded_runs(manifest, profile)
+            if not any(machine.takes_the_place_of(run.made_on) for machine in machines)
+        ]
+        return write_runs(manifest, profile, [*new, *kept])
 
 
 def write_runs(
@@ -143,7 +201,9 @@ def write_runs(
     """
     ordered = tuple(sorted(runs, key=lambda run: (run.seed, run.made_on)))
     content = RecordedRuns(1, manifest.id, profile, ordered)
-    files.write_json(manifest.references_path(profile), asdict(content))
+    path = manifest.references_path(profile)
+    with sums.locked(path.parent):
+        sums.write_json(path, asdict(content))
     return ordered
 
 

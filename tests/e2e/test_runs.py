@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.conftest import Undisturbed, Workplace
+from tests.fakes import relist
 
 
 @pytest.fixture
@@ -181,6 +182,7 @@ def test_what_is_recorded_verifies_until_somebody_tampers(place: Workplace) -> N
         for run in content["runs"]:
             change(run)
         path.write_text(json.dumps(content))
+        relist(path)
         return verify()
 
     status, entry = verify()
@@ -197,5 +199,6 @@ def test_what_is_recorded_verifies_until_somebody_tampers(place: Workplace) -> N
     assert status == 1
     assert entry["status"] == "not recorded"
     path.unlink()
+    relist(path)
     status, entry = verify()
     assert (status, entry["status"]) == (1, "not recorded")

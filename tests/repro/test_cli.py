@@ -23,8 +23,10 @@ from tests.fakes import (
     PROFILES,
     FakeExecutor,
     recorded_run_of,
+    relist,
     replace_once,
     succeed,
+    write_sealed,
 )
 from tests.repro.conftest import Cli, Outcome
 
@@ -367,9 +369,10 @@ class TestVerifying:
         outcome = repro.call("record", "--all", "--seeds", "0-2", "--profile", "smoke")
         assert outcome.status == 0
         folder = repro.manifests / "li2022" / "references"
-        assert {path.name for path in folder.iterdir()} == {
+        assert {path.name for path in folder.glob("[!.]*")} == {
             "fig8a.smoke.json",
             "fig8b.smoke.json",
+            "SHA256SUMS",
         }
         assert "li2022/fig1: Environment and Umwelt of a honey bee: not computable" in outcome.words
         assert repro.call("verify", "--all", "--profile", "smoke").status == 0
@@ -379,6 +382,7 @@ class TestVerifying:
         for run in content["runs"]:
             change(run)
         path.write_text(json.dumps(content))
+        relist(path)
 
     def test_a_value_outside_the_recorded_ones_fails(self, repro: Cli) -> None:
         path = self.record(repro)
@@ -462,6 +466,7 @@ class TestReferences:
         path = repro.manifests / "li2022" / "references" / "fig8b.smoke.json"
         self.record(repro, monkeypatch, "AMD EPYC")
         theirs = path.rename(tmp_path / "theirs.json")
+        relist(path)
         self.record(repro, monkeypatch, "Intel Xeon")
         outcome = repro.call("references", "import", str(theirs))
         assert outcome.status == 0
@@ -480,6 +485,7 @@ class TestReferences:
         path = repro.manifests / "li2022" / "references" / "fig8b.smoke.json"
         self.record(repro, monkeypatch, "AMD EPYC")
         theirs = path.rename(tmp_path / "theirs.json")
+        relist(path)
         bad = tmp_path / "bad.json"
         bad.write_text(theirs.read_text().replace("training.final_loss", "training.loss"))
         outcome = repro.call("references", "import", str(theirs), str(bad))
@@ -511,6 +517,7 @@ class TestPredicting:
         (found,) = entry["predictions"]
         assert (found["low"], found["high"], found["verdict"]) == (1e6, 2e6, "not as predicted")
         manifest.predictions_path.unlink()
+        relist(manifest.predictions_path)
         outcome = repro.call("predict", "fig8b")
         assert outcome.status == 2
         assert "has been run at smoke" in outcome.err
@@ -782,7 +789,7 @@ class TestAlternatives:
         for path in repro.home.glob("runs/*/*/*/record.json"):
             content = json.loads(path.read_text())
             if content["alternative"]:  # the latest of all
-                path.write_text(json.dumps(content | {"recorded_at": "2999-01-01T00:00:00+00:00"}))
+                write_sealed(path, content | {"recorded_at": "2999-01-01T00:00:00+00:00"})
         _, rows = repro.json("list")
         # Recorded within one second of each other, either declared run may count as the last.
         statuses = {row["id"]: row["status"] for row in rows}
@@ -1008,7 +1015,9 @@ class TestLooking:
         # Of the largest profile: four seeds are too few there for a verdict.
         assert "0/2 desk 2/2" in outcome.words
         assert all(len(line) <= 80 for line in outcome.out.splitlines())
-        (repro.manifests / "li2022" / "references" / "fig8b.desk.json").unlink()
+        recorded = repro.manifests / "li2022" / "references" / "fig8b.desk.json"
+        recorded.unlink()
+        relist(recorded)
         row = repro.json("list")[1][-1]
         assert (row["recorded_profile"], row["recorded_verdicts"]) == (
             "smoke", {"supported": 2, "not supported": 0, "inconclusive": 0}

@@ -14,7 +14,8 @@ from repro.errors import StoreError, UsageError
 from repro.housekeeping import check
 from repro.inventory import Home
 from repro.outcome.crate import METADATA
-from repro.outcome.record import RECORD, Run, all_runs
+from repro.outcome.reading import all_runs
+from repro.outcome.record import RECORD, Run
 from repro.settings import Settings
 from repro.store import ARRAYS, META, Store
 from tests.fakes import (
@@ -27,6 +28,7 @@ from tests.fakes import (
     recorded,
     replace_once,
     settings_below,
+    write_sealed,
 )
 from tests.repro.conftest import Cli
 
@@ -36,7 +38,7 @@ def settings(tmp_path: Path) -> Settings:
     """Two figures that share a stage, one of them with two seeds, of which the second was run first."""
     settings = settings_below(tmp_path, copy_two_figures(tmp_path / "manifests"))
     first = recorded(settings, FIGURE, seed=1).folder / RECORD
-    files.write_json(first, files.read_json(first) | {"recorded_at": "2026-01-01T00:00:00+00:00"})
+    write_sealed(first, files.read_json(first) | {"recorded_at": "2026-01-01T00:00:00+00:00"})
     recorded(settings, FIGURE)
     recorded(settings, BOTH_STAGES)
     return settings

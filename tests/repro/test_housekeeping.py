@@ -44,6 +44,7 @@ from tests.fakes import (
     save_state,
     settings_below,
     store_steps,
+    write_sealed,
 )
 from tests.faults import killed_at_each_call
 
@@ -115,9 +116,10 @@ class TestCheck:
             ("store/*/result.json", lambda data: data + b" ", "does not match its digest"),
             ("store/*/meta.json", lambda data: data[:50], "cannot be read"),
             ("scratch/*/epoch.npz", lambda data: data[:50], "not a zip file"),
-            ("runs/*/*/*/record.json", lambda data: b"[]", "is damaged"),
+            ("runs/*/*/*/record.json", lambda data: b"[]", "does not match its seal"),
             ("runs/*/*/*/*.svg", None, "is missing"),
-            ("runs/*/*/*/record.json", None, "cannot be read"),
+            ("runs/*/*/*/*.png", lambda data: data + b" ", "does not match its digest"),
+            ("runs/*/*/*/record.json", None, "is missing"),
         ],
     )
     def test_whatever_is_damaged_is_named_and_stays_as_it_is(
@@ -254,9 +256,9 @@ class TestWasted:
         assert wasted(home, needed, replaced_runs=False) == []
         record = files.read_json(old / RECORD)
         elsewhere = record | {"machine": record["machine"] | {"processor": "another"}}
-        files.write_json(old / RECORD, elsewhere)
+        write_sealed(old / RECORD, elsewhere)
         assert wasted(home, needed, replaced_runs=True) == []
-        files.write_json(old / RECORD, record)
+        write_sealed(old / RECORD, record)
         found = wasted(home, needed, replaced_runs=True)
         assert kinds(found) == {RUN: [old.name], RESULT: [step.key]}
         assert remove(home, found) == found
@@ -348,7 +350,7 @@ def as_recorded_earlier(settings: Settings, key: str) -> Path:
     record["steps"][0]["key"] = key
     old = run.with_name(f"{run.name.rpartition('-')[0]}-{digest[:12]}")
     shutil.copytree(run, old)
-    files.write_json(old / RECORD, record)
+    write_sealed(old / RECORD, record)
     return old
 
 

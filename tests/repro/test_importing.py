@@ -18,7 +18,7 @@ from repro.errors import ArchiveError, StoreError
 from repro.exporting import export
 from repro.importing import Imported, import_file
 from repro.inventory import Home
-from repro.outcome.record import all_runs
+from repro.outcome.reading import all_runs
 from repro.settings import Settings
 from repro.store import ARRAYS, META, RESULT
 from tests.fakes import (

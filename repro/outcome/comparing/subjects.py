@@ -10,12 +10,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro import files, selection
+from repro import selection
 from repro.errors import StoreError, UsageError
 from repro.manifests.library import FigureManifest, Library
+from repro.outcome import sums
 from repro.outcome.machines import by_machine, labels
 from repro.outcome.merging import manifest_of, read_runs
-from repro.outcome.record import RECORD, Record, all_runs
+from repro.outcome.reading import (
+    DamagedRun,
+    RunOfAnotherRelease,
+    all_runs,
+    read_folder,
+    read_record,
+)
+from repro.outcome.record import RECORD
 from repro.outcome.references import RecordedRun, recorded_run, recorded_runs
 from repro.settings import Settings
 
@@ -54,8 +62,13 @@ class Subject:
         return sorted(labels(by_machine(self.runs)).values())
 
 
-def find(text: str, settings: Settings) -> Subject:
+def find(text: str, settings: Settings, say: Callable[[str], None] = lambda text: None) -> Subject:
     """What a word of the command line stands for.
+
+    Args:
+        text: The word.
+        settings: Where things are.
+        say: Told of runs that are damaged, and so are left out.
 
     Raises:
         UsageError: If it is nothing that is there; it says what is.
@@ -66,25 +79,25 @@ def find(text: str, settings: Settings) -> Subject:
         raise UsageError(f"{text!r}: {_FORMS}")
     library, path = Library(settings.manifests), Path(text).expanduser()
     if (path / RECORD).is_file():
-        return _recorded_there(text, path / RECORD, library)
+        return _recorded_there(text, path, library)
     if path.is_file():
         found = _recorded_there if path.name == RECORD else _file
         return found(text, path, library)
     if path.suffix == ".json" or path.is_dir():
         problem = "holds no run" if path.exists() else "no such file"
         raise UsageError(f"{text}: {problem}; {_FORMS}")
-    return _in_short(text, library, settings)
+    return _in_short(text, library, settings, say)
 
 
 def _recorded_there(text: str, path: Path, library: Library) -> Subject:
     """A run by its folder or record.
 
     Raises:
-        StoreError: If it cannot be read, or is of another schema.
+        StoreError: If it is damaged, or of another release.
     """
     try:
-        record = files.read_as(path, Record)
-    except StoreError as error:
+        record = read_folder(path) if path.is_dir() else read_record(path)
+    except (DamagedRun, RunOfAnotherRelease) as error:
         line = " ".join(str(error).split())
         raise StoreError(f"{line}; running the figure again makes the record anew") from error
     manifest = manifest_of(library, path, record.id, record.profile)
@@ -97,15 +110,19 @@ def _file(text: str, path: Path, library: Library) -> Subject:
 
     Raises:
         UsageError: If it holds none.
+        StoreError: If it is damaged.
     """
     content = read_runs(path)
+    sums.refuse_changed(path)
     manifest = manifest_of(library, path, content.id, content.profile)
     if not content.runs:
         raise UsageError(f"{text}: holds no run")
     return Subject(text, "a file", manifest, content.profile, None, content.runs)
 
 
-def _in_short(text: str, library: Library, settings: Settings) -> Subject:
+def _in_short(
+    text: str, library: Library, settings: Settings, say: Callable[[str], None]
+) -> Subject:
     """Runs by figure, profile and what else is written.
 
     Raises:
@@ -126,7 +143,7 @@ def _in_short(text: str, library: Library, settings: Settings) -> Subject:
     here = bool(parts["here"]) or alternative is not None
     runs: Sequence[RecordedRun]
     if here:
-        runs = _run_here(settings, manifest, profile, alternative)
+        runs = _run_here(settings, manifest, profile, alternative, say)
     else:
         runs = _recorded_here(manifest, profile)
     if parts["machine"]:
@@ -166,7 +183,11 @@ def _recorded_here(manifest: FigureManifest, profile: str) -> tuple[RecordedRun,
 
 
 def _run_here(
-    settings: Settings, manifest: FigureManifest, profile: str, alternative: str | None
+    settings: Settings,
+    manifest: FigureManifest,
+    profile: str,
+    alternative: str | None,
+    say: Callable[[str], None],
 ) -> list[RecordedRun]:
     """The latest run of each seed on this machine.
 
@@ -175,7 +196,7 @@ def _run_here(
     """
     records = [
         run.record
-        for run in all_runs(settings)
+        for run in all_runs(settings, say)
         if (run.record.id, run.record.alternative) == (manifest.id, alternative)
     ]
     latest = {record.seed: record for record in records if record.profile == profile}

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from repro.engines import lifeline
-from repro.errors import TrackingError
-from repro.outcome.record import existing_run
+from repro.errors import StoreError, TrackingError
+from repro.outcome.reading import existing_run
 from repro.outcome.tracking import connecting, sending
 from repro.settings import Settings
 
@@ -39,13 +39,10 @@ def serve(parent: int) -> None:
     tell()
     for line in sys.stdin:
         asked = json.loads(line)
-        run = existing_run(settings.home, Path(asked["folder"]))
-        if run is None:
-            tell(error=f"{asked['folder']}: its record cannot be read")
-            continue
         try:
+            run = existing_run(settings.home, Path(asked["folder"]))
             run_id = sending.send(run, settings, lambda text: tell(said=text), asked["known"])
-        except TrackingError as error:
+        except (StoreError, TrackingError) as error:
             tell(error=str(error))
         else:
             tell(run_id=run_id)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from repro import files
 from repro.errors import StoreError, TrackingError
+from repro.outcome.reading import compare_results
 from repro.outcome.record import TRACKED, Run
 from repro.outcome.tracking.database import holds
 from repro.settings import Settings
@@ -52,6 +53,7 @@ def track(run: Run, settings: Settings, send: Send, trusting: bool = True) -> st
         trusting: Whether a note that a server has it is enough; it may have lost it since.
 
     Raises:
+        DamagedRun: If a result is not what the run was made of.
         TrackingError: If MLflow cannot be reached, refuses or does not end; nothing of ours is lost.
     """
     own = settings.own_database
@@ -61,6 +63,7 @@ def track(run: Run, settings: Settings, send: Send, trusting: bool = True) -> st
     known = sent.get(place)
     if known is not None and (trusting if own is None else holds(own, known)):
         return known
+    compare_results(run)
     sent[place] = send(run, known)
     if sent[place] != known:
         files.write_json(path, {"layout": _LAYOUT, "runs": sent})

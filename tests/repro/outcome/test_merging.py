@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from repro.errors import ReproError, StoreError, UsageError
 from repro.manifests.library import FigureManifest, Library
+from repro.outcome import sums
 from repro.outcome.merging import merge_files
 from repro.outcome.references import RecordedRun, merged, recorded_runs, write_runs
-from tests.fakes import FIGURE, MANIFESTS, PROFILES, copy_manifests, recorded_run_of
+from tests.fakes import FIGURE, MANIFESTS, PROFILES, copy_manifests, recorded_run_of, relist
 
 SMOKE = "smoke"
 LOSS = "training.final_loss"
@@ -133,6 +134,7 @@ def test_ours_are_not_written_again_where_there_is_nothing_new(
     write_runs(manifest, SMOKE, [sound(0)])
     path = manifest.references_path(SMOKE)
     path.write_text(path.read_text().replace("\n", "\n "))
+    relist(path)
     before = path.read_text()
     (merge,) = merge_files(library, [foreign(tmp_path / "f.json", [sound(0)])])
     merge.write()
@@ -224,3 +226,23 @@ def test_a_file_of_something_else_is_one_line(
 def test_a_file_that_is_not_there_says_what_would_be_one(library: Library, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"No such file.*; recorded runs are what `repro record`"):
         merge_files(library, [tmp_path / "none.json"])
+
+
+def test_ours_that_is_not_as_listed_is_listed_by_importing_it(
+    library: Library, manifest: FigureManifest, tmp_path: Path
+) -> None:
+    runs = write_runs(manifest, SMOKE, [sound(0), sound(1)])
+    path = manifest.references_path(SMOKE)
+    recorded, listed = path.read_bytes(), path.with_name(sums.SUMS)
+    for before in ("", f"{'0' * 64}  {path.name}\n"):
+        listed.write_text(before)
+        with pytest.raises(StoreError, match=f"`repro references import {path}` checks it and "):
+            recorded_runs(manifest, SMOKE)
+        (merge,) = merge_files(library, [path])
+        merge.write()
+        assert path.read_bytes() == recorded
+        assert recorded_runs(manifest, SMOKE) == runs
+    theirs = foreign(tmp_path / "theirs.json", runs)
+    (tmp_path / sums.SUMS).write_text(f"{'0' * 64}  {theirs.name}\n")
+    with pytest.raises(StoreError, match=f"^{theirs}: is not as listed"):
+        merge_files(library, [theirs])

@@ -20,7 +20,7 @@ from repro.outcome.predictions import (
 from repro.outcome.record import Run
 from repro.outcome.references import write_runs
 from repro.outcome.tables import verdict_tables
-from tests.fakes import FIGURE, copy_manifests, record_of, recorded_run_of, replace_once
+from tests.fakes import FIGURE, copy_manifests, record_of, recorded_run_of, relist, replace_once
 
 LOSS, ACCURACY = "training.final_loss", "training.final_accuracy"
 _PREDICTIONS = f"""\
@@ -140,6 +140,7 @@ def test_a_prediction_that_was_moved_is_refused(manifest: FigureManifest) -> Non
     content = json.loads(path.read_text("utf-8"))
     content["numbers"][0]["high"] = 3.0
     path.write_text(json.dumps(content), "utf-8")
+    relist(path)
     with pytest.raises(StoreError, match="was changed after it had been made"):
         judge_predictions(manifest, "desk", {LOSS: 2.5})
 

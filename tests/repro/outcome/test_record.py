@@ -16,7 +16,8 @@ from repro.errors import StoreError
 from repro.machine import facts
 from repro.manifests.library import Library
 from repro.outcome import recording
-from repro.outcome.record import RECORD, VERDICTS, Curve, Run, all_runs
+from repro.outcome.reading import all_runs
+from repro.outcome.record import RECORD, VERDICTS, Curve, Run
 from repro.outcome.recording import record_run
 from repro.outcome.references import write_references
 from repro.plan import Plan, make_plan
@@ -34,6 +35,7 @@ from tests.fakes import (
     replace_once,
     run_plan,
     settings_below,
+    write_sealed,
 )
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -83,6 +85,7 @@ def test_a_record_holds_all_that_a_verdict_follows_from(settings: Settings) -> N
         "schema_version", "id", "title", "alternative", "profile", "seed", "device", "recorded_at",
         "digest", "manifest", "commit", "versions", "machine", "steps", "metrics", "missing", "series",
         "status", "failures", "identities", "claims", "references", "predictions", "files",
+        "digests", "seal",
     }  # fmt: skip
     assert (record["id"], record["profile"], record["seed"]) == (BOTH_STAGES, "smoke", 0)
     assert {"python", "torch", "numpy", "ssbrepro"} <= set(record["versions"])
@@ -237,7 +240,7 @@ def test_a_record_of_other_types_is_no_run_and_is_made_again(
     path = first.folder / RECORD
     content = json.loads(path.read_text())
     damage(content)
-    path.write_text(json.dumps(content))
+    write_sealed(path, content)
     assert all_runs(settings) == []
     assert as_read(recorded(settings))["digest"] == first.record.digest
     assert len(all_runs(settings)) == 1
@@ -290,7 +293,7 @@ def test_runs_come_oldest_first(settings: Settings) -> None:
     for day, run in enumerate(runs, 1):
         path = run.folder / RECORD
         moment = f"2026-01-{day:02}T00:00:00+00:00"
-        path.write_text(json.dumps(as_read(run) | {"recorded_at": moment}))
+        write_sealed(path, as_read(run) | {"recorded_at": moment})
     assert [run.record.seed for run in all_runs(settings)] == [2, 0, 1]
 
 
@@ -403,7 +406,7 @@ class TestAlternatives:
     def test_a_record_of_an_older_schema_is_made_again(self, settings: Settings) -> None:
         run = recorded(settings)
         path = run.folder / RECORD
-        path.write_text(json.dumps(as_read(run) | {"schema_version": 1, "status": "passed"}))
+        write_sealed(path, as_read(run) | {"schema_version": 1, "status": "passed"})
         assert all_runs(settings) == []
         assert recorded(settings).record.status == run.record.status
         assert len(all_runs(settings)) == 1

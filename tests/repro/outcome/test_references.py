@@ -1,6 +1,7 @@
 """Recorded runs on disk: what is written is read, and what is damaged is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from repro.errors import StoreError
 from repro.machine import Facts
 from repro.manifests.library import FigureManifest, Library
+from repro.outcome import sums
 from repro.outcome.record import Machine, RanStep, Record
 from repro.outcome.references import (
     RecordedStep,
@@ -19,7 +21,7 @@ from repro.outcome.references import (
     write_references,
     write_runs,
 )
-from tests.fakes import FIGURE, MANIFESTS, copy_manifests, record_of, replace_once
+from tests.fakes import FIGURE, MANIFESTS, copy_manifests, record_of, relist, replace_once
 
 
 @pytest.fixture
@@ -73,6 +75,7 @@ def test_runs_from_before_reasons_were_kept_have_none(manifest: FigureManifest) 
     content = json.loads(path.read_text())
     del content["runs"][0]["missing"]
     path.write_text(json.dumps(content))
+    relist(path)
     (run,) = recorded_runs(manifest, "smoke")
     assert (run.missing, run.metrics) == ({}, {"training.final_loss": 0.5})
 
@@ -84,6 +87,7 @@ def test_a_run_from_before_machines_had_names_is_of_none(manifest: FigureManifes
     for name in ("processor", "instructions", "gpu", "limits"):
         del content["runs"][0]["machine"][name]
     path.write_text(json.dumps(content))
+    relist(path)
     (run,) = recorded_runs(manifest, "smoke")
     assert not run.made_on.known
     assert run.machine == Machine("x86_64", "Linux", 2, None)
@@ -94,6 +98,7 @@ def test_a_moment_that_is_none_is_refused(manifest: FigureManifest, moment: str)
     write_references(manifest, "smoke", [record(0)])
     path = manifest.references_path("smoke")
     replace_once(path, "2026-01-02T03:04:05+00:00", moment)
+    relist(path)
     with pytest.raises(StoreError, match=r"smoke.json: is damaged: runs.0: .*" + moment):
         recorded_runs(manifest, "smoke")
 
@@ -171,7 +176,7 @@ def test_the_same_runs_give_the_same_bytes(manifest: FigureManifest) -> None:
 
 def test_runs_of_another_profile_are_refused(manifest: FigureManifest) -> None:
     write_references(manifest, "desk", [record(0)])
-    manifest.references_path("desk").rename(manifest.references_path("smoke"))
+    relist(manifest.references_path("desk").rename(manifest.references_path("smoke")))
     with pytest.raises(StoreError, match=f"is not about {FIGURE} at smoke"):
         recorded_runs(manifest, "smoke")
 
@@ -199,6 +204,7 @@ def test_a_damaged_file_is_one_line_with_its_path(manifest: FigureManifest, cont
     path = manifest.references_path("smoke")
     path.parent.mkdir()
     path.write_text(content)
+    relist(path)
     with pytest.raises(StoreError) as caught:
         recorded_runs(manifest, "smoke")
     assert str(caught.value).startswith(f"{path}: ")
@@ -226,3 +232,31 @@ def test_the_committed_recordings_are_of_committed_figures() -> None:
             assert set(run.claims) == claims, f"{path}: repro record {figure_id} again"
             assert metrics <= measured, f"{path}: repro record {figure_id} again"
         assert "/home/" not in path.read_text()  # nothing of the machine it was recorded on
+
+
+def test_the_committed_recordings_are_those_that_are_listed(tmp_path: Path) -> None:
+    for folder in MANIFESTS.glob("*/references"):
+        copied = shutil.copytree(folder, tmp_path / folder.parent.name)
+        relist(copied / "any.json")
+        assert (copied / sums.SUMS).read_text() == (folder / sums.SUMS).read_text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("training.mean_loss", "training.loss", "number 'training.loss', which is not declared"),
+        ("zero-loss", "no-loss", "claim 'no-loss', which is not declared, and no 'zero-loss'"),
+    ],
+)
+def test_what_is_called_otherwise_is_told_from_what_was_declared_later(
+    manifest: FigureManifest, old: str, new: str, said: str
+) -> None:
+    path = manifest.references_path("smoke")
+    write_references(manifest, "smoke", [record(0)])
+    (run,) = recorded_runs(manifest, "smoke")
+    judged = {one.metric for one in manifest.figure.references}
+    assert judged - run.metrics.keys() - run.missing.keys()  # as if it had been declared later
+    replace_once(path, f'"{old}"', f'"{new}"')
+    relist(path)
+    with pytest.raises(StoreError, match=f"^{path}: seed 0: has the {said}.*; if it was renamed, "):
+        recorded_runs(manifest, "smoke")

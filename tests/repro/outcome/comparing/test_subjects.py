@@ -13,7 +13,15 @@ from repro.outcome.comparing.subjects import find
 from repro.outcome.record import RECORD
 from repro.outcome.references import RecordedRuns, recorded_run, write_runs
 from repro.settings import Settings
-from tests.fakes import FIGURE, PROFILES, copy_manifests, recorded, recorded_run_of, settings_below
+from tests.fakes import (
+    FIGURE,
+    PROFILES,
+    copy_manifests,
+    recorded,
+    recorded_run_of,
+    settings_below,
+    write_sealed,
+)
 
 LOSS = "training.final_loss"
 
@@ -70,13 +78,14 @@ def test_of_a_seed_that_was_run_twice_the_latest_counts(settings: Settings, tmp_
     own = replace(settings, home=tmp_path / "home")
     run = recorded(own, FIGURE, 3)
     older = json.loads((run.folder / RECORD).read_text()) | {
-        "recorded_at": "2020-01-01T00:00:00+00:00"
+        "recorded_at": "2020-01-01T00:00:00+00:00",
+        "digest": "0" * 64,
     }
-    folder = run.folder.with_name("smoke-seed3-older")
+    folder = run.folder.with_name("smoke-seed3-000000000000")
     folder.mkdir()
     for path in run.folder.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
-    (folder / RECORD).write_text(json.dumps(older))
+    write_sealed(folder / RECORD, older)
     (found,) = find("here:fig8b@smoke", own).runs
     assert found == recorded_run(run.record)
 
@@ -164,6 +173,6 @@ def test_a_file_of_anything_else_is_one_line(
 
 def test_a_run_of_a_figure_that_is_not_here(settings: Settings, tmp_path: Path) -> None:
     record = json.loads((recorded(settings, FIGURE, 3).folder / RECORD).read_text())
-    (tmp_path / RECORD).write_text(json.dumps(record | {"id": "li2022/fig8c"}))
+    write_sealed(tmp_path / RECORD, record | {"id": "li2022/fig8c"})
     with pytest.raises(ReproError, match=r"is of li2022/fig8c \(did you mean"):
-        find(str(tmp_path), settings)
+        find(str(tmp_path / RECORD), settings)
