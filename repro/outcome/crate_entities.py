@@ -13,6 +13,7 @@ from ssbrepro.domains import Domain
 
 TERMS = "https://w3id.org/ro/terms/workflow-run#"
 _FORMATS = {
+    "": "text/plain",  # SHA256SUMS
     ".json": "application/json",
     ".npz": "application/zip",
     ".png": "image/png",

@@ -13,9 +13,12 @@ from repro.crating import Crate, chosen_runs
 from repro.errors import StoreError, UsageError
 from repro.housekeeping import check
 from repro.inventory import Home
+from repro.manifests.library import Library
 from repro.outcome.crate import METADATA
 from repro.outcome.reading import all_runs
 from repro.outcome.record import RECORD, Run
+from repro.outcome.references import recorded_runs, write_runs
+from repro.outcome.sums import SUMS
 from repro.settings import Settings
 from repro.store import ARRAYS, META, Store
 from tests.fakes import (
@@ -26,6 +29,7 @@ from tests.fakes import (
     copy_two_figures,
     hidden,
     recorded,
+    recorded_run_of,
     replace_once,
     settings_below,
     write_sealed,
@@ -72,6 +76,16 @@ def named(entity: dict[str, Any], name: str) -> list[str]:
 
 
 class TestWhatIsSaid:
+    def test_what_is_recorded_goes_along_with_the_list_of_digests(self, tmp_path: Path) -> None:
+        settings = settings_below(tmp_path, copy_two_figures(tmp_path / "manifests"))
+        write_runs(Library(settings.manifests).load(FIGURE), "smoke", [recorded_run_of(3)])
+        recorded(settings, FIGURE)
+        crate = crate_of(settings)
+        listed = graph_of(crate)[f"manifests/li2022/references/{SUMS}"]
+        assert listed["encodingFormat"] == "text/plain"
+        (run,) = recorded_runs(Library(crate / "manifests").load(FIGURE), "smoke")
+        assert run.seed == 3
+
     def test_every_file_is_listed_with_its_size_and_digest(self, settings: Settings) -> None:
         crate = crate_of(settings)
         graph = graph_of(crate)
