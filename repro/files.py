@@ -37,8 +37,17 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         StoreError: If it cannot be written.
     """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, replacing it whole.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
     with replacing(path) as partial:
-        partial.write_text(text, "utf-8")
+        partial.write_bytes(content)
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ def test_forged_files_are_damaged_ones(repro: Cli) -> None:
         good = path.read_text()
         for text in FORGED.values():
             put(path, text)
-            assert len(check(home, lambda done, total: None).damaged) == 1
+            assert check(home, lambda done, total: None).damaged
             if path.name == "record.json":
                 assert all_runs(settings) == []
             else:
