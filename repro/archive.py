@@ -33,7 +33,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from repro import files
+from repro import bounded, files, output
 from repro.arrays import BROKEN_ZIP
 from repro.errors import ArchiveError
 from repro.store import ARRAYS, META, RESULT
@@ -41,6 +41,7 @@ from ssbrepro import __version__
 
 INDEX = "index.json"
 SCHEMA_VERSION = 1
+_MAX_INDEX_BYTES = 64 * 2**20  # of some 300,000 members
 _SEAL_BYTES = 64
 _CHUNK_BYTES = 2**20
 _NAME = r"\w[\w.-]*"
@@ -80,6 +81,7 @@ class Writer:
         self._archive = archive
         self._place = place
         self.entries: list[Entry] = []
+        self.size = 0  # of the whole file, once it is written
 
     def add(self, path: str, source: BinaryIO) -> Entry:
         """Copy a file to a member.
@@ -116,8 +118,8 @@ def written(path: Path) -> Iterator[Writer]:
     Raises:
         StoreError: If it cannot be written.
     """
-    with files.replacing(path) as partial:
-        _remove_abandoned(path)
+    with output.written(path) as partial:
+        _remove_abandoned(partial)
         with partial.open("w+b") as file:
             with zipfile.ZipFile(file, "w") as archive:
                 writer = Writer(archive, path)
@@ -127,12 +129,13 @@ def written(path: Path) -> Iterator[Writer]:
             seal = _digest(file, file.tell() - _SEAL_BYTES)
             file.seek(-_SEAL_BYTES, os.SEEK_END)
             file.write(seal)
+            writer.size = file.tell()
 
 
-def _remove_abandoned(path: Path) -> None:
-    """What a killed process left of the same file."""
-    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
-    for beside in path.parent.iterdir():
+def _remove_abandoned(partial: Path) -> None:
+    """What killed processes left of the same file, named like this but for its last digits."""
+    ours = re.compile(rf"{re.escape(partial.name[:-8])}[0-9a-f]{{8}}")
+    for beside in partial.parent.iterdir():
         if ours.fullmatch(beside.name):
             beside.unlink()
 
@@ -189,7 +192,7 @@ def opened(path: Path, progress: Progress = lambda done, total: None) -> Iterato
     """
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(path.open("rb"))
+            file = stack.enter_context(bounded.opened(path))
             archive = stack.enter_context(_sealed(path, file, progress))
             _check_members(path, archive.infolist(), os.fstat(file.fileno()).st_size)
             index = _index(path, archive)
@@ -219,6 +222,8 @@ def _sealed(path: Path, file: BinaryIO, progress: Progress) -> zipfile.ZipFile:
 
 
 def _index(path: Path, archive: zipfile.ZipFile) -> _Index:
+    if (size := archive.getinfo(INDEX).file_size) > _MAX_INDEX_BYTES:
+        raise ArchiveError(damage(path, f"{INDEX} has {size} bytes"))
     text = archive.read(INDEX)
     version = files.checked(text, _Version)
     if version.schema_version != SCHEMA_VERSION:

@@ -74,6 +74,9 @@ def read_arrays(file: Path | BinaryIO) -> dict[str, Array]:
     if not isinstance(stored, np.lib.npyio.NpzFile):
         raise ValueError("is one array and no npz file")
     with stored:
+        # What is written here is not compressed; what is could fill all memory.
+        if stored.zip and any(member.compress_type for member in stored.zip.infolist()):
+            raise ValueError("is compressed")
         return dict(stored)
 
 

@@ -229,7 +229,7 @@ def track_runs() -> None:
     if settings.tracking_uri == NO_TRACKING:
         raise UsageError(f"MLFLOW_TRACKING_URI={NO_TRACKING} says not to")
     number = _track_all(settings)
-    out.print(f"{number} runs are in MLflow at {settings.tracking_address}")
+    say(out, f"{number} runs are in MLflow at {settings.tracking_address}")
 
 
 @app.command()
@@ -237,7 +237,7 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     """Serve MLflow's pages of this machine's runs on the loopback interface."""
     settings = Settings.from_environment()
     if not settings.local_tracking:
-        out.print(f"runs go to the MLflow server at {settings.tracking_address}; open it there")
+        say(out, f"runs go to the MLflow server at {settings.tracking_address}; open it there")
         return
     from repro.outcome.tracking import pages
 

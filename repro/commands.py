@@ -1,5 +1,8 @@
 """What the commands share: where they speak, what they were asked for, and a runner for it."""
 
+import io
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +17,7 @@ from repro.engines.engine import Engine
 from repro.engines.inline import InlineEngine
 from repro.errors import UsageError
 from repro.manifests.library import FigureManifest, Library
-from repro.outcome.console import say, show_not_computable
+from repro.outcome.console import Terminal, say, show_not_computable
 from repro.outcome.entries import FigureEntry
 from repro.plan import Plan
 from repro.running import Runner, announce
@@ -22,8 +25,25 @@ from repro.selection import Selected
 from repro.settings import Settings
 from repro.store import Store
 
-out = Console()
-err = Console(stderr=True)
+
+def settle_for_what_there_is() -> None:
+    """Print whatever the variables of a terminal say.
+
+    A size that none has is dropped: Rich would print nothing, or fill all memory. Letters that its
+    character set does not have are escaped.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    for name in ("COLUMNS", "LINES"):
+        text = os.environ.get(name, "")
+        if not (text.isascii() and text.isdecimal() and 1 < len(text.lstrip("0")) < 5):
+            os.environ.pop(name, None)
+
+
+settle_for_what_there_is()
+out = Terminal()
+err = Terminal(stderr=True)
 
 
 def tell(text: str) -> None:
@@ -31,9 +51,9 @@ def tell(text: str) -> None:
     say(err, text)
 
 
-def words(json_file: Path | None) -> Console:
-    """Where words go: not among JSON."""
-    return err if json_file == output.STANDARD else out
+def words(*written: Path | None) -> Console:
+    """Where words go, of a command that writes files: not among what goes to standard output."""
+    return err if output.STANDARD in written else out
 
 
 def chosen(ids: Sequence[str] | None, all_figures: bool) -> list[str] | None:
@@ -92,7 +112,7 @@ def runner(
     engine = engine or selection.engine()
     # A bar that is drawn anew all the time would leave a debugger no terminal.
     inline = isinstance(engine, InlineEngine)
-    progress = Console(stderr=True, force_terminal=False) if inline else err
+    progress = Terminal(stderr=True, force_terminal=False) if inline else err
     return Runner(settings, engine, console, progress, expected, anew, budget)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro import files
+from repro import bounded, files
 from repro.code import commit
 from repro.errors import StoreError, UsageError
 from repro.machine import Facts
@@ -63,7 +63,7 @@ def chosen_runs(
                 option = "" if at is None else f" --profile {at}"
                 missing.append(f"not run here: repro run {figure_id}{option} --seed {seed}")
     if missing:
-        raise UsageError("\n".join(missing))
+        raise UsageError(*missing)
     return found
 
 
@@ -97,7 +97,7 @@ class Crate:
         stale: list[str] = []
         self._runs = [self._gathered(run, library.load(run.record.id), stale) for run in runs]
         if stale:
-            raise UsageError("\n".join(stale))
+            raise UsageError(*stale)
         self.results = len({step.key for run in runs for step in run.record.steps})
         self.size = sum(part.source.stat().st_size for part in self._parts.values())
 
@@ -230,7 +230,7 @@ def _copy(part: _Part, target: Path) -> CrateFile:
         target.parent.mkdir(parents=True, exist_ok=True)
         with (
             files.reading(part.source),
-            part.source.open("rb") as source,
+            bounded.opened(part.source) as source,
             target.open("xb") as copy,
         ):
             for chunk in iter(lambda: source.read(_CHUNK_BYTES), b""):

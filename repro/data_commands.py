@@ -1,8 +1,8 @@
 """``repro data``: what the data folder holds."""
 
 import typer
-from rich.console import Console
 
+from repro.commands import err, out
 from repro.errors import ReproError
 from repro.outcome.console import say
 from repro.running import fetch
@@ -10,9 +10,6 @@ from repro.settings import Settings
 from ssbrepro.data import DATASETS, DataError
 
 app = typer.Typer(help="What the data folder holds, checked byte for byte.", no_args_is_help=True)
-
-out = Console()
-err = Console(stderr=True)
 
 
 @app.command("fetch")
@@ -37,7 +34,7 @@ def data_check() -> None:
         try:
             state = dataset.inspect(settings.data)
         except DataError as error:
-            raise ReproError(f"{error}\ninstall the package again") from error
+            raise ReproError(*str(error).splitlines(), "install the package again") from error
         for problem in state.problems:
             say(out, problem)
         bad = bad or bool(state.problems)

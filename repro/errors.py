@@ -2,11 +2,21 @@
 
 from collections.abc import Sequence
 
+from repro.printable import printable
+
 
 class ReproError(Exception):
-    """A failure with a message for the user and no traceback."""
+    """A failure with a message for the user and no traceback.
+
+    Args:
+        lines: The message. Names and contents of files may be in it, so what cannot be printed is
+            escaped, line breaks in a line too.
+    """
 
     exit_status = 3
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(map(printable, lines)))
 
 
 class UsageError(ReproError):
@@ -21,8 +31,8 @@ class ManifestError(ReproError):
     exit_status = 2
 
     def __init__(self, faults: Sequence[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(faults))
+        super().__init__(*faults)
+        self.faults = tuple(map(printable, faults))
 
 
 class StageError(ReproError):

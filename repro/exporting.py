@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from repro import archive, arrays, files
+from repro import archive, arrays, bounded, files
 from repro.archive import Entry, Progress, Writer
 from repro.errors import StoreError, UsageError
 from repro.inventory import Home, size
@@ -25,8 +25,9 @@ _ATTEMPTS = 20  # at states of one moment
 
 @dataclass
 class Exported:
-    """How much was exported, and what is damaged and was left out, a line each."""
+    """How much was exported, and what is damaged and was left out, a line each; ``size`` in bytes."""
 
+    size: int = 0
     results: int = 0
     steps: int = 0
     runs: int = 0
@@ -69,7 +70,8 @@ def export(path: Path, home: Home, selection: Selection | None, progress: Progre
         carrier.add_results()
         if not writer.entries:
             nothing = f"{home.root} holds nothing whole to export{' of these' * bool(selection)}"
-            raise UsageError("\n".join([*carrier.done.damaged, nothing]))
+            raise UsageError(*carrier.done.damaged, nothing)
+    carrier.done.size = writer.size
     return carrier.done
 
 
@@ -144,7 +146,7 @@ class _Carrier:
 
     def _copy(self, path: Path) -> Entry:
         with files.reading(path):
-            source = path.open("rb")
+            source = bounded.opened(path)
         with source:
             return self._add(path, source)
 
@@ -165,7 +167,7 @@ def _of_one_moment(home: Home, key: str, stack: contextlib.ExitStack) -> dict[Pa
         with contextlib.ExitStack() as attempt, files.reading(home.scratch(key)):
             try:
                 states: dict[Path, BinaryIO] = {
-                    path: attempt.enter_context(path.open("rb")) for path in home.states(key)
+                    path: attempt.enter_context(bounded.opened(path)) for path in home.states(key)
                 }
                 same = all(
                     os.path.samestat(os.fstat(state.fileno()), path.stat())

@@ -1,16 +1,19 @@
 """Files that are whole or not there: written aside, flushed to the disk, then renamed."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Hashable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from repro import bounded
 from repro.errors import StoreError
 
 if TYPE_CHECKING:
@@ -51,6 +54,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A file to write beside another one, whose place it takes unless something goes wrong.
 
+    A link there is replaced itself: nothing outside of a home is written through one.
+
     Yields:
         Its path; there is nothing yet.
 
@@ -59,6 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _must_be_replaceable(path)
         partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
         try:
             yield partial
@@ -69,20 +75,28 @@ def replacing(path: Path) -> Iterator[Path]:
         flush(path.parent)
 
 
+def _must_be_replaceable(path: Path) -> None:
+    """Refuse to put a file in the place of a pipe, a device, a folder.
+
+    Raises:
+        OSError: If there is one.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_IFMT(path.lstat().st_mode) not in (stat.S_IFREG, stat.S_IFLNK):
+            raise OSError(errno.EEXIST, "not an ordinary file", str(path))
+
+
 def read_json(path: Path) -> Any:
-    """Read JSON (no NaN).
+    """Read JSON, as :func:`repro.bounded.plain_json` takes it.
 
     Raises:
         StoreError: If it cannot be read or is not JSON.
     """
     try:
-        return json.loads(path.read_text("utf-8"), parse_constant=_refuse)
-    except (OSError, ValueError) as error:
+        with reading(path):
+            return bounded.plain_json(bounded.read_bytes(path))
+    except ValueError as error:
         raise StoreError(f"{path}: cannot be read: {error}") from error
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def read_as(path: Path, kind: type[T]) -> T:
@@ -92,9 +106,8 @@ def read_as(path: Path, kind: type[T]) -> T:
         StoreError: If it cannot be read or is something else; it names the field.
     """
     try:
-        return checked(path.read_bytes(), kind)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error}") from error
+        with reading(path):
+            return checked(bounded.read_bytes(path), kind)
     except ValueError as error:
         raise StoreError(f"{path}: is damaged: {error}") from error
 
@@ -109,6 +122,7 @@ def checked(text: str | bytes, kind: type[T]) -> T:
     """
     from pydantic import ValidationError
 
+    bounded.plain_json(text)
     try:
         content: T = _adapter(cast("Hashable", kind)).validate_json(text)
     except ValidationError as error:
@@ -242,7 +256,7 @@ def flush(path: Path) -> None:
 
 def sha256(path: Path) -> str:
     """Digest of a file's content."""
-    with path.open("rb") as file:
+    with bounded.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

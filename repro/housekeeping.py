@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from repro import arrays, files
+from repro import arrays, bounded, files
 from repro.errors import StoreError
 from repro.importing import ASIDE
 from repro.inventory import KEY, Home, size
@@ -142,7 +142,7 @@ def _result_problem(home: Home, key: str) -> str | None:
 
 def _state_problem(path: Path) -> str | None:
     try:
-        with files.reading(path), path.open("rb") as state:
+        with files.reading(path), bounded.opened(path) as state:
             return arrays.problem(partial(arrays.read_state, place=path), state)
     except StoreError as error:
         return str(error) if path.exists() else None

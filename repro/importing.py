@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from repro import arrays, files
 from repro.archive import Archive, Entry, Progress, damage, opened
@@ -57,30 +56,6 @@ class _Parcel:
     @property
     def names(self) -> set[str]:
         return {Path(entry.path).name for entry in self.entries}
-
-
-# What is read of a result when figures are judged, drawn and explained.
-@dataclass(frozen=True)
-class _Content:
-    numbers: Mapping[str, float]
-    missing: Mapping[str, str]
-    series: Mapping[str, Mapping[str, str]]
-
-
-@dataclass(frozen=True)
-class _Parts:
-    stage: str
-    parameters: Mapping[str, Any]
-    seed: int
-    inputs: Mapping[str, str]
-    code: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class _Meta:
-    parts: _Parts
-    seconds: float
-    peak_memory_bytes: int
 
 
 def import_file(path: Path, home: Home, say: Callable[[str], None], progress: Progress) -> Imported:
@@ -202,8 +177,6 @@ def _problem(aside: Path, parcel: _Parcel) -> str | None:
                 return f"{parcel.folder} is no result"
             if problem := Store(aside).problem(parcel.place):
                 return f"{parcel.folder}: {problem}"
-            files.read_as(folder / META, _Meta)
-            files.read_as(folder / RESULT, _Content)
     except StoreError as error:
         return str(error).replace(f"{aside}/", f"{parcel.kind}/")
     for name in parcel.names:

@@ -24,6 +24,7 @@ MORE_MEMORY = (
     "SSBREPRO_MEMORY=32g allows a container more; --jobs 1 or a smaller profile needs less"
 )
 _CONTROL_GROUP = Path("/sys/fs/cgroup")  # a container's own, of either version
+_MAX_THREADS = 4096  # more than any one machine has cores
 
 
 @dataclass(frozen=True)
@@ -182,9 +183,12 @@ def num_threads() -> int:
     first = given.partition(",")[0].strip()  # of nested levels
     if not first:
         return 1
-    if not first.isdecimal() or len(first) > 6 or int(first) < 1:
-        raise UsageError(f"OMP_NUM_THREADS={given}: it is a number of threads, at least 1")
-    return int(first)
+    number = int(first) if first.isascii() and first.isdecimal() and len(first) < 10 else 0
+    if not 1 <= number <= _MAX_THREADS:
+        raise UsageError(
+            f"OMP_NUM_THREADS={given}: it is a number of threads, at least 1 and at most {_MAX_THREADS}"
+        )
+    return number
 
 
 def has_cuda() -> bool:

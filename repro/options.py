@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from repro import budget, completion, output
+from repro.bounded import MAX_DIGITS
 from repro.budget import Budget
 
 PROFILE_NAMES = ", ".join(completion.recorded_profiles())  # for the help
+_MAX_SEED, _MAX_JOBS = 10**MAX_DIGITS - 1, 10_000
 
 Ids = Annotated[
     list[str],
@@ -64,7 +66,11 @@ EngineOption = Annotated[
 JobsOption = Annotated[
     int | None,
     typer.Option(
-        "--jobs", min=1, help="Steps at once.", show_default="cores, or what a cluster takes"
+        "--jobs",
+        min=1,
+        max=_MAX_JOBS,
+        help="Steps at once.",
+        show_default="cores, or what a cluster takes",
     ),
 ]
 BudgetOption = Annotated[
@@ -77,10 +83,14 @@ BudgetOption = Annotated[
         show_default=False,
     ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Root seed of all random draws.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=_MAX_SEED, help="Root seed of all random draws.")
+]
 OneSeedOption = Annotated[
     int | None,
-    typer.Option("--seed", min=0, help="Root seed of all random draws.", show_default="0"),
+    typer.Option(
+        "--seed", min=0, max=_MAX_SEED, help="Root seed of all random draws.", show_default="0"
+    ),
 ]
 _SEVERAL = "Such as 0-9 or 0,3,5."
 SeedsOption = Annotated[str, typer.Option("--seeds", help=_SEVERAL)]

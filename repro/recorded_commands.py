@@ -39,6 +39,7 @@ from repro.outcome.record import Record
 from repro.outcome.references import write_references
 from repro.outcome.verdicts import FAILED
 from repro.plan import Plan
+from repro.printable import printable
 from repro.settings import Settings
 
 app = typer.Typer()
@@ -159,7 +160,7 @@ def compare(
     settings = Settings.from_environment()
     once = cache(tell)  # both sides may look at the same runs
     comparison = held_against(find(a, settings, once), find(b, settings, once))
-    show_comparison(words(json_file), comparison)
+    show_comparison(words(json_file, picture), comparison)
     if json_file:
         output.write_json(json_file, comparison.as_data())
     if picture:
@@ -247,7 +248,7 @@ def report(
     if computed and not any(one.known for one in computed):
         raise UsageError("no run is recorded on this machine yet: repro run fig8a")
     write_page(papers, out_file)
-    say(out, str(out_file))
+    say(words(out_file), str(out_file))
 
 
 @app.command()
@@ -271,9 +272,11 @@ def table(
     profile = profile or library.profiles.default("cpu")
     library.profiles.require(profile)
     if appendix:
-        typer.echo(artifact_appendix(library, paper, profile), nl=False)
+        text = artifact_appendix(library, paper, profile)
     else:
-        typer.echo(verdict_tables(paper_verdicts(library, paper), profile), nl=False)
+        text = verdict_tables(paper_verdicts(library, paper), profile)
+    for line in text.splitlines():
+        typer.echo(printable(line))
 
 
 @app.command()

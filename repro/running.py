@@ -136,7 +136,7 @@ class Runner:
             StageError: If any has failed, with every reason.
         """
         if self.failures:
-            raise StageError("\n".join(failure.reason for failure in self.failures))
+            raise StageError(*(line for one in self.failures for line in one.reason.splitlines()))
 
     def left_data(self) -> dict[str, Any]:
         """What ``--json`` says of the steps that are not done: nothing if all are."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from repro.bounded import MAX_DIGITS
 from repro.engines.engine import Engine
 from repro.engines.inline import InlineEngine
 from repro.engines.local import LocalEngine
@@ -49,15 +50,20 @@ class Selected(NamedTuple):
         ]
 
 
+def _inline(jobs: int | None) -> Engine:
+    if jobs is not None:
+        raise UsageError("--jobs: the inline engine runs one step after the other; leave it out")
+    return InlineEngine()
+
+
 ENGINES: Mapping[str, Callable[[int | None], Engine]] = {
     "local": LocalEngine,
     "slurm": SlurmEngine,
-    "inline": lambda jobs: InlineEngine(),
+    "inline": _inline,
 }
 DEFAULT_ENGINE = "local"
 
 _MAX_SEEDS = 1000
-_MAX_DIGITS = 18  # every such integer fits 64 bits
 
 
 def select(
@@ -135,7 +141,7 @@ def left_out(
     """
     without = [one for one in manifests if profile in one.omitted]
     if named and without:
-        raise UsageError("\n".join(one.omission(profile) for one in without))
+        raise UsageError(*(one.omission(profile) for one in without))
     groups: dict[tuple[str, str], list[str]] = {}
     for one in without:
         groups.setdefault((one.paper_id, one.omitted[profile]), []).append(one.id)
@@ -171,14 +177,14 @@ def seeds(text: str) -> list[int]:
     for part in text.split(","):
         first, dash, last = part.partition("-")
         last = last if dash else first
-        if not (first.isdecimal() and last.isdecimal()):
+        if not (text.isascii() and first.isdecimal() and last.isdecimal()):
             raise UsageError(f"--seeds {text!r}: write 0-9 or 0,3,5")
-        if max(len(first), len(last)) > _MAX_DIGITS:
-            raise UsageError(f"--seeds {text!r}: a seed has at most {_MAX_DIGITS} digits")
+        if max(len(first), len(last)) > MAX_DIGITS:
+            raise UsageError(f"--seeds {text!r}: a seed has at most {MAX_DIGITS} digits")
         low, high = int(first), int(last)
-        if high - low >= _MAX_SEEDS or len(found) > _MAX_SEEDS:
+        if low > high:
+            raise UsageError(f"--seeds {text!r}: {part} is no range; write {last}-{first}")
+        found.update(range(low, min(high, low + _MAX_SEEDS) + 1))
+        if len(found) > _MAX_SEEDS:
             raise UsageError(f"--seeds {text!r}: more than {_MAX_SEEDS} seeds")
-        found.update(range(low, high + 1))
-    if not found:
-        raise UsageError(f"--seeds {text!r} names no seed")
     return sorted(found)

@@ -1,14 +1,22 @@
 """Where things are, from the environment."""
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from repro import kernels
+from repro.errors import UsageError
 from repro.machine import num_threads
 
 NO_TRACKING = "none"  # as MLFLOW_TRACKING_URI: record runs, send them nowhere
 _DATABASE = "mlflow.db"
+# What MLflow understands by itself besides addresses in the web and folders.
+_NAMES = (NO_TRACKING, "databricks", "databricks-uc")
+_SCHEMES = ("file", "sqlite", "postgresql", "mysql", "mssql", "databricks", "databricks-uc")
 _CHECKOUT = Path(__file__).resolve().parent.parent
 MANIFESTS = _CHECKOUT / "manifests"
 
@@ -28,23 +36,24 @@ class Settings:
         """Read the variables ``SSBREPRO_…`` and ``MLFLOW_TRACKING_URI``.
 
         Raises:
-            UsageError: If another variable that commands go by, ``OMP_NUM_THREADS``, makes no sense.
+            UsageError: If one of them makes no sense, or another that commands go by:
+                ``OMP_NUM_THREADS`` and those of :mod:`repro.kernels`.
         """
         num_threads()
-        home = _path("SSBREPRO_HOME") or _CHECKOUT / ".ssbrepro"
+        kernels.limits()
+        home = _folder("SSBREPRO_HOME") or _CHECKOUT / ".ssbrepro"
         return cls(
             home=home,
-            data=_path("SSBREPRO_DATA") or home / "data",
-            data_url=os.environ.get("SSBREPRO_DATA_URL") or None,
-            manifests=_path("SSBREPRO_MANIFESTS") or MANIFESTS,
-            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or _sqlite(home / _DATABASE),
+            data=_folder("SSBREPRO_DATA") or home / "data",
+            data_url=_mirror("SSBREPRO_DATA_URL"),
+            manifests=_folder("SSBREPRO_MANIFESTS") or MANIFESTS,
+            tracking_uri=_tracking("MLFLOW_TRACKING_URI") or _sqlite(home / _DATABASE),
         )
 
     @property
     def tracking_address(self) -> str:
         """Where runs are tracked, as it may be shown and kept: without a user's name and password."""
-        # An "@" in a path is none of a server's, but may be of an SQLite file's.
-        return re.sub(r"^(https?://).*@|(?<=://)[^/]*@", r"\1", self.tracking_uri)
+        return _without_password(self.tracking_uri)
 
     @property
     def local_tracking(self) -> bool:
@@ -63,10 +72,63 @@ class Settings:
         return self.home / "artifacts"
 
 
+def _without_password(uri: str) -> str:
+    # An "@" in a path is none of a server's, but may be of an SQLite file's.
+    return re.sub(r"^(https?://).*@|(?<=://)[^/]*@", r"\1", uri)
+
+
 def _sqlite(database: Path) -> str:
     return f"sqlite:///{database}"
 
 
-def _path(variable: str) -> Path | None:
+def _folder(variable: str) -> Path | None:
+    """A folder that is there, or may be made.
+
+    Raises:
+        UsageError: If it can be neither.
+    """
     value = os.environ.get(variable)
-    return Path(value).expanduser().resolve() if value else None
+    if not value:
+        return None
+    try:
+        path = Path(value).expanduser().resolve()
+        with contextlib.suppress(FileNotFoundError):
+            os.close(os.open(path, os.O_PATH | os.O_DIRECTORY))
+    except OSError as error:
+        raise UsageError(f"{variable}={value}: is no folder: {error.strerror}") from error
+    except RuntimeError as error:  # no such user, or links that lead to each other
+        raise UsageError(f"{variable}={value}: is no folder: {error}") from error
+    return path
+
+
+def _mirror(variable: str) -> str | None:
+    value = os.environ.get(variable)
+    if value and not _is_web_address(value):
+        raise UsageError(f"{variable}={value}: it is an address such as http://HOST/FOLDER")
+    return value or None
+
+
+def _tracking(variable: str) -> str | None:
+    value = os.environ.get(variable)
+    if not value or value in _NAMES or value.startswith(("/", "./", "../")):
+        return value or None
+    scheme = value.partition(":")[0].partition("+")[0] if ":" in value else ""
+    if _is_web_address(value) or scheme in _SCHEMES or scheme in _plugins():
+        return value
+    raise UsageError(
+        f"{variable}={_without_password(value)}: it is {NO_TRACKING}, or an address such as "
+        f"http://HOST:5000 or sqlite:////FOLDER/mlflow.db"
+    )
+
+
+def _plugins() -> set[str]:
+    """Kinds of addresses that other packages teach MLflow."""
+    return {one.name for one in entry_points(group="mlflow.tracking_store")}
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False

@@ -25,6 +25,33 @@ ARRAYS, RESULT, META = "arrays.npz", "result.json", "meta.json"
 _CONTENT = (ARRAYS, RESULT)
 
 
+# What is read of a result when figures are judged, drawn and explained.
+@dataclass(frozen=True)
+class _Content:
+    numbers: Mapping[str, float]
+    missing: Mapping[str, str]
+    series: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    stage: str
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    code: Mapping[str, str]
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Meta:
+    key: str
+    parts: _Parts
+    seconds: float
+    peak_memory_bytes: int
+    started_at: str = ""
+    processor: str = ""
+
+
 @dataclass(frozen=True)
 class StoredResult:
     """A result on disk whose digests have been checked."""
@@ -142,6 +169,7 @@ class Store:
             try:
                 meta = files.read_json(path)
                 if _is_whole(meta):
+                    files.read_as(path, _Meta)
                     yield meta
             except StoreError:  # found damaged, and said so, when it is asked for by its key
                 continue
@@ -205,8 +233,10 @@ class Store:
                     return f"{name} does not match its digest"
             if meta["key"] != folder.name or files.canonical_digest(meta["parts"]) != meta["key"]:
                 return "it belongs to another key"
+            files.read_as(folder / META, _Meta)
+            files.read_as(folder / RESULT, _Content)
         except (OSError, KeyError, TypeError, ValueError, StoreError) as error:
-            return str(error)
+            return str(error).removeprefix(f"{folder}/")
         return None
 
 

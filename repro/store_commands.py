@@ -60,7 +60,7 @@ def export_file(
     for line in done.damaged:
         say(err, f"left out: {line}")
     content = _content(done.results, done.steps, done.runs)
-    say(out, f"{file}: {content} ({wording.megabytes(file.stat().st_size)})")
+    say(words(file), f"{file}: {content} ({wording.megabytes(done.size)})")
     if done.damaged:
         say(err, "what was left out is computed again when it is next needed")
         raise typer.Exit(1)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, with_config
 
-from repro import files, machine
+from repro import bounded, files, machine
 from repro.arrays import BROKEN_ZIP, read_state, write_arrays, write_state
 from repro.code import module_digests
 from repro.engines.engine import Report
@@ -53,7 +53,8 @@ class ScratchProgress:
         if not path.exists():
             return None
         try:
-            return read_state(path, path)
+            with bounded.opened(path) as file:
+                return read_state(file, path)
         except BROKEN_ZIP:
             self._report({"warning": f"{path} is damaged; what it held is computed again"})
             path.unlink()

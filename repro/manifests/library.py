@@ -90,11 +90,9 @@ class FigureManifest:
                     alternative=label,
                 )
         options = [f"  {shlex.join(['--alternative', label])}" for label in known]
-        raise UsageError(
-            "\n".join([f"{self.id} has no alternative {text!r}; it has:", *options])
-            if options
-            else f"{self.id} has no alternatives"
-        )
+        if not options:
+            raise UsageError(f"{self.id} has no alternatives")
+        raise UsageError(f"{self.id} has no alternative {text!r}; it has:", *options)
 
     def alternatives(self) -> dict[str, DeclaredStage]:
         """Stages with an alternative applied, by how it is written."""

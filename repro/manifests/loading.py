@@ -19,13 +19,13 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from repro import bounded
 from repro.errors import ManifestError
 from repro.names import nearest_names
 
 _MAX_BYTES = 256 * 1024
 _MAX_DEPTH = 24
 _MAX_NODES = 20_000
-_MAX_DIGITS = 18  # every such integer fits 64 bits
 
 Location = tuple[str | int, ...]
 _FoundFault = tuple[yaml.Mark | None, Location, str]
@@ -104,7 +104,7 @@ class _Reader:
         if kind == "null":
             return None
         if kind == "int":
-            if len(text.lstrip("+-")) <= _MAX_DIGITS:
+            if len(text.lstrip("+-")) <= bounded.MAX_DIGITS:
                 return int(text)
             problem = "more digits than a 64-bit integer has"
         if kind == "float":
@@ -189,14 +189,11 @@ def _compose(path: Path) -> yaml.Node:
         ManifestError: If the file cannot be read, is too large, or holds no such document.
     """
     try:
-        raw = path.read_bytes()
-        text = raw.decode("utf-8")
+        text = bounded.read_bytes(path, _MAX_BYTES).decode("utf-8")
     except OSError as error:
         raise ManifestError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise ManifestError([f"{path}:1:1: not UTF-8 text (byte {error.start})"]) from error
-    if len(raw) > _MAX_BYTES:
-        raise ManifestError([f"{path}:1:1: larger than {_MAX_BYTES} bytes"])
     node = _tree(path, text)
     if not isinstance(node, yaml.MappingNode):
         raise ManifestError([f"{path}:1:1: a manifest is a mapping of fields"])
@@ -224,11 +221,6 @@ def _tree(path: Path, text: str) -> yaml.Node | None:
 
 def _has_surrogate(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _shown(text: str) -> str:
-    """Text on one line, without anything a terminal would obey."""
-    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _forbidden(path: Path, text: str) -> list[str]:
@@ -264,7 +256,7 @@ def _forbidden_events(path: Path, loader: _CoreLoader) -> Iterator[str]:
         elif anchor:
             yield f"{place}: anchors (&{anchor}) are not allowed; write the value out"
         if tag:
-            yield f"{place}: tags ({_shown(tag)}) are not allowed"
+            yield f"{place}: tags ({tag}) are not allowed"
 
 
 def _is_extra(details: Any) -> bool:
@@ -332,8 +324,7 @@ def _fault(path: Path, marks: dict[Location, yaml.Mark], location: Location, pro
 
 
 def _line(path: Path, mark: yaml.Mark, location: Location, problem: str) -> str:
-    name, problem = _shown(".".join(str(part) for part in location)), _shown(problem)
-    place = _place(path, mark)
+    name, place = ".".join(str(part) for part in location), _place(path, mark)
     return f"{place}: {name}: {problem}" if name else f"{place}: {problem}"
 
 

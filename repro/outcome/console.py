@@ -1,11 +1,12 @@
 """What a person sees once a figure has been run: verdicts, in tables of eighty columns."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,7 @@ from repro.outcome.verdicts import (
     severity,
     tally,
 )
+from repro.printable import printable
 
 if TYPE_CHECKING:
     from repro.manifests.models import NotComputable
@@ -36,9 +38,25 @@ _COLOURS = {
 }
 
 
+class Terminal(Console):
+    """A console that prints as escapes what a terminal would obey, wherever the text comes from."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Segments of text that is all printable, but for the ends of lines.
+
+        Yields:
+            Each of them.
+        """
+        for text, style, control in super().render(renderable, options):
+            shown = text if control else "\n".join(map(printable, text.split("\n")))
+            yield Segment(shown, style, control)
+
+
 def say(console: Console, text: str) -> None:
     """Print a line as it is: text is no markup, and paths stay whole."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def show_run(console: Console, record: Record) -> None:

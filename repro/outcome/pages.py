@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro import files
+from repro import bounded, output
 from repro.errors import UsageError
 from repro.outcome.catalogue import Catalogue, schema
 from repro.outcome.tables import counts, highlights, verdict_tables
@@ -39,7 +39,7 @@ def write_verdicts(catalogue: Catalogue, folder: Path) -> list[Path]:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
-        files.write_text(folder / name, content)
+        output.write_text(folder / name, content)
     return [folder / name for name in contents]
 
 
@@ -58,10 +58,10 @@ def renew(page: Path, catalogue: Catalogue) -> None:
         UsageError: If it cannot be read, has no tables, or one of them names what is not recorded.
     """
     try:
-        text = page.read_text("utf-8")
+        text = bounded.read_bytes(page).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{page}: cannot be read: {error}") from error
-    files.write_text(page, renewed(text, catalogue, page))
+    output.write_text(page, renewed(text, catalogue, page))
 
 
 def renewed(text: str, catalogue: Catalogue, page: Path) -> str:

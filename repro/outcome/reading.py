@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from repro import files
+from repro import bounded, files
 from repro.errors import StoreError
 from repro.outcome import wording
 from repro.outcome.record import RECORD, SCHEMA_VERSION, Record, Run
@@ -177,7 +177,7 @@ def _content(path: Path) -> bytes:
         DamagedRun: If it cannot be read.
     """
     with _opened(path) as file:
-        return file.read()
+        return file.read(bounded.MAX_JSON_BYTES)  # of a longer one the seal is none
 
 
 def _sha256(path: Path) -> str:
@@ -190,7 +190,7 @@ def _opened(path: Path) -> Iterator[BufferedReader]:
     if not path.is_file():
         raise DamagedRun(f"{path}: is missing", _again(path.parent))
     try:
-        with path.open("rb") as file:
+        with bounded.opened(path) as file:
             yield file
     except OSError as error:
         problem = f"{path}: cannot be read: {error.strerror}"

@@ -135,7 +135,7 @@ class Record(Circumstances):
         Raises:
             ValueError: If the manifest is damaged.
         """
-        return files.checked(json.dumps(self.manifest), Declared)
+        return files.checked(json.dumps(self.manifest, allow_nan=False), Declared)
 
     def as_data(self) -> dict[str, Any]:
         """Plain data, as in ``record.json``."""

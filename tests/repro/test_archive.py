@@ -303,7 +303,7 @@ def test_a_file_that_is_none_of_ours_is_one_line(
         pass
     assert str(caught.value) in (
         f"{path}: is not what `repro store export` wrote, or not all of it; copy it again",
-        f"{path}: cannot be read: Is a directory",
+        f"{path}: cannot be read: not an ordinary file",
         f"{path}: cannot be read: No such file or directory",
     )
 

@@ -13,7 +13,7 @@ import pytest
 from repro import selection
 from repro.doctor import Finding
 from repro.engines.engine import Report, Task
-from repro.errors import Interrupted, TrackingError
+from repro.errors import Interrupted, TrackingError, UsageError
 from repro.manifests.library import Library
 from repro.outcome.references import write_runs
 from repro.store import META
@@ -83,7 +83,7 @@ class TestUsage:
         outcome = repro.call(*command)
         assert outcome.status == 2
         assert outcome.err == (
-            f"OMP_NUM_THREADS={threads}: it is a number of threads, at least 1\n"
+            f"OMP_NUM_THREADS={threads}: it is a number of threads, at least 1 and at most 4096\n"
         )
         assert repro.executor.ran == []
 
@@ -127,6 +127,12 @@ class TestUsage:
             ("table",),
             ("table", "li2022", "--profile", "auto"),
             ("data", "nonsense"),
+            ("fig8b", "--engine", "inline", "--jobs", "2"),  # which runs one after the other
+            ("fig8b", "--seed", "9" * 19),
+            ("fig8b", "--jobs", "9" * 19),
+            ("fig8b", "--budget", "9" * 7 + "h"),
+            ("fig8b", "--alternative", "cut_factor=1e999"),
+            ("fig8b", "--alternative", "cut_factor=" + "[" * 10_000),
             ("track",),  # with MLFLOW_TRACKING_URI=none
             ("report",),  # with no run yet
         ],
@@ -146,6 +152,22 @@ class TestUsage:
     )
     def test_seeds(self, text: str, seeds: list[int]) -> None:
         assert selection.seeds(text) == seeds
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("", "write 0-9 or 0,3,5"),
+            ("-1", "write 0-9 or 0,3,5"),
+            ("٣", "write 0-9 or 0,3,5"),
+            ("0,9-5", "9-5 is no range; write 5-9"),
+            ("0-99999999999", "more than 1000 seeds"),
+            ("0-999,2000-2999", "more than 1000 seeds"),
+            ("9" * 5000, "at most 18 digits"),
+        ],
+    )
+    def test_what_are_no_seeds(self, text: str, problem: str) -> None:
+        with pytest.raises(UsageError, match=problem):
+            selection.seeds(text)
 
     def test_auto_says_what_it_chose(self, repro: Cli) -> None:
         outcome = repro.call("plan", "fig8b")
@@ -311,12 +333,14 @@ class TestRunning:
         assert repro.executor.events[-1] == ("cancel", "training")
         assert "Traceback" not in outcome.err
 
-    def test_a_home_that_cannot_be_written_is_one_line(self, repro: Cli) -> None:
-        repro.home.write_text("a file")
+    def test_a_home_that_cannot_be_written_is_one_line(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SSBREPRO_HOME", "/proc/home")  # not for root either
         outcome = repro.call("fig8b", "--profile", "smoke")
         assert outcome.status == 3
         last = outcome.err.strip().splitlines()[-1]
-        assert last.startswith(f"{repro.home}")
+        assert last.startswith("/proc/home")
         assert "cannot be written" in last
         assert repro.executor.ran == []
 
@@ -865,7 +889,7 @@ class TestOutputs:
         self, repro: Cli, tmp_path: Path, command: tuple[str, ...]
     ) -> None:
         (tmp_path / "file").write_text("")
-        for name in ("", str(tmp_path), f"{tmp_path}/file/x.html", "/proc/x.html", "/dev/null",
+        for name in ("", str(tmp_path), f"{tmp_path}/file/x.html", "/proc/x.html",
                      f"{tmp_path}/{'x' * 300}.html"):  # fmt: skip
             outcome = repro.call(*command, name)
             assert outcome.status == 2

@@ -1,5 +1,6 @@
 """Where things are, from the environment."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,36 @@ def test_an_address_is_shown_without_passwords(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert Settings.from_environment().tracking_address == address
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("SSBREPRO_HOME", "~nosuchuser"),
+        ("SSBREPRO_HOME", "loop"),
+        ("SSBREPRO_HOME", "file"),
+        ("SSBREPRO_DATA", "file/below"),
+        ("SSBREPRO_MANIFESTS", "x" * 300),
+        ("SSBREPRO_DATA_URL", "nonsense"),
+        ("SSBREPRO_DATA_URL", "http://"),
+        ("SSBREPRO_KERNELS", "fast"),
+        ("MLFLOW_TRACKING_URI", "nonsense"),
+        ("MLFLOW_TRACKING_URI", "htp://127.0.0.1"),
+        ("MLFLOW_TRACKING_URI", "http://127.0.0.1:port"),
+    ],
+)
+def test_a_variable_that_makes_no_sense_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    Path("file").touch()
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(UsageError, match=rf"^{variable}={re.escape(text)}: [^\n]+$"):
+        Settings.from_environment()
+
+
+@pytest.mark.parametrize("text", ["none", "databricks", "/folder", "postgresql+psycopg2://h/d"])
+def test_whatever_mlflow_understands_is_taken(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", text)
+    assert Settings.from_environment().tracking_uri == text

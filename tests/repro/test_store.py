@@ -18,6 +18,8 @@ from repro.store import ARRAYS, META, RESULT, Store, StoredResult
 from tests.fakes import BOTH_STAGES, hidden, plan_of, publish, write_result
 from tests.faults import each_failure
 
+TAKEN = {"seconds": 1.5, "peak_memory_bytes": 1}
+
 
 @pytest.fixture(scope="module")
 def steps() -> tuple[Step, ...]:
@@ -63,7 +65,7 @@ def test_a_result_is_complete_or_not_there_whichever_call_fails(
         with files.partial_folder(store.folder(step.key)) as partial:
             for name, content in written.items():  # by another process; not what fails here
                 (partial / name).write_bytes(content)
-            store.publish(step.key, step.parts, partial, {"seconds": 1.5})
+            store.publish(step.key, step.parts, partial, TAKEN)
 
     said: list[str] = []
 
@@ -177,7 +179,7 @@ def test_arrays_are_never_unpickled(store: Store, steps: tuple[Step, ...]) -> No
     with files.partial_folder(store.folder(step.key)) as partial:
         write_result(step, partial)
         np.savez(partial / ARRAYS, evil=np.array([{"an": "object"}], dtype=object))
-        store.publish(step.key, step.parts, partial, {"seconds": 1.5})
+        store.publish(step.key, step.parts, partial, TAKEN)
     result = store.read(step.key)
     assert result is not None
     with pytest.raises(ValueError, match="pickle"):

@@ -1,6 +1,5 @@
 """A small picture of a comparison: one row a claim, both sides' values beside the bound."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from repro import files
+from repro import output
 from repro.outcome import wording
 from repro.outcome.comparing.comparison import ClaimComparison, ClaimSide, Comparison
 from repro.outcome.drawing import save
@@ -23,14 +22,14 @@ _MARGIN = 0.12  # beyond what is drawn, as a share of it
 
 
 def write_picture(comparison: Comparison, path: Path) -> None:
-    """Draw it into a PNG or SVG file, as the name says.
+    """Draw it as SVG if the name says so, and as PNG otherwise.
 
     Raises:
         StoreError: If it cannot be written.
     """
-    buffer = io.BytesIO()
-    save(lambda: draw(comparison), {path.suffix.lower()[1:]: buffer}, comparison.a.id)
-    files.write_bytes(path, buffer.getvalue())
+    kind = "svg" if path.suffix.lower() == ".svg" else "png"
+    with output.written(path) as aside:
+        save(lambda: draw(comparison), {kind: aside}, comparison.a.id)
 
 
 def draw(comparison: Comparison) -> Figure:

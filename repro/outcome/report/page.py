@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from repro import files
+from repro import output
 from repro.outcome import verdicts, wording
 from repro.outcome.record import Record
 from repro.outcome.report.contents import PaperPart
@@ -45,7 +45,7 @@ def write_page(papers: Sequence[PaperPart], path: Path) -> None:
             f"script-src {_digest(script)}; base-uri 'none'; form-action 'none'",
         )
     )
-    files.write_text(path, page)
+    output.write_text(path, page)
 
 
 def drawn(forest: Forest) -> str:

@@ -4,6 +4,8 @@ import base64
 import io
 from dataclasses import dataclass
 
+from repro import bounded
+from repro.errors import StoreError
 from repro.outcome.drawing import without_needless_digits
 from repro.outcome.record import Run
 
@@ -25,17 +27,28 @@ def picture_of(run: Run) -> Picture:
     """The picture of a run, with nothing in it that could collide with the page or another picture.
 
     An image of its own, it brings its own ids and styles, and no script in it is ever run.
+
+    Raises:
+        StoreError: If it is damaged.
     """
     from PIL import Image
 
     paths = {name.rpartition(".")[2]: run.folder / name for name in run.record.files}
-    svg = without_needless_digits(paths["svg"].read_bytes())  # of runs that are older, too
-    with Image.open(paths["png"]) as image:
-        size = [round(dots * _PIXELS_PER_DOT) for dots in image.size]
-        if len(svg) <= _MAX_SVG_BYTES:
-            return Picture(_data_uri("svg+xml", svg), *size)
-        pixels = io.BytesIO()
-        image.convert("RGB").save(pixels, "avif", **_AVIF)
+    try:
+        svg = without_needless_digits(
+            bounded.read_bytes(paths["svg"])
+        )  # of runs that are older, too
+        with bounded.opened(paths["png"]) as png, Image.open(png) as image:
+            size = [round(dots * _PIXELS_PER_DOT) for dots in image.size]
+            if len(svg) <= _MAX_SVG_BYTES:
+                return Picture(_data_uri("svg+xml", svg), *size)
+            pixels = io.BytesIO()
+            image.convert("RGB").save(pixels, "avif", **_AVIF)
+    except (OSError, KeyError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise StoreError(
+            f"{run.folder}: its pictures are damaged: {error}; remove this folder, and "
+            f"`{run.record.command}` draws them again"
+        ) from error
     return Picture(_data_uri("avif", pixels.getvalue()), *size)
 
 
