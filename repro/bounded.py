@@ -46,14 +46,6 @@ def read_bytes(path: Path, limit: int = MAX_JSON_BYTES) -> bytes:
     return content
 
 
-def is_ordinary(path: Path) -> bool:
-    """Whether there is a file that is no link, so that it lies where its name says."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
-
-
 def plain_json(text: str | bytes) -> Any:
     """Plain data of JSON: 200 levels deep at most, of characters, and of numbers that computers have.
 

@@ -1,5 +1,6 @@
 """The command ``repro``: from the name of a figure to its verdict."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ from repro.commands import (
     tell,
     words,
 )
-from repro.errors import Interrupted, ReproError, UsageError
+from repro.errors import Interrupted, ReproError, StoreError, UsageError
 from repro.explain import StoredParts
 from repro.manifests.library import FigureManifest
 from repro.names import NOT_COMPUTABLE
@@ -69,6 +70,8 @@ from repro.running import announce
 from repro.settings import NO_TRACKING, Settings
 from repro.shorthand import CommandsAndFigures
 from repro.store import Store
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # why nothing more can be written
 
 app = typer.Typer(
     cls=CommandsAndFigures,
@@ -305,6 +308,10 @@ def main() -> NoReturn:
             signals.put_in_order()
     except BaseException as error:
         cause = signals.raised() or error
+        if isinstance(cause, OSError) and cause.filename is None and cause.errno in _FULL:
+            # All other files are named. What is left of the output goes nowhere, in silence.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            cause = StoreError(f"standard output: cannot be written: {cause.strerror}")
         if not isinstance(cause, ReproError | Interrupted):
             raise
         for line in str(cause).splitlines():
