@@ -317,5 +317,5 @@ def _hostile_mirror(prepared: object, one: Trial) -> str | None:
 
 ATTACKS = (
     Attack("data-files", "a folder of data", 27, 5, lambda folder: folder, _hostile_files),
-    Attack("data-mirrors", "where data come from", 37, 37, lambda folder: folder, _hostile_mirror),
+    Attack("data-mirrors", "where data come from", 37, 20, lambda folder: folder, _hostile_mirror),
 )

@@ -242,8 +242,11 @@ def _sealed(members: Mapping[str, bytes]) -> bytes:
     return body + hashlib.sha256(body).hexdigest().encode()
 
 
-ATTACKS = (
-    Attack("documents", "JSON with a seal that fits", 10_000, 300, _prepare, _read_forged),
-    Attack("forged-homes", "commands on forged files", 1000, 8, _prepare, _command_on_forged),
-    Attack("archives", "exports that are forged", 2000, 40, _prepare, _import_forged),
-)
+def _forge(prepared: object, one: Trial) -> str | None:
+    """Mostly documents, which take a thousandth of a second."""
+    kinds = (_read_forged, _import_forged, _command_on_forged)
+    (attempt,) = one.random.choices(kinds, (80, 15, 5))
+    return attempt(prepared, one)
+
+
+ATTACKS = (Attack("forgeries", "records, results, exports", 13_000, 150, _prepare, _forge),)
