@@ -1,12 +1,10 @@
 """Manifests that are damaged: refused at a place, or read as another parser reads them."""
 
 import json
-import os
 import random
 import re
 import shutil
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -44,7 +42,7 @@ _UNFIT = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # what a terminal would obey, and what 
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class Prepared:
     """A copy of the manifests, and one library of it, which reads what figures share once."""
 
     root: Path
@@ -53,6 +51,7 @@ class _Prepared:
     words: tuple[str, ...]
 
     def model(self, path: Path) -> type[BaseModel]:
+        """What a file must be."""
         if path.parent == self.root:
             return DeclaredProfiles
         models = models_of(path.parent.name, self.library.profiles.names)
@@ -61,19 +60,18 @@ class _Prepared:
         )
 
 
-def _prepare(folder: Path) -> _Prepared:
+def prepare(folder: Path) -> Prepared:
+    """Copy the manifests of this checkout."""
     root = folder / "manifests"
     shutil.copytree(MANIFESTS, root, ignore=shutil.ignore_patterns("references", "*.json", "*.md"))
     files = tuple(sorted(root.rglob("*.yaml")))
     metrics = (f"{one}" for path in files for one in re.findall(r"metric: (\S+)", path.read_text()))
-    return _Prepared(
-        root, Library(root), files, tuple(sorted({*metrics, "smoke", "fig8a", "desk"}))
-    )
+    return Prepared(root, Library(root), files, tuple(sorted({*metrics, "smoke", "fig8a", "desk"})))
 
 
 def _fuzz(prepared: object, one: Trial) -> str | None:
     """Change one file, or a part of it that is a manifest by itself, and read it."""
-    assert isinstance(prepared, _Prepared)
+    assert isinstance(prepared, Prepared)
     draw = one.random
     original = draw.choice(prepared.files)
     text, same = _changed(original.relative_to(prepared.root), prepared, draw)
@@ -96,7 +94,7 @@ def _fuzz(prepared: object, one: Trial) -> str | None:
     return _misread(model, text)
 
 
-def _changed(path: Path, prepared: _Prepared, draw: random.Random) -> tuple[bytes, bool]:
+def _changed(path: Path, prepared: Prepared, draw: random.Random) -> tuple[bytes, bool]:
     """A changed file, and whether it still says what it said."""
     whole = (MANIFESTS / path).read_bytes()
     if draw.random() < 0.05:
@@ -214,7 +212,7 @@ def _typed(value: Any) -> Any:
 
 def _fuzz_shared(prepared: object, one: Trial) -> str | None:
     """Change what all figures share, and read the whole library as commands do."""
-    assert isinstance(prepared, _Prepared)
+    assert isinstance(prepared, Prepared)
     draw = one.random
     shared = [path for path in prepared.files if path.stem in ("paper", "experiment", "profiles")]
     root = one.folder / "manifests"
@@ -236,109 +234,11 @@ def _fuzz_shared(prepared: object, one: Trial) -> str | None:
         text = text if faulty == root / path else faulty.read_bytes()
         return _fault_of_faults(error, faulty, text)
     except UsageError as error:
-        return None if _is_clean(str(error)) else f"not printable: {error!r}"
+        return None if str(error).replace("\n", "").isprintable() else f"not printable: {error!r}"
     return None
 
 
-def _is_clean(text: str) -> bool:
-    return all(line.isprintable() for line in text.split("\n"))
-
-
-def _many(entry: Callable[[int], str], number: int, head: str = "") -> bytes:
-    return (head + "".join(map(entry, range(number)))).encode()
-
-
-_HEAD = "schema_version: 1\nkind: figure\ntitle: t\ncaption: c\n"
-_LARGE: dict[str, bytes] = {
-    "unknown fields": _many(lambda i: f"field{i}: 1\n", 9900, _HEAD),
-    "duplicate keys": _many(lambda i: "a: 1\n", 9900, _HEAD),
-    "unknown metrics": _many(
-        lambda i: f"  - {{metric: no.number{i}, resolution: 1, why: w}}\n",
-        2000,
-        _HEAD + "references:\n",
-    ),
-    "wrong entries": _many(lambda i: "0,", 19_000, _HEAD + "claims: [") + b"]",
-    "one long line": _HEAD.encode() + b"note: " + b"x" * 250_000,
-    "one long key": b"x" * 1000 + b": 1\n" + b"y" * 250_000 + b": 1",
-    "blank lines": b"\n" * 250_000,
-    "comments": b"#\n" * 125_000,
-    "keys of questions": b"? " * 100_000,
-    "brackets": b"[" * 250_000,
-    "braces": b"{a: " * 60_000,
-    "dashes": b"- " * 125_000,
-    "quotes": b'"' * 250_000,
-    "escapes": b'a: "' + b"\\x41" * 60_000 + b'"',
-    "aliases": b"a: &a [x]\nb: [" + b"*a," * 60_000 + b"]",
-    "laughs": b"".join(b"a%d: &a%d [%s]\n" % (i, i, b"*a%d," % (i - 1) * 9) for i in range(1, 60)),
-    "tags": b"a: [" + b"!!python/object/apply:os.system x," * 6000 + b"]",
-    "directives": b"%TAG ! tag:x,2000:\n" * 10_000,
-    "documents": b"---\n" * 60_000,
-    "folded text": b"a: >\n" + b"  x\n" * 60_000,
-    "more bytes than one reads": b"#" + b"x" * 50_000_000,
-    "UTF-16": _HEAD.encode("utf-16"),
-    "nothing": b"",
-    "a million digits": _HEAD.encode() + b"x: " + b"9" * 200_000,
-}
-
-
-def _sparse(path: Path) -> None:
-    path.touch()
-    os.truncate(path, 2**40)
-
-
-_FILES: dict[str, Callable[[Path], None]] = {
-    "a FIFO": os.mkfifo,
-    "a folder": Path.mkdir,
-    "a link to itself": lambda path: path.symlink_to(path),
-    "a link to nothing": lambda path: path.symlink_to("nowhere"),
-    "a link to zeros": lambda path: path.symlink_to("/dev/zero"),
-    "a link to a terminal": lambda path: path.symlink_to("/dev/ptmx"),
-    "a sparse terabyte": _sparse,
-}
-_NAMES = (
-    "a\nb", "\x1b[31mred", "*", "[a-z]", "a b", "-x", "..", ". ", "ü", "x" * 200, "\udcff", "%s",
-    "fig8a ", "FIG8A", "fig٣", "²", "paper.yaml", "fig8a\u202e", "{0}", "$HOME", "~",
-)  # fmt: skip
-
-
-def _odd_file(prepared: object, one: Trial) -> str | None:
-    """A file that is no file, a file that is made to take long, or one of an odd name."""
-    assert isinstance(prepared, _Prepared)
-    kinds = [*_FILES, *_NAMES, *_LARGE]
-    kind = kinds[one.number % len(kinds)]
-    name = one.random.choice(("fig5", "paper", "experiment")) if kind not in _NAMES else kind
-    path = one.folder / "manifests" / "li2022" / f"{name}.yaml"
-    path.parent.mkdir(parents=True)
-    for other in (
-        "profiles.yaml",
-        "li2022/paper.yaml",
-        "li2022/experiment.yaml",
-        "li2022/fig5.yaml",
-    ):
-        shutil.copy(prepared.root / other, one.folder / "manifests" / other)
-    if kind in _NAMES:
-        shutil.copy(prepared.root / "li2022" / "fig5.yaml", path)
-    else:
-        path.unlink()
-        path.write_bytes(_LARGE[kind]) if kind in _LARGE else _FILES[kind](path)
-    library = Library(one.folder / "manifests")
-    figure = f"li2022/{name}" if name not in ("paper", "experiment") else "li2022/fig5"
-    try:
-        with bounded(10):
-            library.not_computable()
-            library.load(library.resolve(figure))
-    except (ManifestError, UsageError) as error:
-        lines = str(error).count("\n") + 1
-        if not _is_clean(str(error)) or lines > (1001 if kind in _LARGE else 1):
-            return f"{kind} as {name}: {lines} lines, {str(error)[:300]!r}"
-        return None
-    return f"{kind} as {name}: is accepted"
-
-
 ATTACKS = (
-    Attack("manifests", "one manifest, changed", 100_000, 400, _prepare, _fuzz),
-    Attack("libraries", "what figures share, changed", 1000, 8, _prepare, _fuzz_shared),
-    Attack(
-        "odd-manifests", "files that are none, large ones, odd names", 54, 30, _prepare, _odd_file
-    ),
+    Attack("manifests", "one manifest, changed", 100_000, 400, prepare, _fuzz),
+    Attack("libraries", "what figures share, changed", 1000, 8, prepare, _fuzz_shared),
 )
