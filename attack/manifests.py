@@ -202,12 +202,12 @@ def _plain(node: Any) -> Any:
 
 
 def _typed(value: Any) -> Any:
-    """With which 1 equals 1.0, and neither equals true."""
+    """With which 1 equals 1.0, and neither equals true; an integer may be rounded to a float."""
     if isinstance(value, dict):
         return {name: _typed(one) for name, one in value.items()}
     if isinstance(value, list):
         return [_typed(one) for one in value]
-    return (isinstance(value, bool), value)
+    return float(value) if type(value) in (int, float) else (type(value), value)
 
 
 def _fuzz_shared(prepared: object, one: Trial) -> str | None:
