@@ -22,7 +22,7 @@ from repro.outcome.record import RECORD, TRACKED, VERDICTS, Record, Run
 from repro.outcome.references import RecordedRuns, recorded_run
 from repro.outcome.report.contents import contents
 from repro.outcome.report.page import write_page
-from repro.outcome.tracking import rows, sending
+from repro.outcome.tracking import rows, sender
 from repro.store import META, RESULT
 
 _WORDS = (
@@ -48,7 +48,7 @@ _KINDS: Mapping[str, Any] = {
     RESULT: importing._Content,
     META: importing._Meta,
     INDEX: archive._Index,
-    TRACKED: sending._Sent,
+    TRACKED: sender._Sent,
 }
 
 
