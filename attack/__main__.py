@@ -7,14 +7,32 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from attack import damage, disk, servers, sharing, signals
+from attack import (
+    command_lines,
+    damage,
+    datasets,
+    disk,
+    manifests,
+    mirrors,
+    odd_manifests,
+    records,
+    servers,
+    sharing,
+    signals,
+)
 from attack.attack import Attack, Report, carry_out
 from repro import files
 from repro.code import commit
 
 ATTACKS: tuple[Attack, ...] = (
+    *command_lines.ATTACKS,
     *damage.ATTACKS,
+    *datasets.ATTACKS,
     *disk.ATTACKS,
+    *manifests.ATTACKS,
+    *mirrors.ATTACKS,
+    *odd_manifests.ATTACKS,
+    *records.ATTACKS,
     *servers.ATTACKS,
     *sharing.ATTACKS,
     *signals.ATTACKS,

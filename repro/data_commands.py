@@ -2,6 +2,7 @@
 
 import typer
 
+from repro import files
 from repro.commands import err, out
 from repro.errors import ReproError
 from repro.outcome.console import say
@@ -32,7 +33,8 @@ def data_check() -> None:
     bad = False
     for dataset in DATASETS.values():
         try:
-            state = dataset.inspect(settings.data)
+            with files.reading(settings.data):
+                state = dataset.inspect(settings.data)
         except DataError as error:
             raise ReproError(*str(error).splitlines(), "install the package again") from error
         for problem in state.problems:

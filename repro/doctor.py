@@ -6,7 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.errors import ReproError
+from repro import files
+from repro.errors import ReproError, StoreError
 from repro.machine import has_cuda, num_threads
 from repro.manifests.library import Library
 from repro.outcome.wording import counted
@@ -77,9 +78,12 @@ def _data(settings: Settings) -> list[Finding]:
 
 def _dataset(dataset: Dataset, settings: Settings) -> Finding:
     try:
-        state = dataset.inspect(settings.data)
+        with files.reading(settings.data):
+            state = dataset.inspect(settings.data)
     except DataError as error:
         return Finding(dataset.title, str(error), good=False, remedy="install the package again")
+    except StoreError as error:
+        return Finding(dataset.title, str(error), good=False, remedy="set SSBREPRO_DATA")
     if state.folder is None:
         found = "what comes along; only the paper's own size needs more: repro data fetch"
         return Finding(dataset.title, found, good=True)

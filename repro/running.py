@@ -337,7 +337,8 @@ def fetch(dataset: Dataset, settings: Settings, err: Console) -> None:
         try:
             dataset.fetch(settings.data, settings.data_url, transfer.progress)
         except DataError as error:
+            line = " ".join(str(error).split())  # a server's own words may be in it
             raise ReproError(
-                f"{error}; the same command tries again, with SSBREPRO_DATA_URL=URL from a mirror; "
+                f"{line}; the same command tries again, with SSBREPRO_DATA_URL=URL from a mirror; "
                 f"SSBREPRO_DATA=FOLDER names a folder that holds the official files"
             ) from error

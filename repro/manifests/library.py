@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # building these models takes longer than listing the manifes
     from repro.manifests.models import Figure, NotComputable, Paper
 
 _NOT_FIGURES = ("paper", "experiment")
+_ID = re.compile(r"[a-z0-9_]+/[a-z0-9]+(-[a-z0-9]+)*")  # as it is part of paths and of modules
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,9 @@ class Library:
             experiment = read(self._read_once(folder / "experiment.yaml", models.experiment))
         if faults:
             raise ManifestError(faults)
+        if not _ID.fullmatch(figure_id):
+            problem = "a figure's file is named with small letters, digits and hyphens"
+            raise ManifestError([figure.fault((), problem)])
         if source(plot_module(figure_id)) is None:
             problem = f"no module {plot_module(figure_id)} draws this figure"
             raise ManifestError([figure.fault((), problem)])
@@ -274,4 +278,4 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _numeric(part: str) -> tuple[int, str]:
-    return (int(part), "") if part.isdigit() else (0, part)
+    return (int(part), "") if part.isdecimal() else (0, part)

@@ -10,7 +10,8 @@ import json
 import math
 import re
 import typing
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -18,6 +19,8 @@ from typing import Any, Generic, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from yaml.composer import Composer
+from yaml.resolver import Resolver
 
 from repro import bounded
 from repro.errors import ManifestError
@@ -26,6 +29,8 @@ from repro.names import nearest_names
 _MAX_BYTES = 256 * 1024
 _MAX_DEPTH = 24
 _MAX_NODES = 20_000
+_MAX_FAULTS = 1000  # nobody reads more at once
+_MAX_SHOWN = 300  # characters of a fault, which may quote what was found
 
 Location = tuple[str | int, ...]
 _FoundFault = tuple[yaml.Mark | None, Location, str]
@@ -47,6 +52,26 @@ for _tag, _pattern, _first in (
     _CoreLoader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
     )
+
+
+class _Composer(Composer, Resolver):
+    """Makes the tree of events that were parsed already: to parse them takes most of the time."""
+
+    yaml_implicit_resolvers = _CoreLoader.yaml_implicit_resolvers
+
+    def __init__(self, events: Iterable[yaml.Event]) -> None:
+        Composer.__init__(self)
+        Resolver.__init__(self)
+        self._events = deque(events)
+
+    def check_event(self, *kinds: type[yaml.Event]) -> bool:
+        return isinstance(self._events[0], kinds)
+
+    def peek_event(self) -> yaml.Event:
+        return self._events[0]
+
+    def get_event(self) -> yaml.Event:
+        return self._events.popleft()
 
 
 @dataclass
@@ -179,7 +204,14 @@ def _lines(reader: _Reader, faults: Sequence[_FoundFault]) -> list[str]:
     """Faults as lines, sorted by place."""
     lines = [(mark or _nearest(reader.marks, loc), loc, text) for mark, loc, text in faults]
     lines.sort(key=lambda fault: (fault[0].line, fault[0].column))
-    return [_line(reader.path, *fault) for fault in lines]
+    return _capped(reader.path, [_line(reader.path, *fault) for fault in lines])
+
+
+def _capped(path: Path, faults: list[str]) -> list[str]:
+    """Faults, no more of them than anybody reads."""
+    if len(faults) <= _MAX_FAULTS:
+        return faults
+    return [*faults[:_MAX_FAULTS], f"{path}:1:1: and {len(faults) - _MAX_FAULTS} more faults"]
 
 
 def _compose(path: Path) -> yaml.Node:
@@ -206,11 +238,12 @@ def _tree(path: Path, text: str) -> yaml.Node | None:
     Raises:
         ManifestError: If it is not YAML, or has something of that kind.
     """
+    events: list[yaml.Event] = []
     try:
-        faults = _forbidden(path, text)
+        faults = _forbidden(path, text, events)
         if faults:
-            raise ManifestError(faults)
-        return yaml.compose(text, Loader=_CoreLoader)
+            raise ManifestError(_capped(path, faults))
+        return _Composer(events).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = _place(path, mark) if mark else f"{path}:1:1"
@@ -223,21 +256,28 @@ def _has_surrogate(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _forbidden(path: Path, text: str) -> list[str]:
-    """Faults in the stream of events, before any tree is built."""
+def _brief(text: str) -> str:
+    """A text without its middle if it is very long."""
+    half = _MAX_SHOWN // 2
+    return text if len(text) <= _MAX_SHOWN else f"{text[:half]} … {text[-half:]}"
+
+
+def _forbidden(path: Path, text: str, events: list[yaml.Event]) -> list[str]:
+    """Faults in the stream of events, which are noted, before any tree is built."""
     loader = _CoreLoader(text)
     faults: list[str] = []
     try:
-        faults.extend(_forbidden_events(path, loader))
+        faults.extend(_forbidden_events(path, loader, events))
     except (ValueError, OverflowError):  # chr() in PyYAML, of a \U escape beyond Unicode
         faults.append(f"{_place(path, loader.get_mark())}: not a Unicode character")
     return faults
 
 
-def _forbidden_events(path: Path, loader: _CoreLoader) -> Iterator[str]:
+def _forbidden_events(path: Path, loader: _CoreLoader, events: list[yaml.Event]) -> Iterator[str]:
     depth = count = 0
     while loader.check_event():
         event = loader.get_event()
+        events.append(event)
         count += 1
         place = _place(path, event.start_mark)
         if isinstance(event, yaml.CollectionStartEvent):
@@ -324,7 +364,8 @@ def _fault(path: Path, marks: dict[Location, yaml.Mark], location: Location, pro
 
 
 def _line(path: Path, mark: yaml.Mark, location: Location, problem: str) -> str:
-    name, place = ".".join(str(part) for part in location), _place(path, mark)
+    name, problem = _brief(".".join(str(part) for part in location)), _brief(problem)
+    place = _place(path, mark)
     return f"{place}: {name}: {problem}" if name else f"{place}: {problem}"
 
 

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from repro.manifests.fields import Identifier, Model, Text
+from repro.manifests.fields import Identifier, Model, Text, Version
 from repro.names import nearest_names
 from ssbrepro.contract import Stage
 from ssbrepro.papers import stages as stages_of
@@ -184,7 +184,7 @@ class Paper(Model):
     ``url`` is where to read it, ``profiles`` what is omitted of all its figures.
     """
 
-    schema_version: Literal[1]
+    schema_version: Version
     kind: Literal["paper"]
     title: Text
     authors: tuple[Text, ...]
@@ -200,7 +200,7 @@ class Paper(Model):
 class Experiment(Model):
     """Stages that several figures of a paper share."""
 
-    schema_version: Literal[1]
+    schema_version: Version
     kind: Literal["experiment"]
     title: Text
     stages: Any
@@ -293,7 +293,7 @@ class Predictions(Model):
 class Figure(Model):
     """A figure: the stages behind it, what the paper claims of it, and what is recorded of it."""
 
-    schema_version: Literal[1]
+    schema_version: Version
     kind: Literal["figure"]
     title: Text
     caption: Text

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from repro.errors import ManifestError, UsageError
-from repro.manifests.fields import Model, Text
+from repro.manifests.fields import Model, Text, Version
 from repro.manifests.loading import load
 from repro.names import AUTO, DEVICES, nearest_names, require
 from repro.settings import MANIFESTS
@@ -44,7 +44,7 @@ class Defaults(Model):
 class DeclaredProfiles(Model):
     """All profiles, from the smallest to the largest."""
 
-    schema_version: Literal[1]
+    schema_version: Version
     kind: Literal["profiles"]
     auto: Defaults
     profiles: Annotated[tuple[Profile, ...], Field(min_length=1)]

@@ -17,6 +17,7 @@ from repro.errors import Interrupted, TrackingError, UsageError
 from repro.manifests.library import Library
 from repro.outcome.references import write_runs
 from repro.store import META
+from ssbrepro.data.official import DataError
 from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
@@ -1168,6 +1169,15 @@ class TestData:
             assert line.endswith("the file is missing")
         assert "`repro data fetch` downloads the official files" in outcome.err
 
+    @pytest.mark.parametrize(("command", "status"), [(("data", "check"), 3), (("doctor",), 1)])
+    def test_a_file_that_cannot_be_read_is_one_line(
+        self, repro: Cli, folder: Path, command: tuple[str, ...], status: int
+    ) -> None:
+        (folder / "data_batch_1").symlink_to("/proc/self/mem")  # which fails for root too
+        outcome = repro.call(*command)
+        assert outcome.status == status
+        assert "cannot be read: Input/output error" in " ".join((outcome.err + outcome.out).split())
+
     def test_complete_data(
         self, repro: Cli, monkeypatch: pytest.MonkeyPatch, whole_dataset: Path
     ) -> None:
@@ -1175,6 +1185,18 @@ class TestData:
         outcome = repro.call("data", "check")
         assert outcome.status == 0
         assert f"CIFAR-10 is complete in {whole_dataset}" in outcome.words
+
+    def test_what_a_mirror_says_is_one_line(
+        self, repro: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(root: Path, mirror: str | None, report: Callable[[int, int], None]) -> None:
+            raise DataError((), "HTTP Error 302:\r\nThe last 30x error message was:\nFound")
+
+        monkeypatch.setattr("ssbrepro.data.cifar10.fetch", fails)
+        outcome = repro.call("data", "fetch")
+        assert outcome.status == 3
+        (line,) = outcome.err.splitlines()
+        assert line.startswith("HTTP Error 302: The last 30x error message was: Found; the same")
 
     def test_a_download_that_fails_is_one_line_with_the_way_out(
         self, repro: Cli, monkeypatch: pytest.MonkeyPatch

@@ -46,6 +46,15 @@ def test_what_is_no_figure_is_refused(tmp_path: Path, name: str) -> None:
         library(tmp_path, "a/fig1", "a/paper").resolve(name)
 
 
+@pytest.mark.parametrize("name", ["..", "²", "fig5 ", "Fig5", "*"])
+def test_a_figure_whose_name_is_no_name_is_refused_at_its_file(tmp_path: Path, name: str) -> None:
+    named = library(tmp_path, f"li2022/{name}")
+    for stem, as_stem in (("fig5", name), ("paper", "paper"), ("experiment", "experiment")):
+        shutil.copy(MANIFESTS / "li2022" / f"{stem}.yaml", tmp_path / "li2022" / f"{as_stem}.yaml")
+    with pytest.raises(ManifestError, match=r"\.yaml:\d+:\d+: a figure's file is named with small"):
+        named.load(named.resolve(f"li2022/{name}"))
+
+
 def test_a_misspelt_name_gets_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no figure 'fig8' \(did you mean .*fig8a.*\?\)"):
         library(tmp_path, "li2022/fig8a", "li2022/fig2").resolve("fig8")

@@ -386,6 +386,20 @@ def test_many_unknown_fields_are_all_reported(tmp_path):
     assert faults[-1].startswith("512:1: field499: unknown field")
 
 
+def test_more_faults_than_anybody_reads_are_counted(tmp_path):
+    content = VALID + "[0]: 1\n" * 1005
+    faults = faults_of(write(tmp_path, content))
+    assert len(faults) == 1001
+    assert faults[-1] == "1:1: and 5 more faults"
+
+
+def test_a_fault_that_quotes_what_is_very_long_is_short(tmp_path):
+    content = VALID.replace("width: 2", f"width: {'x' * 100_000}")
+    (fault,) = faults_of(write(tmp_path, content))
+    assert "(found 'xxx" in fault
+    assert len(fault) < 400
+
+
 def test_faults_come_in_the_order_of_their_places(tmp_path):
     content = "".join(
         f"z{index}: [{{]\n" if index == 99 else f"z{index}: 1\n" for index in range(9)

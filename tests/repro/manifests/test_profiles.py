@@ -53,6 +53,11 @@ def test_a_folder_without_profiles_goes_by_this_projects(manifests: Path) -> Non
     assert load_profiles(manifests) == load_profiles(MANIFESTS)
 
 
+def test_true_is_no_version_although_it_equals_one(manifests: Path) -> None:
+    replace_once(manifests / "profiles.yaml", "schema_version: 1", "schema_version: true")
+    assert faults_of(manifests) == ["2:17: schema_version: Input should be 1 (found True)"]
+
+
 def test_a_folder_without_manifests_is_the_wrong_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"no manifests below {tmp_path}.*set SSBREPRO_MANIFESTS"):
         load_profiles(tmp_path)
