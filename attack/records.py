@@ -13,7 +13,7 @@ from typing import Any
 from attack.attack import Attack, Trial
 from attack.mutation import altered, bounded, damaged
 from attack.place import FIGURE, RUN, Place, made
-from repro import archive, files, importing
+from repro import archive, files, importing, store
 from repro.archive import INDEX
 from repro.errors import ReproError
 from repro.inventory import Home
@@ -45,8 +45,8 @@ class _Prepared:
 _KINDS: Mapping[str, Any] = {
     RECORD: Record,
     "references": RecordedRuns,
-    RESULT: importing._Content,
-    META: importing._Meta,
+    RESULT: store._Content,
+    META: store._Meta,
     INDEX: archive._Index,
     TRACKED: sender._Sent,
 }
