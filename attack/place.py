@@ -60,7 +60,10 @@ class Place:
 
     def call(self, *arguments: str) -> Said:
         """Run `repro` to its end; what a user would see as a traceback is raised."""
-        said, told = io.StringIO(), io.StringIO()
+        said, told = (
+            io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace", newline="")
+            for _ in range(2)
+        )
         status: Any = None
         with contextlib.ExitStack() as stack:
             stack.enter_context(_signals_kept())
@@ -73,7 +76,7 @@ class Place:
                 cli.main()
             except SystemExit as ended:
                 status = ended.code
-        return Said(int(status or 0), said.getvalue(), told.getvalue())
+        return Said(int(status or 0), *(_written(one) for one in (said, told)))
 
     def json(self, *arguments: str) -> tuple[Said, Any]:
         """What a command said, and its ``--json`` without times; None if there is none."""
@@ -154,6 +157,13 @@ def _draw(figure_id: str, arrays: Any, small_print: Any, folder: Path) -> list[P
     (folder / f"{name}.png").write_bytes(pixel)
     (folder / f"{name}.svg").write_text(f"<svg><!-- {'; '.join(small_print)} --></svg>", "utf-8")
     return [folder / f"{name}.png", folder / f"{name}.svg"]
+
+
+def _written(text: io.TextIOWrapper) -> str:
+    """What was written to a file in memory, as text or as bytes."""
+    text.flush()
+    text.seek(0)
+    return text.read()
 
 
 @contextlib.contextmanager
