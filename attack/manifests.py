@@ -163,6 +163,8 @@ def _fault_of_faults(error: ManifestError, path: Path, text: bytes) -> str | Non
     if not error.faults or str(error) != "\n".join(error.faults):
         return f"refused without a reason: {error}"
     for fault in error.faults:
+        if fault.startswith(f"{path}: cannot be read: larger than"):
+            continue  # what is not read has no places
         place = re.fullmatch(r":([1-9]\d*):([1-9]\d*): (.+)", fault.removeprefix(str(path)), re.S)
         if not place or not fault.startswith(str(path)) or int(place[1]) > last:
             return f"a fault names no place in the file: {fault!r}"

@@ -200,6 +200,6 @@ def _kill_wrong(home: Path, ended: Ended, known: dict[str, Any]) -> str | None:
 
 
 ATTACKS = (
-    Attack("signals", "any command, one or two signals", 200, 6, _prepare, _signalled),
-    Attack("kills", "a run's processes, SIGKILL", 500, 6, _prepare_kills, _killed),
+    Attack("signals", "any command, one or two signals", 200, 3, _prepare, _signalled),
+    Attack("kills", "a run's processes, SIGKILL", 500, 2, _prepare_kills, _killed),
 )
