@@ -1,6 +1,7 @@
 """`python -m attack`: attack every surface, and print how it held."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def main() -> int:
         parser.error(
             f"there is no attack {', '.join(sorted(unknown))}; there are {', '.join(names)}"
         )
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be none
     console = Console(width=None if Console().is_terminal else 200)
     reports = []
     for attack in ATTACKS:

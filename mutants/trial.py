@@ -85,5 +85,6 @@ def _run(root: Path, said: Path, tests: Sequence[str]) -> NoReturn:
     sys.path.insert(0, str(root))
     os.environ |= {"PYTHONPATH": str(root), "SSBREPRO_MANIFESTS": str(root / "manifests")}
     sys.dont_write_bytecode = False
-    # Threads that a changed module leaves behind are not waited for.
-    os._exit(_PYTEST + pytest.main([*_OPTIONS, *tests]))
+    status = pytest.main([*_OPTIONS, *tests])
+    sys.stdout.flush()
+    os._exit(_PYTEST + status)  # threads that a changed module leaves behind are not waited for

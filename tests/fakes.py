@@ -327,7 +327,7 @@ def run_plan(
     with Scheduler([plan], settings, engine, listener, fresh=fresh) as scheduler:
         list(scheduler.run())
     if scheduler.failures:
-        raise StageError(scheduler.failures[0].reason)
+        raise StageError(*scheduler.failures[0].reason.splitlines())
     return scheduler.outcomes_of(plan)
 
 

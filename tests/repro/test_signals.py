@@ -30,6 +30,14 @@ def ended(path: Path, *arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.fixture(autouse=True)
+def _not_by_nohup() -> Iterator[None]:
+    """Tests may be started with SIGHUP ignored, which whatever they start would inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_while_it_imports(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "typer.py").write_text(f"import signal; signal.raise_signal({number:d})")

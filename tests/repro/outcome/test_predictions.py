@@ -149,6 +149,7 @@ def test_another_figures_predictions_are_refused(manifest: FigureManifest) -> No
     made = replace(freeze(manifest, []), id="li2022/another")
     sealed = replace(made, digest=made.sealed())
     manifest.predictions_path.write_text(json.dumps(asdict(sealed)), "utf-8")
+    relist(manifest.predictions_path)
     with pytest.raises(StoreError, match=f"is not about {manifest.id}"):
         frozen_predictions(manifest)
 
