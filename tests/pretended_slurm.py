@@ -65,7 +65,22 @@ def run(number: str, script: str, output: str, errors: str) -> None:
             start_new_session=True,
         )
     (job / "pid").write_text(str(process.pid))
-    (job / "status").write_text(str(process.wait()))
+    status = process.wait()
+    while _is_there(process.pid):  # as a node's, a job ends with the last of its processes
+        time.sleep(0.01)
+    (job / "status").write_text(str(status))
+
+
+def _is_there(group: int) -> bool:
+    """Whether any process of a group has its files, and so its locks, yet."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = path.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(its_group) == group and state != "Z":
+            return True
+    return False
 
 
 def squeue(arguments: list[str]) -> int:
