@@ -218,7 +218,7 @@ def _in_odd_surroundings(prepared: object, one: Trial) -> str | None:
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
-    command = [sys.executable, "-m", "repro.cli", *meets.arguments]
+    command = [sys.executable, "-m", "repro", *meets.arguments]
     try:
         ended = subprocess.run(
             ["bash", "-c", meets.line, "bash", *command],

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro import bounded, output
+from repro import bounded, files, output
 from repro.errors import UsageError
 from repro.outcome.catalogue import Catalogue, schema
 from repro.outcome.tables import counts, highlights, verdict_tables
@@ -37,7 +37,8 @@ def write_verdicts(catalogue: Catalogue, folder: Path) -> list[Path]:
         "badge.svg": badge(catalogue),
         **dict(_tables(catalogue)),
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    with files.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         output.write_text(folder / name, content)
     return [folder / name for name in contents]

@@ -5,12 +5,13 @@ A run's folder, its record, a file of recorded runs of any checkout, or in short
 each seed that were run here. Runs with an alternative are never recorded, so those are of here.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro import selection
+from repro import files, selection
 from repro.errors import StoreError, UsageError
 from repro.manifests.library import FigureManifest, Library
 from repro.outcome import sums
@@ -77,15 +78,18 @@ def find(text: str, settings: Settings, say: Callable[[str], None] = lambda text
     """
     if not text:
         raise UsageError(f"{text!r}: {_FORMS}")
-    library, path = Library(settings.manifests), Path(text).expanduser()
-    if (path / RECORD).is_file():
-        return _recorded_there(text, path, library)
-    if path.is_file():
-        found = _recorded_there if path.name == RECORD else _file
-        return found(text, path, library)
-    if path.suffix == ".json" or path.is_dir():
-        problem = "holds no run" if path.exists() else "no such file"
-        raise UsageError(f"{text}: {problem}; {_FORMS}")
+    library, path = Library(settings.manifests), Path(text)
+    with contextlib.suppress(RuntimeError):  # there is no user of that name
+        path = path.expanduser()
+    with files.reading(path):
+        if (path / RECORD).is_file():
+            return _recorded_there(text, path, library)
+        if path.is_file():
+            found = _recorded_there if path.name == RECORD else _file
+            return found(text, path, library)
+        if path.suffix == ".json" or path.is_dir():
+            problem = "holds no run" if path.exists() else "no such file"
+            raise UsageError(f"{text}: {problem}; {_FORMS}")
     return _in_short(text, library, settings, say)
 
 
