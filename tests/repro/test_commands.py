@@ -5,6 +5,7 @@ import os
 import pytest
 
 from repro.commands import settle_for_what_there_is
+from tests.repro.conftest import Cli
 
 
 @pytest.mark.parametrize(
@@ -17,3 +18,10 @@ def test_a_size_that_no_terminal_has_is_forgotten(
     monkeypatch.setenv("COLUMNS", text)
     settle_for_what_there_is()
     assert ("COLUMNS" in os.environ) == kept
+
+
+@pytest.mark.parametrize("words", [("compare", "x" * 5000, "fig8b"), ("verdicts", "/dev/null")])
+def test_what_no_file_or_folder_can_be_is_one_line(repro: Cli, words: tuple[str, ...]) -> None:
+    outcome = repro.call(*words)
+    assert (outcome.status, outcome.out) == (3, "")
+    assert len(outcome.err.splitlines()) == 1
