@@ -322,3 +322,7 @@ def main() -> NoReturn:
 
 def _usual(values: Sequence[float], unit: float, name: str) -> str:
     return f"{median(values) / unit:,.0f} {name}" if values else "not recorded"
+
+
+if __name__ == "__main__":  # as `python -m repro`, which hears signals while it imports
+    main()

@@ -28,7 +28,12 @@ def write_json(path: Path, content: Any) -> None:
     Raises:
         StoreError: If it cannot be written.
     """
-    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_text(path, readable_json(content))
+
+
+def readable_json(content: Any) -> str:
+    """Plain data as readable JSON, without NaN."""
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,7 +6,6 @@ the content and stays what it is.
 
 import contextlib
 import errno
-import json
 import os
 import shutil
 import stat
@@ -87,7 +86,7 @@ def write_json(path: Path, content: Any) -> None:
     Raises:
         StoreError: If it cannot be written.
     """
-    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_text(path, files.readable_json(content))
 
 
 def write_text(path: Path, text: str) -> None:

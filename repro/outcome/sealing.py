@@ -1,9 +1,10 @@
 """JSON that carries the digest of its own bytes in its last field."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from repro import files
 
 _FIELD = b'"seal": "'  # nowhere in a text of JSON, where its quotes would be escaped
 _NONE = b"0" * 64
@@ -11,7 +12,7 @@ _NONE = b"0" * 64
 
 def sealed(content: Mapping[str, Any]) -> bytes:
     """Readable JSON (no NaN) with a last field ``seal``: SHA-256 of all, where the seal is zeros."""
-    text = json.dumps({**content, "seal": _NONE.decode()}, indent=1, allow_nan=False) + "\n"
+    text = files.readable_json({**content, "seal": _NONE.decode()})
     head, tail = _parts(text.encode())
     return head + _digest(head, tail) + tail
 
