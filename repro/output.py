@@ -12,6 +12,7 @@ import stat
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -232,11 +233,13 @@ def _target(text: str) -> Path:
 
 
 def _try_writing(path: Path) -> None:
-    """Make a file beside a path, with a name as long as any, in the nearest folder that is there.
+    """Make a file in the nearest folder that is there, and look for a name as long as any.
 
     Raises:
         OSError: If that cannot be; nothing is left in any case.
     """
     folder = next(parent for parent in path.parents if parent.exists())
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}."):
+    with contextlib.suppress(FileNotFoundError):
+        (folder / f".{path.name}.{uuid.uuid4().hex[:8]}").lstat()
+    with tempfile.TemporaryFile(dir=folder):  # without a name that could be left behind
         pass

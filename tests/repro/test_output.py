@@ -14,7 +14,8 @@ from repro.errors import StoreError, UsageError
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "folder", "to-folder", "loop", "file/x", "to-file-below-file", "x" * 300]
+    "name",
+    ["", ".", "folder", "to-folder", "loop", "file/x", "to-file-below-file", "x" * 250, "x" * 300],
 )
 def test_what_cannot_be_written_is_refused_and_nothing_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
