@@ -92,7 +92,11 @@ class Remembering:
         return real(path)
 
     def _making(self, real: Callable[..., Any], path: Any, *rest: Any, **options: Any) -> Any:
-        made = real(path, *rest, **options)
+        try:
+            made = real(path, *rest, **options)
+        except FileExistsError:  # so the server says: Linux forgets what it knew of the name
+            self._seen(path)
+            raise
         self._seen(path)
         self._seen(rest[0] if rest and isinstance(rest[0], str | os.PathLike) else path)
         return made
@@ -100,8 +104,10 @@ class Remembering:
     def _seen(self, path: Any) -> None:
         if (made := self._name(path)) is not None:
             self._forget(os.path.split(made)[0])
-            for name in [name for name in self._absent if f"{name}/".startswith(f"{made}/")]:
-                del self._absent[name]
+            # What lies below it, and what it lies in: a name is reached through its folders.
+            for name in list(self._absent):
+                if f"{name}/".startswith(f"{made}/") or made.startswith(f"{name}/"):
+                    del self._absent[name]
 
     def _forget(self, folder: str) -> None:
         for name in [name for name in self._absent if os.path.split(name)[0] == folder]:
@@ -137,10 +143,13 @@ def _together(prepared: Any, one: Trial, visible_after: float) -> Iterator[str]:
         child = context.Process(target=_run, args=(place, asked, path, visible_after))
         child.start()
         started.append((child, path))
+    until = time.monotonic() + _END_SECONDS
+    for child, _ in started:  # all of them, before anything of theirs is looked at or removed
+        child.join(max(0.0, until - time.monotonic()))
     for child, path in started:
-        child.join(_END_SECONDS)
         if child.is_alive():
             child.kill()
+            child.join()
             yield f"a process has not ended after {_END_SECONDS:.0f} s"
         elif not path.exists():
             yield f"a process ended with {child.exitcode}: {_last_line(path)}"

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 from repro import files, machine
 from repro.budget import Budget
 from repro.engines.engine import Engine, Needs, Task
+from repro.errors import StoreError
 from repro.graph import Graph
 from repro.plan import Plan, Step
 from repro.settings import Settings
@@ -187,15 +188,30 @@ class Scheduler:
         replaces = None
         if step.key in self._fresh:
             replaces = self._prepare_anew(step, scratch)
-        with files.writing(scratch):
-            scratch.mkdir(parents=True, exist_ok=True)
         content = self._content(step, scratch, replaces)
         task = Task(step, self._needs.get(step.key, Needs()), scratch, content)
-        self._listener.step(step, "continued" if any(scratch.glob("*.npz")) else "running")
+        continued = any(scratch.glob("*.npz"))
         self._last_words[step.key] = {}
         self._running[step.key] = task  # first, so that it is abandoned whatever happens now
-        self._engine.submit(task)
+        try:
+            with files.writing(scratch):
+                scratch.mkdir(parents=True, exist_ok=True)
+            self._engine.submit(task)
+        except StoreError:
+            # Who publishes a step removes its scratch folder, be it this very moment.
+            published = self._published(step.key)
+            if published is None or published.meta["digest"] == replaces:
+                raise
+            del self._running[step.key], self._last_words[step.key]
+            self._done(step, "stored", published)
+            return
+        self._listener.step(step, "continued" if continued else "running")
         self._budget.started(step.key)
+
+    def _published(self, key: str, seconds: float = 0.0) -> StoredResult | None:
+        """The result of a step that another process may have published, maybe on another machine."""
+        self._store.wait_for(key, seconds)
+        return self._store.read(key, self._listener.say)
 
     def _prepare_anew(self, step: Step, scratch: Path) -> str | None:
         """Forget what is known of a step; returns the digest of the result that is to be replaced."""
@@ -220,15 +236,13 @@ class Scheduler:
         """A task has ended: its result is there, or it has failed."""
         step = task.step
         words = self._last_words.pop(step.key)
-        if status == 0 and not self._store.wait_for(step.key, PUBLISHED_SECONDS):
+        result = self._published(step.key, PUBLISHED_SECONDS if status == 0 else 0.0)
+        if status == 0 and result is None:
             words.setdefault("error", f"its result is not in {self._store.folder(step.key).parent}")
             words.setdefault("kind", "StoreError")
         # Whatever the status says: another process may have published it.
-        ours = status == 0 and "stored" not in words
-        result = None
-        if status == 0 or step.key not in self._fresh:
-            result = self._store.read(step.key, self._listener.say)
-        if result is not None:
+        if result is not None and (status == 0 or step.key not in self._fresh):
+            ours = status == 0 and "stored" not in words
             self._done(step, "ran" if ours else "stored", result)
             return
         self._clear(step.key)

@@ -358,7 +358,8 @@ class FakeExecutor:
         return {key: status}
 
     def cancel(self, key: str) -> None:
-        self.events.append(("cancel", self.waiting.pop(key).step.stage))
+        if (task := self.waiting.pop(key, None)) is not None:
+            self.events.append(("cancel", task.step.stage))
 
     def abandon(self, keys: Collection[str]) -> None:
         for key in keys:

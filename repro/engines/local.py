@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import IO, Any
 
-from repro import machine
+from repro import files, machine
 from repro.code import source
 from repro.engines.engine import Capacity, Reports, Task
 
@@ -111,7 +111,7 @@ class LocalEngine:
         return slot
 
     def _nursery(self, task: Task) -> "subprocess.Popen[bytes]":
-        with task.log.open("a") as errors:
+        with files.writing(task.log), task.log.open("a") as errors:
             nursery = subprocess.Popen(
                 [*_NURSERY, str(os.getpid())],
                 stdin=subprocess.PIPE,  # closes when this process dies, and ends the worker

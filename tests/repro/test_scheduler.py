@@ -1,6 +1,7 @@
 """Running plans on an engine that computes nothing: order, reuse, failures, cancellation, limits."""
 
 import json
+import shutil
 import signal
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from repro import machine, scheduler
 from repro.budget import Budget
 from repro.engines.engine import Capacity, Engine, Needs, Report, Reports, Task
-from repro.errors import Interrupted, StageError
+from repro.errors import Interrupted, StageError, StoreError
 from repro.machine import facts
 from repro.plan import Plan
 from repro.scheduler import Scheduler, StepOutcome
@@ -426,6 +427,40 @@ def test_a_result_of_another_process_is_taken_even_where_ours_failed(
 
     outcomes, _ = run(plan, settings, FakeExecutor(training=beaten))
     assert [outcome.status for outcome in outcomes] == ["stored", "ran"]
+
+
+class Beaten(FakeExecutor):
+    """While it starts its first step, another process publishes that and removes its scratch folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.store: Store | None = Store(settings.home / "store")
+
+    def submit(self, task: Task) -> None:
+        if self.store is not None:
+            publish(self.store, task.step)
+            self.store = None
+            shutil.rmtree(task.scratch)
+            raise StoreError(f"{task.log}: cannot be written")
+        super().submit(task)
+
+
+def test_a_step_that_another_process_finishes_as_ours_begins_is_stored(
+    plan: Plan, settings: Settings
+) -> None:
+    outcomes, listener = run(plan, settings, Beaten(settings))
+    assert [outcome.status for outcome in outcomes] == ["stored", "ran"]
+    assert listener.steps[:2] == [("training", "stored"), ("spectrum", "running")]
+
+
+def test_a_step_that_cannot_begin_and_is_not_stored_says_why(
+    plan: Plan, settings: Settings
+) -> None:
+    scratch = scratch_of(plan, settings)
+    scratch.parent.mkdir(parents=True)
+    scratch.write_text("no folder")
+    with pytest.raises(StoreError, match=f"^{scratch}: cannot be written: "):
+        run(plan, settings, FakeExecutor())
 
 
 class TestBudget:

@@ -216,7 +216,7 @@ def test_the_committed_recordings_are_of_committed_figures() -> None:
     known = {
         manifest.references_path(profile): (manifest.id, profile)
         for manifest in map(library.load, library.computed())
-        for profile in ("smoke", "desk", "paper")
+        for profile in library.profiles.names
     }
     for path in MANIFESTS.glob("*/references/*.json"):
         assert path in known, f"{path} belongs to no figure"
