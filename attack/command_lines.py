@@ -14,7 +14,7 @@ from attack.attack import Attack, Trial
 from attack.mutation import bounded
 from attack.place import FIGURE, RUN, Place, Said, made
 
-_SECONDS = 60.0
+_SECONDS = 120.0  # twice what a command waits for what reads a pipe
 _VERBS = (
     "run", "verify", "plan", "explain", "record", "predict", "compare", "references",
     "references import", "list", "report", "table", "verdicts", "export", "new", "new figure", "data",

@@ -3,9 +3,7 @@
 import hashlib
 import importlib
 import io
-import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -14,8 +12,6 @@ from repro.names import plot_module
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "ssbrepro-matplotlib"))
 
 _ID = re.compile(rb'(?<= id=")[a-zA-Z0-9_]*[0-9a-f]{10}(?=")')
 _PLACES, _DIGITS = re.compile(rb' (?:d|x|y)="[^"]*"'), re.compile(rb"(\.\d\d)\d+")
@@ -66,7 +62,9 @@ def save(drawn: "Callable[[], Figure]", targets: Mapping[str, Path | IO[bytes]],
     import matplotlib
 
     matplotlib.use("Agg")
-    with matplotlib.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever the user's own matplotlibrc says
+        matplotlib.rcParams.update({"svg.hashsalt": salt, "svg.fonttype": "none"})
         figure = drawn()
         for kind, target in targets.items():
             buffer = io.BytesIO()
