@@ -76,6 +76,7 @@ def _carried_out(attack: Attack, tries: int, seed: int, console: Console) -> Rep
             for failure in report.failures[said:]:
                 console.print(failure, markup=False, highlight=False)
             said = len(report.failures)
+    console.print(f"{attack.name}: withstood {report.tries - said:,} of {report.tries:,}")
     return report
 
 

@@ -5,6 +5,7 @@ import random
 import re
 import shutil
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -90,7 +91,7 @@ def _fuzz(prepared: object, one: Trial) -> str | None:
     except ManifestError as error:
         if same:
             return f"refused, although nothing but its layout changed: {error}"
-        return _fault_of_faults(error, path, text)
+        return _fault_of_faults(error, {path: text})
     return _misread(model, text)
 
 
@@ -157,16 +158,17 @@ def _laid_out(data: Any, draw: random.Random) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _fault_of_faults(error: ManifestError, path: Path, text: bytes) -> str | None:
-    """What is wrong with a refusal: it names no place, or a place that is not there."""
-    last = len(text.decode("utf-8", "replace").splitlines()) + 1
+def _fault_of_faults(error: ManifestError, texts: Mapping[Path, bytes]) -> str | None:
+    """What is wrong with a refusal: it names no place in any of the files, or one that is not there."""
     if not error.faults or str(error) != "\n".join(error.faults):
         return f"refused without a reason: {error}"
     for fault in error.faults:
+        path = next((path for path in texts if fault.startswith(f"{path}:")), Path())
         if fault.startswith(f"{path}: cannot be read: larger than"):
             continue  # what is not read has no places
+        last = len(texts.get(path, b"").decode("utf-8", "replace").splitlines()) + 1
         place = re.fullmatch(r":([1-9]\d*):([1-9]\d*): (.+)", fault.removeprefix(str(path)), re.S)
-        if not place or not fault.startswith(str(path)) or int(place[1]) > last:
+        if not place or int(place[1]) > last:
             return f"a fault names no place in the file: {fault!r}"
         if _UNFIT & set(map(unicodedata.category, fault)):
             return f"a fault is not one printable line: {fault!r}"
@@ -231,10 +233,8 @@ def _fuzz_shared(prepared: object, one: Trial) -> str | None:
             library.resolve(figure)
             library.load(figure)
     except ManifestError as error:
-        # Where one file does not fit another, it is the figure's that is named.
-        faulty = root / path if str(root / path) in str(error) else root / f"{figure}.yaml"
-        text = text if faulty == root / path else faulty.read_bytes()
-        return _fault_of_faults(error, faulty, text)
+        # Where one file does not fit another, it may be the other that is named.
+        return _fault_of_faults(error, {file: file.read_bytes() for file in root.rglob("*.yaml")})
     except UsageError as error:
         return None if str(error).replace("\n", "").isprintable() else f"not printable: {error!r}"
     return None

@@ -18,6 +18,7 @@ from repro.archive import INDEX
 from repro.errors import ReproError
 from repro.inventory import Home
 from repro.manifests.library import Library
+from repro.outcome.reading import result_problem
 from repro.outcome.record import RECORD, TRACKED, VERDICTS, Record, Run
 from repro.outcome.references import RecordedRuns, recorded_run
 from repro.outcome.report.contents import contents
@@ -140,6 +141,10 @@ def _use(prepared: _Prepared, one: Trial, record: Record) -> str | None:
         found = [rows.figure_row(run), *rows.step_rows(run)]
     except ValueError:  # said in a line by whatever sends it
         found = []
+    except FileNotFoundError:
+        if result_problem(run) is None:
+            raise
+        found = []  # of a key that nothing is stored under: no command reads such a run
     below += [path for row in found for path in row.files if not path.is_relative_to(home)]
     return f"reaches beyond the home: {below[0]}" if below else None
 
