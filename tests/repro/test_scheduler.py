@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from repro.budget import Budget
 from repro.engines.engine import Capacity, Engine, Needs, Report, Reports, Task
 from repro.errors import Interrupted, StageError, StoreError
 from repro.machine import facts
-from repro.plan import Plan
+from repro.plan import Plan, make_plan
 from repro.scheduler import Scheduler, StepOutcome
 from repro.settings import Settings
 from repro.store import Store
@@ -357,6 +358,17 @@ def test_memory_is_kept_to_and_what_needs_more_than_all_runs_alone(
         fresh=list(needs),
     )
     assert engine.together == [[("training", 0)], [("training", 1)], [("training", 2)]]
+
+
+def test_a_gpu_has_one_step_at_a_time_and_others_run_beside_it(settings: Settings) -> None:
+    def on_gpu(plan: Plan) -> Plan:
+        return make_plan(plan.manifest, plan.profile, plan.seed, replace(plan.facts, device="cuda"))
+
+    plans = [plan_of("li2022/fig8b", seed) for seed in range(3)]
+    engine = Together(Capacity(3, gpus=1))
+    run_all([*map(on_gpu, plans[:2]), plans[2]], settings, engine)
+    assert engine.together[0] == [("training", 0), ("training", 2)]
+    assert ("training", 1) in engine.together[1]
 
 
 def test_steps_of_unknown_memory_share_it(seeds: list[Plan], settings: Settings) -> None:
