@@ -1,6 +1,7 @@
 """Files that are whole or not there, whatever fails on the way."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,56 @@ def test_json_that_is_none_is_one_line_with_the_path(tmp_path: Path, content: by
         files.read_json(path)
     assert str(caught.value).startswith(f"{path}: cannot be read: ")
     assert len(str(caught.value).splitlines()) == 1
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A kind of content that is read."""
+
+    number: int
+    name: str = ""
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ({"name": "x"}, "number: Field required"),
+        ({"number": "1"}, "number: Input should be a valid integer"),
+        ({"number": 1.0}, "number: Input should be a valid integer"),
+        ({"number": 1, "name": 2}, "name: Input should be a valid string"),
+        ([], "Input should be an object"),
+    ],
+)
+def test_what_is_read_is_of_its_very_type_or_one_line_names_the_field(
+    tmp_path: Path, content: object, fault: str
+) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('{"number": 1, "of another release": []}')
+    assert files.read_as(path, Counted) == Counted(1)
+    path.write_text(json.dumps(content))
+    with pytest.raises(StoreError) as caught:
+        files.read_as(path, Counted)
+    assert str(caught.value) == f"{path}: is damaged: {fault}"
+
+
+def test_a_new_folder_takes_the_place_of_nothing(tmp_path: Path) -> None:
+    final = tmp_path / "below" / "final"
+    with files.new_folder(final) as aside:
+        (aside / "a").write_text("first")
+        assert not final.exists()
+    with pytest.raises(StoreError, match="cannot be written"), files.new_folder(final) as aside:
+        (aside / "a").write_text("second")
+    assert (final / "a").read_text() == "first"
+    assert hidden(tmp_path) == []
+
+
+def test_a_removed_folder_is_gone_or_the_error_names_it(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "below").mkdir(parents=True)
+    files.remove(folder)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(StoreError, match=f"^{folder}: cannot be written: "):
+        files.remove(folder)
 
 
 def test_digests(tmp_path: Path) -> None:
