@@ -90,7 +90,7 @@ def killed_at_each_call(attempt: Callable[[Path], object], folder: Path) -> list
         folder: The folder to change, which may be there already; copies come beside it.
 
     Returns:
-        A copy before each call, in their order; more than five.
+        A copy before each call, in their order; more than ten.
     """
     copies: list[Path] = []
 
@@ -107,8 +107,8 @@ def killed_at_each_call(attempt: Callable[[Path], object], folder: Path) -> list
         return call
 
     with pytest.MonkeyPatch.context() as patched:
-        for owner, name in CALLS:
+        for owner, name in (*CALLS, (os, "unlink")):
             patched.setattr(owner, name, watched(name, getattr(owner, name)))
         attempt(folder)
-    assert len(copies) > 5
+    assert len(copies) > 10
     return copies
