@@ -1,4 +1,4 @@
-"""What all tests share: a terminal, hypothesis's draws, skips, and the real data where there is any."""
+"""What all tests share: a terminal, draws, skips, no wait for a disk, and real data if there is any."""
 
 import os
 from pathlib import Path
@@ -10,6 +10,10 @@ from hypothesis import HealthCheck, settings
 os.environ["COLUMNS"] = "80"
 for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
     os.environ.pop(variable, None)
+
+# What tests write need not outlive a failure of the power, and each flush is a wait. Processes that
+# tests start flush as ever; tests of what is flushed put something else in this place.
+os.fsync = lambda descriptor: None
 
 # No deadline: how long an example takes is the machine's business. Derandomised: a failure on one
 # machine is a failure on all of them.

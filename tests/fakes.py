@@ -21,7 +21,7 @@ from repro.arrays import write_arrays, write_state
 from repro.engines.engine import Capacity, Engine, Needs, Report, Reports, Task
 from repro.errors import StageError
 from repro.machine import Facts, facts
-from repro.manifests.library import Library
+from repro.manifests.library import FigureManifest, Library
 from repro.outcome import sums
 from repro.outcome.pooling import ClaimStatistics, PooledVerdict
 from repro.outcome.record import SCHEMA_VERSION, Machine, RanStep, Record, Run
@@ -56,6 +56,16 @@ _TINY_TRAINING = """\
       checkpoint_epochs: [0, 2, 4]
 """
 
+_TINY_SPECTRUM = """\
+    spectrum:
+      num_steps: 4
+      num_probes: 1
+      num_extremes: 2
+"""
+_TINY_CONTROLS = """\
+    spectrum_controls:
+      num_intact: 1
+"""
 
 # What tests of the harness judge, whatever else the papers' own manifests claim.
 _CLAIMS = {
@@ -112,12 +122,29 @@ def copy_manifests(folder: Path, controls: bool = False) -> Path:
     Figs. 8a and 8b keep the stages they are about, and unless asked for not those of their
     controls; they make no claims but ours.
     """
+    return Path(shutil.copytree(_tiny(controls), folder))
+
+
+def copy_two_figures(folder: Path) -> Path:
+    """The same of figs. 8a and 8b alone, whatever others there are."""
+    return Path(shutil.copytree(_two_figures(), folder))
+
+
+def tiny_manifests() -> Path:
+    """One copy that all tests of this process share, and none changes."""
+    return _tiny(controls=False)
+
+
+@functools.cache
+def _tiny(controls: bool) -> Path:
+    folder = _folder() / "manifests"
     shutil.copytree(MANIFESTS, folder, ignore=shutil.ignore_patterns("references", "predictions"))
     experiment = folder / "li2022" / "experiment.yaml"
     text = experiment.read_text("utf-8")
     start, end = text.index("  smoke:\n"), text.index("  desk:\n")
     experiment.write_text(text[:start] + _TINY_TRAINING + text[end:], "utf-8")
-    replace_once(folder / "li2022" / "fig8a.yaml", "num_steps: 24\n", "num_steps: 4\n")
+    tiny = (_TINY_CONTROLS if controls else "") + _TINY_SPECTRUM
+    replace_once(folder / "li2022" / "fig8a.yaml", "    spectrum:\n      num_steps: 24\n", tiny)
     for name, stage in () if controls else CONTROLS.items():
         _drop_stage(folder / "li2022" / name, stage)
     for name, claims in _CLAIMS.items():
@@ -128,14 +155,21 @@ def copy_manifests(folder: Path, controls: bool = False) -> Path:
     return folder
 
 
-def copy_two_figures(folder: Path) -> Path:
-    """The same of figs. 8a and 8b alone, whatever others there are."""
-    copy_manifests(folder)
+@functools.cache
+def _two_figures() -> Path:
+    folder = copy_manifests(_folder() / "manifests")
     kept = (BOTH_STAGES, FIGURE, "li2022/paper", "li2022/experiment")
     for path in folder.glob("*/*.yaml"):
         if f"{path.parent.name}/{path.stem}" not in kept:
             path.unlink()
     shutil.rmtree(folder / "ssb2018")
+    return folder
+
+
+def _folder() -> Path:
+    """An empty folder that is there until this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="ssbrepro-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
@@ -152,14 +186,6 @@ def _drop_stage(path: Path, stage: str) -> None:
     # Profiles are of a figure's own stages.
     text = re.sub(r"^stages:\nprofiles:\n(?:  .*\n)+", "", text, flags=re.MULTILINE)
     path.write_text(text, "utf-8")
-
-
-@functools.cache
-def tiny_manifests() -> Path:
-    """One copy that all tests of this process share, and none changes."""
-    folder = Path(tempfile.mkdtemp(prefix="ssbrepro-tests-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return copy_manifests(folder / "manifests")
 
 
 def settings_below(folder: Path, manifests: Path | None = None) -> Settings:
@@ -180,9 +206,14 @@ def plan_of(
     manifests: Path | None = None,
 ) -> Plan:
     """The plan of a figure on the CPU."""
-    return make_plan(
-        Library(manifests or tiny_manifests()).load(figure_id), profile, seed, facts("cpu")
-    )
+    shared = manifests is None or manifests == tiny_manifests()
+    manifest = _tiny_figure(figure_id) if shared else Library(manifests).load(figure_id)
+    return make_plan(manifest, profile, seed, facts("cpu"))
+
+
+@functools.cache
+def _tiny_figure(figure_id: str) -> FigureManifest:
+    return Library(tiny_manifests()).load(figure_id)
 
 
 NUMBERS = {

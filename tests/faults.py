@@ -2,8 +2,7 @@
 
 import errno
 import os
-import subprocess
-import sys
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 
 from repro.errors import StoreError
-from tests.fakes import CHECKOUT
 
 # Every call by which files.py changes the disk.
 CALLS: list[tuple[Any, str]] = [
@@ -24,6 +22,11 @@ CALLS: list[tuple[Any, str]] = [
 ]
 
 
+def _reads(name: str, args: tuple[Any, ...]) -> bool:
+    """Whether a call opens a file to read it."""
+    return name == "open" and bool(args[1] & os.O_NONBLOCK)
+
+
 class Failing:
     """Makes one call of a function fail, such as the third, as a full disk does."""
 
@@ -32,7 +35,7 @@ class Failing:
         real = getattr(owner, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if name == "open" and args[1] & os.O_NONBLOCK:  # to be read
+            if _reads(name, args):
                 return real(*args, **kwargs)
             self.calls += 1
             if self.calls == index:
@@ -76,53 +79,36 @@ def each_failure(
     return failures
 
 
-# A process of one thread, whose forks are killed; each has a folder of its own.
-_KILLED = """
-import os, sys
-from pathlib import Path
-from tests.faults import CALLS
-{attempt}
-for index in range(1, 2000):
-    child = os.fork()
-    if not child:
-        try:
-            calls = 0
-            def killed(real):
-                def call(*args, **kwargs):
-                    global calls
-                    calls += 1
-                    if calls == index:
-                        os._exit(9)
-                    return real(*args, **kwargs)
-                return call
-            for owner, name in CALLS:
-                setattr(owner, name, killed(getattr(owner, name)))
-            attempt(Path(sys.argv[1]) / str(index))
-            os._exit(0)
-        finally:
-            os._exit(1)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status != 9:
-        sys.exit(status)
-sys.exit(2)
-"""
+def killed_at_each_call(attempt: Callable[[Path], object], folder: Path) -> list[Path]:
+    """What a process leaves that is killed before a single call by which it changes the disk.
 
-
-def killed_at_each_call(attempt: str, folder: Path) -> list[Path]:
-    """Kill a process before every single call by which it changes the disk.
+    That is what lies on the disk at that moment: what a process has not written yet, and the locks it
+    holds, end with it. So nothing is killed, but copied.
 
     Args:
-        attempt: The source of a function ``attempt(folder)``, and of what it needs.
-        folder: Where each attempt gets a folder, or a file, of its own.
+        attempt: What changes the disk, in the folder that it is given.
+        folder: The folder to change, which may be there already; copies come beside it.
 
     Returns:
-        Those whose process was killed; at least ten.
+        A copy before each call, in their order; more than ten.
     """
-    subprocess.run(
-        [sys.executable, "-c", _KILLED.format(attempt=attempt), str(folder)],
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
-        check=True,
-    )
-    attempts = sorted(folder.iterdir(), key=lambda path: int(path.stem))
-    assert len(attempts) > 10
-    return attempts[:-1]
+    copies: list[Path] = []
+
+    def watched(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if _reads(name, args):
+                return real(*args, **kwargs)
+            copy = folder.with_name(f"killed-{len(copies)}")
+            copies.append(copy)
+            if folder.exists():
+                shutil.copytree(folder, copy)
+            return real(*args, **kwargs)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patched:
+        for owner, name in (*CALLS, (os, "unlink")):
+            patched.setattr(owner, name, watched(name, getattr(owner, name)))
+        attempt(folder)
+    assert len(copies) > 10
+    return copies

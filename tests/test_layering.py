@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,20 @@ def imported(tree: ast.Module, package: str) -> Iterator[str]:
                     yield str(argument.value)
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports_of(path: Path, root: Path) -> set[str]:
     package = ".".join([root.name, *path.relative_to(root).parts[:-1]])
-    return set(imported(ast.parse(path.read_text(encoding="utf-8")), package))
+    return set(imported(parsed(path), package))
+
+
+def imports(root: Path) -> list[tuple[Path, str]]:
+    """Every module of a package with each of its imports."""
+    return [(path, name) for path in modules(root) for name in sorted(imports_of(path, root))]
 
 
 def within(name: str, module: str) -> bool:
@@ -92,54 +104,49 @@ def late():
     }
 
 
-@pytest.mark.parametrize("path", modules(SCIENCE), ids=lambda path: path.name)
-def test_the_science_knows_nothing_of_the_harness(path):
-    for name in imports_of(path, SCIENCE):
-        assert name.split(".")[0] not in {"repro", "mlflow", "docker", "yaml", "typer", "pydantic"}
+def test_the_science_knows_nothing_of_the_harness():
+    theirs = {"repro", "mlflow", "docker", "yaml", "typer", "pydantic"}
+    assert [one for one in imports(SCIENCE) if one[1].split(".")[0] in theirs] == []
 
 
-@pytest.mark.parametrize("path", modules(SCIENCE), ids=lambda path: path.name)
-def test_tools_know_no_paper_and_papers_not_each_other(path):
-    place, *rest = path.relative_to(SCIENCE).parts
-    paper = f"ssbrepro.papers.{rest[0]}" if place == "papers" and len(rest) > 1 else None
-    for name in imports_of(path, SCIENCE):
+def test_tools_know_no_paper_and_papers_not_each_other():
+    for path, name in imports(SCIENCE):
+        place, *rest = path.relative_to(SCIENCE).parts
+        paper = f"ssbrepro.papers.{rest[0]}" if place == "papers" and len(rest) > 1 else None
         if place != "papers":
-            assert not within(name, "ssbrepro.papers")
+            assert not within(name, "ssbrepro.papers"), path
         elif any(within(name, f"ssbrepro.papers.{one}") for one in PAPERS):
-            assert paper is not None
-            assert within(name, paper)
+            assert paper is not None, f"{path} imports {name}"
+            assert within(name, paper), path
 
 
 FLOORS = {"data": 0, "networks": 0, "statistics": 0, "training": 1, "probes": 2, "papers": 3}
 
 
-@pytest.mark.parametrize("path", modules(SCIENCE), ids=lambda path: path.stem)
-def test_tools_use_what_is_below_them(path):
-    place = path.relative_to(SCIENCE).parts[0]
-    for name in imports_of(path, SCIENCE):
+def test_tools_use_what_is_below_them():
+    for path, name in imports(SCIENCE):
+        place = path.relative_to(SCIENCE).parts[0]
         _, _, other = name.partition("ssbrepro.")
         other = other.split(".")[0]
         if other in FLOORS and other != place:
-            assert FLOORS[other] < FLOORS.get(place, -1), f"{place} imports {name}"
+            assert FLOORS[other] < FLOORS.get(place, -1), f"{path} imports {name}"
 
 
-@pytest.mark.parametrize(
-    "path", sorted(SCIENCE.glob("papers/*/figures/*.py")), ids=lambda path: path.stem
-)
-def test_figures_draw_and_compute_nothing(path):
-    for name in imports_of(path, SCIENCE):
-        libraries = {"numpy", "matplotlib", "mpl_toolkits", "ssbrepro"}
-        assert name.split(".")[0] in libraries | sys.stdlib_module_names
-    module = ".".join(["ssbrepro", *path.relative_to(SCIENCE).with_suffix("").parts])
-    for name in module_digests(module):  # all of ours that is imported, by whomever
-        light = ("ssbrepro.contract", "ssbrepro.domains", "ssbrepro.papers")
-        assert any(within(name, one) for one in light)
-        assert ".stages." not in name
+def test_figures_draw_and_compute_nothing():
+    libraries = {"numpy", "matplotlib", "mpl_toolkits", "ssbrepro"} | sys.stdlib_module_names
+    light = ("ssbrepro.contract", "ssbrepro.domains", "ssbrepro.papers")
+    figures = sorted(SCIENCE.glob("papers/*/figures/*.py"))
+    assert len(figures) > 10
+    for path in figures:
+        assert {name.split(".")[0] for name in imports_of(path, SCIENCE)} <= libraries, path
+        module = ".".join(["ssbrepro", *path.relative_to(SCIENCE).with_suffix("").parts])
+        for name in module_digests(module):  # all of ours that is imported, by whomever
+            assert any(within(name, one) for one in light), path
+            assert ".stages." not in name, path
 
 
-@pytest.mark.parametrize("path", modules(HARNESS), ids=lambda path: path.name)
-def test_the_harness_enters_the_science_by_its_door(path):
-    for name in imports_of(path, HARNESS):
+def test_the_harness_enters_the_science_by_its_door():
+    for path, name in imports(HARNESS):
         if not within(name, "ssbrepro") or name == "ssbrepro.__version__":
             continue
         if any(within(name, module) for module in DOOR):
@@ -150,7 +157,7 @@ def test_the_harness_enters_the_science_by_its_door(path):
 
 
 def test_the_door_is_used():
-    names = set().union(*(imports_of(path, HARNESS) for path in modules(HARNESS)))
+    names = {name for _, name in imports(HARNESS)}
     assert {"ssbrepro.papers.stages", "ssbrepro.contract.Result"} <= names
 
 
@@ -158,8 +165,8 @@ def test_the_door_is_used():
 def test_outside_services_are_each_imported_in_one_place(package):
     importers = {
         path.relative_to(HARNESS).as_posix()
-        for path in modules(HARNESS)
-        if any(within(name, package) for name in imports_of(path, HARNESS))
+        for path, name in imports(HARNESS)
+        if within(name, package)
     }
     assert importers == ONLY_IN[package]
 
@@ -229,9 +236,9 @@ def test_safe_calls_pass():
     assert not list(unsafe_calls(ast.parse(source)))
 
 
-@pytest.mark.parametrize("path", [*modules(SCIENCE), *modules(HARNESS)], ids=lambda path: path.name)
-def test_nothing_is_unpickled_or_evaluated(path):
-    assert not list(unsafe_calls(ast.parse(path.read_text(encoding="utf-8"))))
+def test_nothing_is_unpickled_or_evaluated():
+    for path in (*modules(SCIENCE), *modules(HARNESS)):
+        assert not list(unsafe_calls(parsed(path))), path
 
 
 def test_the_door_is_light():

@@ -287,32 +287,25 @@ def test_how_far_it_is_ends_at_the_whole(settings: Settings) -> None:
     assert told[-1][0] > 0.95 * told[-1][1]  # a step's log and task are not carried
 
 
-_EXPORT = """
-from repro.exporting import export
-from repro.inventory import Home
-
-def attempt(folder):
-    folder.mkdir(exist_ok=True)
-    home = Home(Path({home!r}))
-    for _ in range(6):
-        export(folder / "export.zip", home, None, lambda done, total: None)
-"""
-
-
 def test_an_export_that_is_killed_leaves_the_file_that_was_there_or_the_new_one(
     settings: Settings, tmp_path: Path
 ) -> None:
+    home = Home(settings.home)
     exported(settings)
     whole = (settings.home.parent / "export.zip").read_bytes()
     before = contents(settings.home)
-    (tmp_path / "killed").mkdir()
-    folders = killed_at_each_call(_EXPORT.format(home=str(settings.home)), tmp_path / "killed")
+
+    def attempt(folder: Path) -> None:
+        folder.mkdir()
+        for _ in range(3):
+            export(folder / "export.zip", home, None, lambda done, total: None)
+
     found = set()
-    for folder in folders:
+    for folder in killed_at_each_call(attempt, tmp_path / "exports"):
         path = folder / "export.zip"
         found.add(path.exists())
         assert not path.exists() or path.read_bytes() == whole
-        export(path, Home(settings.home), None, lambda done, total: None)
+        export(path, home, None, lambda done, total: None)
         assert [path.name for path in folder.iterdir()] == ["export.zip"]
     assert found == {True, False}
     assert contents(settings.home) == before

@@ -22,7 +22,7 @@ def commands(draw: st.DrawFn) -> tuple[list[Plan], dict[str, float]]:
         needed = draw(st.sets(st.integers(0, number - 1), max_size=3)) if number else set()
         inputs = {str(one): str(one) for one in sorted(needed)}
         steps.append(Step(str(number), {}, 0, FACTS, inputs, {}, str(number)))
-    plans = []
+    plan, plans = plan_of(), []
     for last in draw(st.lists(st.integers(0, num_steps - 1), min_size=1, max_size=4)):
         kept, waiting = set(), [last]
         while waiting:
@@ -30,7 +30,7 @@ def commands(draw: st.DrawFn) -> tuple[list[Plan], dict[str, float]]:
             kept.add(key)
             waiting += [int(one) for one in steps[key].inputs.values()]
         own = tuple(steps[key] for key in sorted(kept))
-        plans.append(replace(plan_of(), steps=own))
+        plans.append(replace(plan, steps=own))
     keys = st.sampled_from([step.key for step in steps])
     return plans, draw(st.dictionaries(keys, st.floats(0, 100)))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from repro import files
@@ -26,6 +27,7 @@ from repro.housekeeping import (
     wasted,
 )
 from repro.inventory import Home
+from repro.machine import facts
 from repro.manifests.library import FigureManifest, Library
 from repro.needed import Needed, all_figures
 from repro.outcome.record import RECORD
@@ -366,6 +368,7 @@ _PLANS = st.lists(
 )
 
 
+@settings_of_hypothesis(max_examples=30)  # a millisecond for each file
 @given(whole=_PLANS, begun=_PLANS, old=_PLANS, replaced_runs=st.booleans())
 def test_every_figure_that_was_stored_still_is(
     tmp_path_factory: pytest.TempPathFactory,
@@ -378,13 +381,14 @@ def test_every_figure_that_was_stored_still_is(
     replaced_runs: bool,
 ) -> None:
     by_id = {figure.id: figure for figure in figures}
+    here = facts("cpu")
 
     def plan(figure: str, profile: str, seed: int, threads: int, alternative: int) -> Plan:
         manifest = by_id[figure]
         labels = [*manifest.alternatives()]
         if alternative:
             manifest = manifest.with_alternative(labels[alternative % len(labels)])
-        return make_plan(manifest, profile, seed, replace(plan_of().facts, threads=threads))
+        return make_plan(manifest, profile, seed, replace(here, threads=threads))
 
     settings = settings_below(tmp_path_factory.mktemp("example"), manifests)
     plans = [plan(*one) for one in whole]
@@ -406,30 +410,22 @@ def test_every_figure_that_was_stored_still_is(
     assert wasted(home, needed, True) == []
 
 
-_REMOVE = """
-import shutil
-from repro.housekeeping import RESULT, Waste, remove
-from repro.inventory import Home
-
-def attempt(root):
-    shutil.copytree({home!r}, root)
-    home = Home(root)
-    remove(home, [Waste(RESULT, home.store.folder(key), key, 1) for key in home.results()])
-"""
-
-
 def test_a_result_that_is_being_removed_is_whole_or_gone(
     settings: Settings, needed: Needed, tmp_path: Path
 ) -> None:
     store_steps(settings, plan_of(BOTH_STAGES).steps)
-    (tmp_path / "killed").mkdir()
+    home = Home(settings.home)
+    whole = {key: contents(home.store.folder(key)) for key in home.results()}
+
+    def attempt(root: Path) -> None:
+        remove(home, [Waste(RESULT, home.store.folder(key), key, 1) for key in whole])
+
     removing = 0
-    for root in killed_at_each_call(_REMOVE.format(home=str(settings.home)), tmp_path / "killed"):
-        home = Home(root)
-        removing += len(home.partials())
-        for key in home.results():
-            whole = contents(settings.home / "store" / key)
-            assert contents(root / "store" / key) in (whole, {})
-        remove(home, wasted(home, needed, False))
+    for root in killed_at_each_call(attempt, settings.home):
+        left = Home(root)
+        removing += len(left.partials())
+        for key in left.results():
+            assert contents(left.store.folder(key)) in (whole[key], {})
+        remove(left, wasted(left, needed, False))
         assert hidden(root) == []
     assert removing

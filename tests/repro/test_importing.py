@@ -184,22 +184,16 @@ def assert_whole_folders(found: dict[str, bytes], whole: dict[str, bytes]) -> No
         assert {path for path in whole if path.startswith(folder)} <= found.keys()
 
 
-_IMPORT = """
-from repro.importing import import_file
-from repro.inventory import Home
-
-def attempt(home):
-    import_file(Path({file!r}), Home(home), lambda line: None, lambda done, total: None)
-"""
-
-
 def test_an_import_that_is_killed_is_done_again(
     there: Settings, file: Path, tmp_path: Path
 ) -> None:
     whole = carried(there)
-    (tmp_path / "homes").mkdir()
+
+    def attempt(home: Path) -> None:
+        take(file, replace(there, home=home))
+
     stages = set()
-    for home in killed_at_each_call(_IMPORT.format(file=str(file)), tmp_path / "homes"):
+    for home in killed_at_each_call(attempt, tmp_path / "home"):
         settings = replace(there, home=home)
         found = {path: data for path, data in carried(settings).items() if "/." not in path}
         assert found.items() <= whole.items()

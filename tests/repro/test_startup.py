@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from tests.fakes import CHECKOUT, MANIFESTS
 HEAVY = {"torch", "torchvision", "scipy", "numpy", "mlflow", "docker", "matplotlib"}
 
 
-def imported_by(folder: Path, *arguments: str, **variables: str) -> set[str]:
+@cache
+def imported_by(*arguments: str) -> set[str]:
     """Modules a command has imported when it ends; it has to end well."""
     script = (
         "import atexit, sys\n"
@@ -24,13 +27,14 @@ def imported_by(folder: Path, *arguments: str, **variables: str) -> set[str]:
         f"sys.argv = {['repro', *arguments]!r}\n"
         "cli.main()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "SSBREPRO_HOME": str(folder), **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env=os.environ | {"PYTHONPATH": str(CHECKOUT), "SSBREPRO_HOME": folder},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     return set(done.stdout.splitlines()[-1].split()[1:])
 
@@ -46,16 +50,16 @@ def imported_by(folder: Path, *arguments: str, **variables: str) -> set[str]:
     ],
 )
 def test_what_only_reads_imports_no_library_that_computes_or_serves(
-    tmp_path: Path, arguments: tuple[str, ...]
+    arguments: tuple[str, ...],
 ) -> None:
-    imported = imported_by(tmp_path, *arguments)
+    imported = imported_by(*arguments)
     assert "repro.cli" in imported
     assert HEAVY & imported == set()
 
 
-def test_help_builds_no_models_of_manifests(tmp_path: Path) -> None:
-    assert "repro.manifests.models" not in imported_by(tmp_path, "--help")
-    assert "repro.manifests.models" in imported_by(tmp_path, "list")
+def test_help_builds_no_models_of_manifests() -> None:
+    assert "repro.manifests.models" not in imported_by("--help")
+    assert "repro.manifests.models" in imported_by("list")
 
 
 def test_what_figures_share_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

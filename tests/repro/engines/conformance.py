@@ -1,6 +1,8 @@
 """What every engine must do, to be inherited by a class of tests with a fixture ``engine``."""
 
+import functools
 import json
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +13,7 @@ import pytest
 
 from repro import files
 from repro.engines.engine import Capacity, Engine, Reports, Task
-from repro.engines.local import LocalEngine
+from repro.engines.inline import InlineEngine
 from repro.errors import Interrupted, StageError, UsageError
 from repro.machine import Facts
 from repro.plan import Plan
@@ -22,7 +24,6 @@ from tests.fakes import (
     BOTH_STAGES,
     FIGURE,
     Listener,
-    copy_manifests,
     hidden,
     plan_of,
     publish,
@@ -31,23 +32,24 @@ from tests.fakes import (
 )
 
 
-@pytest.fixture(scope="module")
-def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Figures that take seconds."""
-    return copy_manifests(tmp_path_factory.mktemp("tiny") / "manifests")
-
-
 def digests(outcomes: list[StepOutcome]) -> dict[str, Any]:
     """Of each step's files, by its key."""
     return {outcome.step.key: outcome.result.meta["digests"] for outcome in outcomes}
 
 
-@pytest.fixture(scope="module")
-def expected(manifests: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The digests of both stages, as the command line's default engine computes them."""
-    settings = settings_below(tmp_path_factory.mktemp("expected"))
-    plan = plan_of(BOTH_STAGES, manifests=manifests)
-    return digests(run_plan(plan, settings, LocalEngine(), Listener()))
+@functools.cache
+def _computed_here() -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = settings_below(Path(folder))
+        engine = InlineEngine()
+        engine.facts("cpu")
+        return digests(run_plan(plan_of(BOTH_STAGES), settings, engine, Listener()))
+
+
+@pytest.fixture
+def expected() -> dict[str, Any]:
+    """The digests of both stages, computed once and in this process."""
+    return _computed_here()
 
 
 @dataclass
@@ -91,8 +93,8 @@ class Conformance:
         raise NotImplementedError
 
     @pytest.fixture
-    def plan(self, manifests: Path, engine: Engine) -> Plan:
-        plan = plan_of(FIGURE, manifests=manifests)
+    def plan(self, engine: Engine) -> Plan:
+        plan = plan_of(FIGURE)
         assert plan.facts == engine.facts("cpu")  # it runs on this machine
         return plan
 
@@ -115,12 +117,12 @@ class Conformance:
         assert engine.capacity().tasks >= 1
 
     def test_a_figure_runs_and_its_bits_are_those_of_any_engine(
-        self, engine: Engine, manifests: Path, settings: Settings, expected: dict[str, Any]
+        self, engine: Engine, settings: Settings, expected: dict[str, Any]
     ) -> None:
-        listener = Listener()
-        plan = plan_of(BOTH_STAGES, manifests=manifests)
+        listener, watched = Listener(), Altered(engine)
+        plan = plan_of(BOTH_STAGES)
         before = datetime.now(UTC) - timedelta(seconds=0.002)  # moments are kept in milliseconds
-        outcomes = run_plan(plan, settings, engine, listener)
+        outcomes = run_plan(plan, settings, watched, listener)
         assert [outcome.status for outcome in outcomes] == ["ran", "ran"]
         assert digests(outcomes) == expected
         assert all(outcome.result.seconds > 0 for outcome in outcomes)
@@ -131,6 +133,11 @@ class Conformance:
         assert before <= began <= began + timedelta(seconds=first["seconds"] - 0.002) <= then
         assert {tuple(message) for message in listener.messages} == {("done", "total", "activity")}
         assert hidden(settings.home) == []
+        # What has ended is told once, and says nothing again.
+        assert watched.ended == dict.fromkeys(expected, 0)
+        for key in watched.ended:
+            engine.cancel(key)
+        assert engine.poll(lambda key, message: pytest.fail(str(message)), 0) == {}
 
     def test_a_stage_that_fails_says_why_and_leaves_nothing(
         self, engine: Engine, plan: Plan, settings: Settings
@@ -203,8 +210,10 @@ class Conformance:
         assert digests(outcomes) == {step.key: expected[step.key]}
 
     def test_a_task_cancelled_at_once_never_succeeds_and_the_engine_goes_on(
-        self, engine: Engine, plan: Plan, settings: Settings
+        self, engine: Engine, plan: Plan, settings: Settings, expected: dict[str, Any]
     ) -> None:
+        (step,) = plan.steps
+
         class Hasty(Altered):
             def submit(self, task: Task) -> None:
                 super().submit(task)
@@ -215,19 +224,15 @@ class Conformance:
         with pytest.raises(Interrupted):
             run_plan(plan, settings, Hasty(engine), Listener())
         assert engine.poll(lambda key, message: pytest.fail(str(message)), 0) == {}
-        assert Store(settings.home / "store").read(plan.steps[0].key) is None
+        store = Store(settings.home / "store")
+        assert store.read(step.key) is None
         assert hidden(settings.home) == []
-        assert [one.status for one in run_plan(plan, settings, engine, Listener())] == ["ran"]
 
-    def test_what_has_ended_is_told_once_and_says_nothing_again(
-        self, engine: Engine, plan: Plan, settings: Settings
-    ) -> None:
-        watched = Altered(engine)
-        run_plan(plan, settings, watched, Listener())
-        (key,) = watched.ended
-        assert watched.ended == {key: 0}
-        engine.cancel(key)
-        assert engine.poll(lambda key, message: pytest.fail(str(message)), 0) == {}
+        # It goes on with a result that is to be replaced.
+        publish(store, step)
+        outcomes = run_plan(plan, settings, engine, Listener(), [step.key])
+        assert [outcome.status for outcome in outcomes] == ["ran"]
+        assert digests(outcomes) == {step.key: expected[step.key]}
 
     def test_what_another_process_has_published_meanwhile_is_not_computed_again(
         self, engine: Engine, plan: Plan, settings: Settings
@@ -245,12 +250,3 @@ class Conformance:
         assert outcome.result.seconds == 0.25
         assert listener.messages == []
         assert list((settings.home / "scratch").iterdir()) == []
-
-    def test_a_result_that_is_to_be_replaced_is(
-        self, engine: Engine, plan: Plan, settings: Settings, expected: dict[str, Any]
-    ) -> None:
-        (step,) = plan.steps
-        publish(Store(settings.home / "store"), step)
-        outcomes = run_plan(plan, settings, engine, Listener(), [step.key])
-        assert [outcome.status for outcome in outcomes] == ["ran"]
-        assert digests(outcomes) == {step.key: expected[step.key]}

@@ -15,15 +15,21 @@ from repro.engines.local import LocalEngine
 from repro.machine import Facts, facts
 from repro.plan import Step
 from tests.fakes import CHECKOUT
-from tests.repro.engines.conformance import Conformance, expected, manifests
+from tests.repro.engines.conformance import Conformance, expected
 
-__all__ = ["expected", "manifests"]  # fixtures
+__all__ = ["expected"]  # a fixture
+
+
+@pytest.fixture(scope="module")
+def local() -> LocalEngine:
+    """One for all tests: what its steps are forked from imports libraries once."""
+    return LocalEngine()
 
 
 class TestLocal(Conformance):
     @pytest.fixture
-    def engine(self) -> Engine:
-        return LocalEngine()
+    def engine(self, local: LocalEngine) -> Engine:
+        return local
 
 
 class TestInline(Conformance):

@@ -25,9 +25,9 @@ from repro.settings import Settings
 from repro.store import Store
 from tests import pretended_slurm
 from tests.fakes import FIGURE, Listener, hidden, plan_of, run_plan, settings_below
-from tests.repro.engines.conformance import Conformance, expected, manifests
+from tests.repro.engines.conformance import Conformance, expected
 
-__all__ = ["expected", "manifests"]  # fixtures
+__all__ = ["expected"]  # a fixture
 
 
 @dataclass
@@ -71,7 +71,7 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
     for name in [name for name in os.environ if name.startswith("SBATCH_")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(slurm, "_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(slurm, "_QUEUE_SECONDS", 0.1)
+    monkeypatch.setattr(slurm, "_QUEUE_SECONDS", 0.25)
     monkeypatch.setattr(nodes, "_LOOK_SECONDS", 0.02)
     yield Queue(folder)
     monkeypatch.setattr(pretended_slurm, "FOLDER", folder)
@@ -379,8 +379,8 @@ class TestAnotherDriver:
     """A command that was killed, or has left its jobs."""
 
     @pytest.fixture
-    def plan(self, manifests: Path, known: None) -> Plan:
-        return plan_of(FIGURE, manifests=manifests)
+    def plan(self, known: None) -> Plan:
+        return plan_of(FIGURE)
 
     def test_finds_the_job_and_its_result(
         self,
@@ -468,12 +468,12 @@ def test_without_a_terminal_nobody_is_asked_and_jobs_are_cancelled(
 
 
 def test_a_node_that_is_another_machine_is_named_and_nodes_are_asked_anew(
-    queue: Queue, settings: Settings, monkeypatch: pytest.MonkeyPatch, manifests: Path
+    queue: Queue, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = SlurmEngine()
     engine.facts("cpu")
     other = replace(machine.facts("cpu"), libraries={"torch": "0.1"})
-    plan = plan_of(FIGURE, manifests=manifests)
+    plan = plan_of(FIGURE)
     step = replace(plan.steps[0], facts=other)
     with pytest.raises(StageError) as refused:
         run_plan(replace(plan, steps=(step,)), settings, engine, Listener())

@@ -26,9 +26,10 @@ WITHOUT = LIBRARY.not_computable()
 COMPUTED = LIBRARY.computed()
 
 
-@pytest.fixture(params=COMPUTED, scope="module")
-def committed(request: pytest.FixtureRequest) -> FigureManifest:
-    return LIBRARY.load(request.param)
+@pytest.fixture(scope="module")
+def figures() -> list[FigureManifest]:
+    """All that are committed: one test looks at all of them."""
+    return [LIBRARY.load(figure_id) for figure_id in COMPUTED]
 
 
 def test_there_are_manifests() -> None:
@@ -77,96 +78,111 @@ IN_FIRST_BATCH = [1005, 974, 1032, 1016, 999, 937, 1030, 1001, 1025, 981]
 class TestConformance:
     """What every committed figure must have, whoever adds it."""
 
-    def test_it_claims_something_with_its_source(self, committed: FigureManifest) -> None:
-        assert committed.figure.claims
-        for claim in committed.figure.claims:
-            assert claim.statement.strip()
-            assert claim.where.strip()
+    def test_it_claims_something_with_its_source(self, figures: list[FigureManifest]) -> None:
+        for committed in figures:
+            assert committed.figure.claims
+            for claim in committed.figure.claims:
+                assert claim.statement.strip()
+                assert claim.where.strip()
 
-    def test_names_are_used_once(self, committed: FigureManifest) -> None:
-        for group in (committed.figure.claims, committed.figure.identities):
-            names = [entry.id for entry in group]
-            assert len(set(names)) == len(names)
-        metrics = [reference.metric for reference in committed.figure.references]
-        assert len(set(metrics)) == len(metrics)
+    def test_names_are_used_once(self, figures: list[FigureManifest]) -> None:
+        for committed in figures:
+            for group in (committed.figure.claims, committed.figure.identities):
+                names = [entry.id for entry in group]
+                assert len(set(names)) == len(names)
+            metrics = [reference.metric for reference in committed.figure.references]
+            assert len(set(metrics)) == len(metrics)
 
     def test_every_number_of_a_claim_is_recorded_or_follows_from_one(
-        self, committed: FigureManifest
+        self, figures: list[FigureManifest]
     ) -> None:
-        assert committed.figure.references
-        assert {r.metric for r in committed.figure.references} & {
-            c.metric for c in committed.figure.claims
-        }
+        for committed in figures:
+            assert committed.figure.references
+            assert {r.metric for r in committed.figure.references} & {
+                c.metric for c in committed.figure.claims
+            }
 
-    def test_every_metric_is_measured_by_a_stage_it_runs(self, committed: FigureManifest) -> None:
-        measured = {
-            f"{stage.name}.{number}"
-            for stage in committed.stages
-            for number in stages_of(committed.paper_id)[stage.name].numbers
-        }
-        figure = committed.figure
-        for entry in (*figure.claims, *figure.identities, *figure.references):
-            assert entry.metric in measured
-        assert {claim.noise for claim in figure.claims} <= {None, *measured}
-        assert {claim.control for claim in figure.claims} <= {None, *measured}
+    def test_every_metric_is_measured_by_a_stage_it_runs(
+        self, figures: list[FigureManifest]
+    ) -> None:
+        for committed in figures:
+            measured = {
+                f"{stage.name}.{number}"
+                for stage in committed.stages
+                for number in stages_of(committed.paper_id)[stage.name].numbers
+            }
+            figure = committed.figure
+            for entry in (*figure.claims, *figure.identities, *figure.references):
+                assert entry.metric in measured
+            assert {claim.noise for claim in figure.claims} <= {None, *measured}
+            assert {claim.control for claim in figure.claims} <= {None, *measured}
 
-    def test_every_value_has_an_origin(self, committed: FigureManifest) -> None:
-        for stage, profile in itertools.product(committed.stages, committed.profiles):
-            for name, origin in stage.origins(profile).items():
-                assert origin["provenance"] in ("paper", "derived", "assumed", "profile"), name
-                reason = origin["where"] if origin["provenance"] == "paper" else origin["why"]
-                assert reason.strip(), name
+    def test_every_value_has_an_origin(self, figures: list[FigureManifest]) -> None:
+        for committed in figures:
+            for stage, profile in itertools.product(committed.stages, committed.profiles):
+                for name, origin in stage.origins(profile).items():
+                    assert origin["provenance"] in ("paper", "derived", "assumed", "profile"), name
+                    reason = origin["where"] if origin["provenance"] == "paper" else origin["why"]
+                    assert reason.strip(), name
 
-    def test_every_profile_is_there_or_omitted(self, committed: FigureManifest) -> None:
-        assert sorted([*committed.profiles, *committed.omitted]) == sorted(PROFILES)
-        assert [one for one in PROFILES if one in committed.profiles] == [*committed.profiles]
+    def test_every_profile_is_there_or_omitted(self, figures: list[FigureManifest]) -> None:
+        for committed in figures:
+            assert sorted([*committed.profiles, *committed.omitted]) == sorted(PROFILES)
+            assert [one for one in PROFILES if one in committed.profiles] == [*committed.profiles]
 
-    def test_the_largest_profile_is_what_is_declared(self, committed: FigureManifest) -> None:
-        for stage in committed.stages:
-            for name, origin in stage.origins(PROFILES[-1]).items():
-                assert origin["provenance"] != "profile", f"{name} is not the paper's"
+    def test_the_largest_profile_is_what_is_declared(self, figures: list[FigureManifest]) -> None:
+        for committed in figures:
+            for stage in committed.stages:
+                for name, origin in stage.origins(PROFILES[-1]).items():
+                    assert origin["provenance"] != "profile", f"{name} is not the paper's"
 
     def test_every_alternative_can_be_chosen_as_it_is_listed(
-        self, committed: FigureManifest
+        self, figures: list[FigureManifest]
     ) -> None:
-        with pytest.raises(UsageError) as caught:
-            committed.with_alternative("")
-        for line in str(caught.value).splitlines()[1:]:
-            option, text = shlex.split(line)
-            assert option == "--alternative"
-            assert committed.with_alternative(text).alternative == text
+        for committed in figures:
+            with pytest.raises(UsageError) as caught:
+                committed.with_alternative("")
+            for line in str(caught.value).splitlines()[1:]:
+                option, text = shlex.split(line)
+                assert option == "--alternative"
+                assert committed.with_alternative(text).alternative == text
 
     def test_there_are_images_enough_and_in_the_bundle_unless_a_gpu_is_wanted(
-        self, committed: FigureManifest
+        self, figures: list[FigureManifest]
     ) -> None:
-        with pytest.raises(UsageError) as caught:
-            committed.with_alternative("")
-        options = [shlex.split(line)[1] for line in str(caught.value).splitlines()[1:]]
-        choices = [committed.with_alternative(text) for text in options]
-        for manifest, profile in itertools.product((committed, *choices), committed.profiles):
-            wants_gpu = LIBRARY.profiles.require(profile).device == "cuda"
-            there_are = [5000] * 10 if wants_gpu else IN_FIRST_BATCH
-            for stage in manifest.stages:
-                taken = stage.parameters(profile)
-                if (
-                    stages_of(manifest.paper_id)[stage.name].data is None
-                    or "num_examples" not in taken
-                ):
-                    continue
-                classes = [*taken.get("positive_classes", range(10))]
-                classes += taken.get("negative_classes", ())
-                limit = sum(there_are[label] for label in classes)
-                assert taken["num_examples"] <= limit, (manifest.alternative, stage.name)
+        for committed in figures:
+            with pytest.raises(UsageError) as caught:
+                committed.with_alternative("")
+            options = [shlex.split(line)[1] for line in str(caught.value).splitlines()[1:]]
+            choices = [committed.with_alternative(text) for text in options]
+            for manifest, profile in itertools.product((committed, *choices), committed.profiles):
+                wants_gpu = LIBRARY.profiles.require(profile).device == "cuda"
+                there_are = [5000] * 10 if wants_gpu else IN_FIRST_BATCH
+                for stage in manifest.stages:
+                    taken = stage.parameters(profile)
+                    if (
+                        stages_of(manifest.paper_id)[stage.name].data is None
+                        or "num_examples" not in taken
+                    ):
+                        continue
+                    classes = [*taken.get("positive_classes", range(10))]
+                    classes += taken.get("negative_classes", ())
+                    limit = sum(there_are[label] for label in classes)
+                    assert taken["num_examples"] <= limit, (manifest.alternative, stage.name)
 
-    def test_a_module_draws_it(self, committed: FigureManifest) -> None:
-        name = plot_module(committed.id)
-        assert importlib.util.find_spec(name), f"{committed.id} needs the module {name}"
-        assert callable(importlib.import_module(name).draw)
+    def test_a_module_draws_it(self, figures: list[FigureManifest]) -> None:
+        for committed in figures:
+            name = plot_module(committed.id)
+            assert importlib.util.find_spec(name), f"{committed.id} needs the module {name}"
+            assert callable(importlib.import_module(name).draw)
 
-    def test_stages_come_after_what_they_need(self, committed: FigureManifest) -> None:
-        names = [stage.name for stage in committed.stages]
-        for name in names:
-            assert set(stages_of(committed.paper_id)[name].needs) <= set(names[: names.index(name)])
+    def test_stages_come_after_what_they_need(self, figures: list[FigureManifest]) -> None:
+        for committed in figures:
+            names = [stage.name for stage in committed.stages]
+            for name in names:
+                assert set(stages_of(committed.paper_id)[name].needs) <= set(
+                    names[: names.index(name)]
+                )
 
 
 @pytest.mark.parametrize(
@@ -690,8 +706,9 @@ def test_a_bound_is_a_finite_number(change: dict[str, Any]) -> None:
         Figure(schema_version=1, kind="figure", title="t", caption="c", claims=(claim,))
 
 
-def test_manifests_are_frozen(committed: FigureManifest) -> None:
-    with pytest.raises(ValueError, match="frozen"):
-        committed.figure.title = "another"
-    with pytest.raises(ValueError, match="frozen"):
-        committed.figure.claims[0].at_most = 1e9
+def test_manifests_are_frozen(figures: list[FigureManifest]) -> None:
+    for committed in figures:
+        with pytest.raises(ValueError, match="frozen"):
+            committed.figure.title = "another"
+        with pytest.raises(ValueError, match="frozen"):
+            committed.figure.claims[0].at_most = 1e9

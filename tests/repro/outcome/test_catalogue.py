@@ -14,7 +14,7 @@ from repro.outcome.catalogue import Catalogue, catalogue, schema
 from repro.outcome.pages import badge, renew, renewed, write_verdicts
 from repro.outcome.pooling import pool_recorded
 from repro.outcome.references import RecordedRun, recorded_run, write_runs
-from tests.fakes import FIGURE, MANIFESTS, copy_manifests, record_of
+from tests.fakes import FIGURE, MANIFESTS, copy_manifests, copy_two_figures, record_of
 
 
 def run_on(processor: str, seed: int, accuracy: float) -> RecordedRun:
@@ -22,10 +22,10 @@ def run_on(processor: str, seed: int, accuracy: float) -> RecordedRun:
     return replace(run, machine=replace(run.machine, processor=processor))
 
 
-@pytest.fixture
-def library(tmp_path: Path) -> Library:
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """A figure recorded on two machines, one of which is less accurate."""
-    library = Library(copy_manifests(tmp_path / "manifests"))
+    library = Library(copy_manifests(tmp_path_factory.mktemp("recorded") / "manifests"))
     for path in library.root.glob("*/references/*.json"):
         path.unlink()
     runs = [run_on("A", seed, 1.0) for seed in range(5)]
@@ -33,22 +33,30 @@ def library(tmp_path: Path) -> Library:
     return library
 
 
-def data(library: Library) -> Any:
-    return json.loads(catalogue(library).as_json())
+@pytest.fixture(scope="module")
+def recorded(library: Library) -> Catalogue:
+    return catalogue(library)
 
 
-def test_all_figures_are_there_and_those_recorded_have_profiles(library: Library) -> None:
-    found = catalogue(library)
-    figures = {one.id: one for paper in found.papers for one in paper.figures}
+def data(found: Catalogue) -> Any:
+    return json.loads(found.as_json())
+
+
+def test_all_figures_are_there_and_those_recorded_have_profiles(
+    library: Library, recorded: Catalogue
+) -> None:
+    figures = {one.id: one for paper in recorded.papers for one in paper.figures}
     assert list(figures) == library.ids()
     assert [name for name, one in figures.items() if one.profiles] == [FIGURE]
     assert [name for name, one in figures.items() if one.why_not] == list(library.not_computable())
     with pytest.raises(KeyError):
-        found.figure("li2022/fig9")
+        recorded.figure("li2022/fig9")
 
 
-def test_what_machines_say_stands_beside_what_they_say_together(library: Library) -> None:
-    (profile,) = catalogue(library).figure(FIGURE).profiles
+def test_what_machines_say_stands_beside_what_they_say_together(
+    library: Library, recorded: Catalogue
+) -> None:
+    (profile,) = recorded.figure(FIGURE).profiles
     assert (profile.profile, profile.seeds) == ("smoke", (0, 1, 2, 3, 4, 5))
     assert [(one.machine, one.seeds) for one in profile.machines] == [
         ("A", (0, 1, 2, 3, 4)),
@@ -64,10 +72,10 @@ def test_what_machines_say_stands_beside_what_they_say_together(library: Library
     assert (second.mean, second.cause) == (0.0, "not measured")  # two seeds are too few
 
 
-def test_the_data_obey_their_schema(library: Library) -> None:
+def test_the_data_obey_their_schema(recorded: Catalogue) -> None:
     rules = json.loads(schema())
     jsonschema.Draft202012Validator.check_schema(rules)
-    jsonschema.validate(data(library), rules)
+    jsonschema.validate(data(recorded), rules)
     assert rules["$defs"]["PooledVerdict"]["properties"]["mean"]["description"]
 
 
@@ -80,9 +88,9 @@ def test_the_data_obey_their_schema(library: Library) -> None:
     ],
 )
 def test_the_schema_refuses_other_data(
-    library: Library, place: tuple[Any, ...], value: Any
+    recorded: Catalogue, place: tuple[Any, ...], value: Any
 ) -> None:
-    content = data(library)
+    content = data(recorded)
     *outer, last = place
     inner = content
     for name in outer:
@@ -107,21 +115,18 @@ def test_every_field_is_described() -> None:
     assert bare == []
 
 
-def test_a_broken_manifest_is_told(library: Library) -> None:
+def test_a_broken_manifest_is_told(tmp_path: Path) -> None:
+    library = Library(copy_two_figures(tmp_path / "manifests"))
     (library.root / f"{FIGURE}.yaml").write_text("nothing")
     with pytest.raises(ManifestError, match="fig8b"):
         catalogue(library)
 
 
-def test_the_badge_counts_the_claims_at_the_largest_profile(library: Library) -> None:
-    assert 'aria-label="claims supported: 0 of 2"' in badge(catalogue(library))
+def test_the_badge_counts_the_claims_at_the_largest_profile(recorded: Catalogue) -> None:
+    assert 'aria-label="claims supported: 0 of 2"' in badge(recorded)
 
 
 class TestPages:
-    @pytest.fixture
-    def recorded(self, library: Library) -> Catalogue:
-        return catalogue(library)
-
     def test_tables_are_written_anew_and_the_rest_stays(
         self, recorded: Catalogue, tmp_path: Path
     ) -> None:
@@ -170,9 +175,9 @@ class TestPages:
             "badge.svg",
             "li2022.smoke.md",
         ]
-        assert json.loads(written[0].read_text()) == data(Library(tmp_path / "manifests"))
+        assert json.loads(written[0].read_text()) == data(recorded)
 
 
 def test_the_recorded_verdicts_of_this_checkout_obey_the_schema() -> None:
     validator = jsonschema.Draft202012Validator(json.loads(schema()))
-    assert list(validator.iter_errors(data(Library(MANIFESTS)))) == []
+    assert list(validator.iter_errors(data(catalogue(Library(MANIFESTS))))) == []
