@@ -14,7 +14,7 @@ from ssbrepro.papers import stage
 from ssbrepro.papers.li2022.stages import capacity
 from ssbrepro.papers.li2022.stages.capacity import NUMBERS, Parameters
 from ssbrepro.training import descent
-from tests.oracles.progress import Interruption, Memory
+from tests.oracles.progress import Memory, assert_continues
 from tests.oracles.trainings import TINY
 
 SMALL = Parameters(
@@ -206,17 +206,7 @@ def test_an_interrupted_search_continues_with_the_same_bytes():
     whole = Memory()
     expected = measure(whole, parameters)
     assert whole.num_saves == expected.arrays["trained"][..., 0].sum()
-    progress = Memory(saves_until_interrupted=7)
-    with pytest.raises(Interruption):
-        measure(progress, parameters)
-    progress.saves_until_interrupted = None
-    result = measure(progress, parameters)
-    assert progress.num_saves == whole.num_saves
-    assert result.numbers == expected.numbers
-    for name, array in expected.arrays.items():
-        assert np.array_equal(array, result.arrays[name], equal_nan=True)
-    for name, outcome in whole.kept.items():
-        assert all(np.array_equal(outcome[key], progress.kept[name][key]) for key in outcome)
+    assert_continues(lambda progress: measure(progress, parameters), expected, whole, first=7)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from ssbrepro.papers.li2022.stages.circuits import Parameters as CircuitsParamet
 from ssbrepro.probes.circuits import count_circuits, sample_circuits, sampling
 from ssbrepro.probes.controls import broken_copy
 from ssbrepro.seeding import torch_generator
-from tests.oracles.progress import Interruption, Memory
+from tests.oracles.progress import Memory, assert_continues
 from tests.oracles.trainings import TINY
 
 TRAINING = replace(TINY, num_examples=8, width=1 / 16, checkpoint_epochs=(0, 2))
@@ -175,15 +175,7 @@ def test_a_one_signed_law_is_found_out(images, monkeypatch):
 def test_an_interrupted_measurement_continues_with_the_same_bytes(measured):
     expected, whole = measured
     assert whole.num_saves == 4
-    for saves in (1, 3):
-        progress = Memory(saves_until_interrupted=saves)
-        with pytest.raises(Interruption):
-            run(progress)
-        continued = run(progress)
-        assert progress.num_saves == 4  # nothing finished is done again
-        assert continued.numbers == expected.numbers
-        for name, values in expected.arrays.items():
-            assert continued.arrays[name].tobytes() == values.tobytes(), name
+    assert_continues(run, expected, whole)
 
 
 def test_progress_counts_up_to_the_total(measured):

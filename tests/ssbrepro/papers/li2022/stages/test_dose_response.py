@@ -21,7 +21,7 @@ from ssbrepro.statistics.symmetry import reflection_asymmetry
 from ssbrepro.training.losses import hinge, within_margin
 from tests.oracles.hessians import dense_derivatives
 from tests.oracles.nets import problem
-from tests.oracles.progress import Interruption, Memory
+from tests.oracles.progress import Memory, assert_continues
 from tests.oracles.trainings import TINY
 
 SMALL = Parameters(
@@ -246,12 +246,4 @@ def test_dead_networks_leave_nothing_to_measure(images, monkeypatch):
 def test_an_interrupted_measurement_continues_with_the_same_bytes(measured):
     expected, whole = measured
     assert whole.num_saves == 2 * 3 + 1
-    progress = Memory(saves_until_interrupted=4)
-    with pytest.raises(Interruption):
-        measure(progress)
-    progress.saves_until_interrupted = None
-    result = measure(progress)
-    assert progress.num_saves == whole.num_saves
-    assert result.numbers == expected.numbers
-    for name, array in expected.arrays.items():
-        assert np.array_equal(array, result.arrays[name], equal_nan=True)
+    assert_continues(measure, expected, whole, first=4)

@@ -24,7 +24,7 @@ from tests.oracles.planted_entries import (
     one_signed,
     run,
 )
-from tests.oracles.progress import Interruption, Memory
+from tests.oracles.progress import Memory, assert_continues
 from tests.oracles.trainings import TINY
 
 TRAINING = replace(TINY, num_examples=60)
@@ -54,14 +54,20 @@ def made():
         yield images, {"training": Input(TRAINING, training), "entries": Input(ENTRIES, entries)}
 
 
-def measured(inputs, progress=None):
-    context = Context(0, "cpu", Path("unused"), inputs, progress or Memory())
+def measure(inputs, progress):
+    context = Context(0, "cpu", Path("unused"), inputs, progress)
     return stage("li2022/entry_controls").run(CONTROLS, context)
 
 
-def test_entries_are_those_of_the_copies_on_as_many_examples(made):
-    images, inputs = made
-    result = measured(inputs)
+@pytest.fixture(scope="module")
+def measured(made):
+    progress = Memory()
+    return measure(made[1], progress), progress
+
+
+def test_entries_are_those_of_the_copies_on_as_many_examples(made, measured):
+    images, _ = made
+    result, _ = measured
     assert result.numbers == {"num_intact": 3, "num_broken": 2, "num_checkpoints": 1}
     model = vgg12(TRAINING.width, torch.Generator().manual_seed(1))
     shown = BinaryImages(images.inputs[:50], images.targets[:50])
@@ -81,19 +87,14 @@ def test_entries_are_those_of_the_copies_on_as_many_examples(made):
             assert (values < 0).any()
 
 
-def test_interrupted_copies_continue_with_the_same_bytes(made):
-    expected = measured(made[1])
-    progress = Memory(saves_until_interrupted=2)
-    with pytest.raises(Interruption):
-        measured(made[1], progress)
-    continued = measured(made[1], progress)
-    assert progress.num_saves == 5  # each copy of the checkpoint that is not empty, once
-    for name, values in expected.arrays.items():
-        assert continued.arrays[name].tobytes() == values.tobytes(), name
+def test_interrupted_copies_continue_with_the_same_bytes(made, measured):
+    expected, whole = measured
+    assert whole.num_saves == 5  # each copy of the checkpoint that is not empty, once
+    assert_continues(lambda progress: measure(made[1], progress), expected, whole)
 
 
-def test_a_record_of_copies_is_read_as_that_of_entries(made):
-    arrays = measured(made[1]).arrays
+def test_a_record_of_copies_is_read_as_that_of_entries(measured):
+    arrays = measured[0].arrays
     some, none = ensembles.recorded(arrays, "intact_1_")
     assert none is None
     assert some.num_examples == 50

@@ -18,7 +18,7 @@ from ssbrepro.papers.li2022 import copies
 from ssbrepro.papers.li2022.stages.gradients import Parameters as GradientsParameters
 from ssbrepro.seeding import torch_generator
 from ssbrepro.statistics.symmetry import reflection_asymmetry
-from tests.oracles.progress import Interruption, Memory
+from tests.oracles.progress import Memory, assert_continues
 from tests.oracles.trainings import TINY
 
 TRAINING = replace(
@@ -255,15 +255,7 @@ def test_untrained_networks_keep_the_gradient_that_training_lost(images):
 def test_an_interrupted_measurement_continues_with_the_same_bytes(measured):
     expected, whole = measured
     assert whole.num_saves == 3
-    for saves in (1, 3):
-        progress = Memory(saves_until_interrupted=saves)
-        with pytest.raises(Interruption):
-            measure(ALIVE, progress)
-        continued = measure(ALIVE, progress)
-        assert progress.num_saves == 3  # nothing finished is done again
-        assert continued.numbers == expected.numbers
-        for name, values in expected.arrays.items():
-            assert continued.arrays[name].tobytes() == values.tobytes(), name
+    assert_continues(lambda progress: measure(ALIVE, progress), expected, whole)
 
 
 def test_progress_counts_up_to_the_total(measured):

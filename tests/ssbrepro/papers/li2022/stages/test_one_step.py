@@ -16,7 +16,7 @@ from ssbrepro.networks.flattening import load_weights
 from ssbrepro.papers import stage
 from ssbrepro.papers.li2022.stages import one_step
 from ssbrepro.papers.li2022.stages.one_step import Parameters as OneStepParameters
-from tests.oracles.progress import Interruption, Memory
+from tests.oracles.progress import Memory, assert_continues
 from tests.oracles.trainings import TINY
 
 TRAINING = replace(TINY, checkpoint_epochs=(0, 2))
@@ -152,11 +152,4 @@ def test_steps_have_to_grow(images):
 def test_an_interrupted_measurement_continues_with_the_same_bytes(images, measured):
     expected, whole = measured
     assert whole.num_saves == 2
-    progress = Memory(saves_until_interrupted=1)
-    with pytest.raises(Interruption):
-        measure(progress=progress)
-    continued = measure(progress=progress)
-    assert progress.num_saves == 2  # nothing finished is done again
-    assert continued.numbers == expected.numbers
-    for name, values in expected.arrays.items():
-        assert continued.arrays[name].tobytes() == values.tobytes(), name
+    assert_continues(lambda progress: measure(progress=progress), expected, whole)

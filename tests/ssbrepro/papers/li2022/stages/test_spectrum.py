@@ -14,7 +14,7 @@ from ssbrepro.papers import stage
 from ssbrepro.papers.li2022.stages.spectrum import Parameters as SpectrumParameters
 from ssbrepro.probes.identities import IDENTITIES
 from ssbrepro.probes.operators import remembered
-from tests.oracles.progress import Interruption, Memory
+from tests.oracles.progress import Interruption, Memory, assert_continues
 from tests.oracles.trainings import TINY
 
 TRAINING = TINY
@@ -99,17 +99,11 @@ def test_the_densities_integrate_to_one_on_the_common_axis(trained):
 def test_an_interrupted_measurement_continues_with_the_same_bytes(trained, measured):
     expected, whole = measured
     assert whole.num_saves >= 3
-    for saves in range(1, whole.num_saves + 1):
-        progress = Memory(saves_until_interrupted=saves)
-        with pytest.raises(Interruption):
-            stage("li2022/spectrum").run(SPECTRUM, context(progress, trained))
-        progress.reports.clear()
-        continued = stage("li2022/spectrum").run(SPECTRUM, context(progress, trained))
-        assert continued.numbers == expected.numbers
-        for name, values in expected.arrays.items():
-            assert continued.arrays[name].tobytes() == values.tobytes(), name
-        # Nothing finished is done again.
-        assert len(progress.reports) == len(whole.reports) * (3 - saves) / 3
+    assert_continues(
+        lambda progress: stage("li2022/spectrum").run(SPECTRUM, context(progress, trained)),
+        expected,
+        whole,
+    )
 
 
 def test_a_measurement_cut_within_a_checkpoint_continues_with_the_same_bytes(

@@ -16,7 +16,7 @@ from ssbrepro.papers.li2022.stages.spectrum import Parameters as SpectrumParamet
 from ssbrepro.papers.li2022.stages.spectrum_controls import Parameters as ControlsParameters
 from ssbrepro.probes.spectra.extremes import extremes_asymmetry
 from ssbrepro.probes.spectra.traces import odd_moment
-from tests.oracles.progress import Interruption, Memory
+from tests.oracles.progress import Memory, assert_continues
 from tests.oracles.trainings import TINY
 
 SPECTRUM = SpectrumParameters(
@@ -195,17 +195,8 @@ def test_a_run_of_empty_spectra_has_nothing_to_compare():
 def test_an_interrupted_measurement_continues_with_the_same_bytes(given, measured):
     expected, whole = measured
     assert whole.num_saves == 3 * 5  # four copies a checkpoint, and the checkpoint
-    for saves in (1, 7):
-        progress = Memory(saves_until_interrupted=saves)
-        with pytest.raises(Interruption):
-            run(given, progress)
-        progress.reports.clear()
-        continued = run(given, progress)
-        assert continued.numbers == expected.numbers
-        for name, values in expected.arrays.items():
-            assert continued.arrays[name].tobytes() == values.tobytes(), name
-        assert len(progress.reports) == 4 * (3 - saves // 5)
-        assert progress.num_saves == 15  # nothing finished is done again
+    # Of the first checkpoint one copy is left to do.
+    assert_continues(lambda progress: run(given, progress), expected, whole, first=3)
 
 
 def test_progress_counts_up_to_the_total(measured):
