@@ -35,6 +35,7 @@ SMALL = Parameters(
     num_steps=20,
     num_replicates=19,
 )
+FEW = (0.0, 0.1, 0.3, 1.0)  # shares
 
 
 def generator(seed=0):
@@ -81,17 +82,34 @@ def measure(progress=None, parameters=SMALL):
 
 
 @pytest.fixture(scope="module")
-def measured(images):
-    progress = Memory()
-    return measure(progress), progress
+def watched(images):
+    """A whole measurement at few shares, its progress, and on how many examples each gradient was measured."""
+    progress, seen = Memory(), []
+    mean_gradient = gradients.mean_gradient
+
+    def watch(model, inputs, targets):
+        with torch.no_grad():
+            assert within_margin(model(inputs), targets).all()
+        seen.append(len(inputs))
+        return mean_gradient(model, inputs, targets)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dose_response, "SHARES", FEW)
+        patch.setattr(gradients, "mean_gradient", watch)
+        return measure(progress), progress, seen
+
+
+@pytest.fixture(scope="module")
+def measured(watched):
+    return watched[:2]
 
 
 def test_each_statistic_is_measured_where_it_is_wanted(measured):
     result, _ = measured
     arrays = result.arrays
-    assert arrays["shares"].tolist() == list(SHARES)
+    assert arrays["shares"].tolist() == list(FEW)
     for statistic in STATISTICS:
-        assert arrays[statistic].shape == (2, 3, 7)
+        assert arrays[statistic].shape == (2, 3, 4)
         there = np.isfinite(arrays[statistic]).any(axis=2)
         assert there[:, 2].tolist() == [statistic == "gradient"] * 2  # only two are detailed
         assert there[1, 0] == (statistic != "spectrum")
@@ -108,7 +126,7 @@ def test_with_every_symmetry_broken_weights_and_circuits_have_one_sign(measured)
     # Of a share p of positive weights, and fair ones: A is about 2 p, up to the chance of a few
     # thousand weights, which adds a tenth.
     weights = result.arrays["weights"][1, :2, :-1]
-    assert weights == pytest.approx(np.broadcast_to(2 * np.array(SHARES[:-1]), (2, 6)), abs=0.1)
+    assert weights == pytest.approx(np.broadcast_to(2 * np.array(FEW[:-1]), (2, 3)), abs=0.1)
 
 
 def test_the_fan_in_leaves_out_the_first_layer_and_grows_with_width(measured):
@@ -130,19 +148,9 @@ def test_the_run_is_measured_at_its_start_and_at_the_last_checkpoint_with_exampl
         assert np.isfinite(result.arrays[f"{statistic}_run"]).all()
 
 
-def test_all_is_measured_on_examples_inside_the_margin(images, monkeypatch):
-    seen = []
-    kept = dose_response.gradients.mean_gradient
-
-    def watched(model, inputs, targets):
-        with torch.no_grad():
-            assert within_margin(model(inputs), targets).all()
-        seen.append(len(inputs))
-        return kept(model, inputs, targets)
-
-    monkeypatch.setattr(gradients, "mean_gradient", watched)
-    measure(parameters=dataclasses.replace(SMALL, num_networks=2))
-    assert len(seen) == 2 * 2 * 7 + 2
+def test_all_is_measured_on_examples_inside_the_margin(watched):
+    _, _, seen = watched
+    assert len(seen) == 2 * 3 * len(FEW) + 2
     assert max(seen) == 10  # and fewer where a network has no more
     assert seen.count(10) > len(seen) / 2
 
@@ -212,6 +220,7 @@ def planted(exponent):
 def test_a_planted_decline_comes_out_as_a_slope(images, monkeypatch):
     monkeypatch.setattr(dose_response, "_measure", planted(-0.5))
     result = measure(parameters=dataclasses.replace(SMALL, widths=(1 / 32, 1 / 16, 1 / 8)))
+    assert result.arrays["shares"].tolist() == list(SHARES)
     # Straight lines between seven shares.
     assert result.numbers["gradient_slope"] == pytest.approx(-0.5, abs=0.1)
     assert result.numbers["gradient_slope_distance"] < 0.2
@@ -243,7 +252,8 @@ def test_dead_networks_leave_nothing_to_measure(images, monkeypatch):
     assert {*result.missing.values()} == {"there is nothing to measure at any width"}
 
 
-def test_an_interrupted_measurement_continues_with_the_same_bytes(measured):
+def test_an_interrupted_measurement_continues_with_the_same_bytes(measured, monkeypatch):
+    monkeypatch.setattr(dose_response, "SHARES", FEW)
     expected, whole = measured
     assert whole.num_saves == 2 * 3 + 1
     assert_continues(measure, expected, whole, first=4)

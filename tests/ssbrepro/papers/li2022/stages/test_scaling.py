@@ -22,7 +22,7 @@ from tests.oracles.progress import Memory, assert_continues
 SMALL = Parameters(
     positive_classes=(0,), negative_classes=(1,), input_scaling="standardised",
     num_convolutions=10, initialisation="he_normal", step_size=0.01, momentum=0.9, batch_size=16,
-    max_steps=20, widths=(1 / 64, 1 / 40, 1 / 32, 3 / 64), num_ratio_widths=3,
+    max_steps=8, widths=(1 / 64, 1 / 40, 1 / 32, 3 / 64), num_ratio_widths=3,
     num_spectrum_widths=3, num_fixed=24, num_active=4, num_intact=3, num_draws=1, num_spectra=1,
     num_steps=20,
 )  # fmt: skip

@@ -22,11 +22,11 @@ from tests.oracles.trainings import TINY
 SPECTRUM = SpectrumParameters(
     operator="cached",
     max_active=6,
-    num_steps=30,
+    num_steps=20,
     num_pairs=1,
     num_extremes=3,
     tolerance=1e-2,
-    num_probes=4,
+    num_probes=2,
     num_draws=19,
     num_flips=19,
     kernel_width=0.02,
@@ -63,17 +63,30 @@ def untrained():
     return parameters_to_vector(model.parameters()).detach().numpy()
 
 
-def inputs_of(*weights):
-    """What the stage builds on, for networks with these weights."""
+def training_of(*weights):
+    """A training that had come to these weights."""
     arrays = {
         "checkpoint_epoch": np.arange(len(weights)),
         "checkpoint_weights": np.stack(weights),
         "epoch": np.arange(len(weights)),
         "loss": np.linspace(1, 0, len(weights)),
     }
-    inputs = {"training": Input(TINY, arrays)}
+    return {"training": Input(TINY, arrays)}
+
+
+def inputs_of(*weights):
+    """What the stage builds on, for networks with these weights."""
+    inputs = training_of(*weights)
     spectrum = stage("li2022/spectrum").run(SPECTRUM, context(inputs))
     return inputs | {"spectrum": Input(SPECTRUM, spectrum.arrays)}
+
+
+OF_SPECTRUM = ("standard_deviation", "outermost", "traces")
+
+
+def at(inputs, checkpoints):
+    """What the stage reads of the spectra at these checkpoints, to be changed."""
+    return {name: inputs["spectrum"].arrays[name][checkpoints].copy() for name in OF_SPECTRUM}
 
 
 def run(inputs, progress=None):
@@ -160,24 +173,23 @@ def test_bounds_of_the_networks_own_numbers_are_the_worst_of_the_copies(measured
     assert numbers["standard_deviation_final_share_control"] == 0
 
 
-def test_the_copys_spectrum_does_not_vanish_with_the_networks():
+def test_the_copys_spectrum_does_not_vanish_with_the_networks(given):
     weights = untrained()
-    grown = 1.2 * weights
-    inputs = inputs_of(weights, grown)
     # As if training had left no example within the margin.
-    spectrum = {name: values.copy() for name, values in inputs["spectrum"].arrays.items()}
-    spectrum["standard_deviation"][1] = 0
-    spectrum["outermost"][1] = spectrum["traces"][1] = np.nan
-    result = run(inputs | {"spectrum": Input(SPECTRUM, spectrum)})
+    spectrum = at(given, [0, 2])
+    assert spectrum["standard_deviation"][1] == 0
+    result = run(training_of(weights, 1.2 * weights) | {"spectrum": Input(SPECTRUM, spectrum)})
     first, last = result.arrays["standard_deviation_intact"]
     assert result.numbers["standard_deviation_final_share_control"] == last / max(first, last) > 0.1
     assert np.isnan(result.arrays["extremes"]).tolist() == [False, True]
 
 
 def test_without_a_converged_eigenvalue_the_index_is_missing_and_says_where(given):
-    spectrum = {name: values.copy() for name, values in given["spectrum"].arrays.items()}
+    spectrum = at(given, [2, 1])
     spectrum["outermost"][1] = np.nan
-    result = run(given | {"spectrum": Input(SPECTRUM, spectrum)})
+    weights = untrained()
+    training = training_of(np.zeros_like(weights), np.abs(weights))
+    result = run(training | {"spectrum": Input(SPECTRUM, spectrum)})
     for part in ("max", "index_max", "index_noise", "index_control"):
         reason = result.missing[f"extremes_{part}"]
         assert "at epoch 1 no eigenvalue has converged" in reason
