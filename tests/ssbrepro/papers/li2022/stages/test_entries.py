@@ -193,17 +193,12 @@ def test_the_dead_share_is_that_of_uniform_pairs(images, trained):
     assert abs(live["dead_share"] - expected) < 4 * error
 
 
-def controls_of(training, entries, progress=None):
-    inputs = {"training": training, "entries": Input(ENTRIES, entries)}
-    return stage("li2022/entry_controls").run(CONTROLS, context(progress, **inputs))
-
-
-def downstream(training, entries):
+def downstream(training, entries, max_pairs=CONTROLS.max_pairs):
     """Every stage on entries."""
-    inputs = {
-        "entries": Input(ENTRIES, entries),
-        "entry_controls": Input(CONTROLS, controls_of(training, entries).arrays),
-    }
+    inputs = {"training": training, "entries": Input(ENTRIES, entries)}
+    controls = replace(CONTROLS, max_pairs=max_pairs)
+    copied = stage("li2022/entry_controls").run(controls, context(**inputs))
+    inputs = {"entries": inputs["entries"], "entry_controls": Input(controls, copied.arrays)}
     parameters = ON_ENTRIES | {
         "equal_coupling": replace(ON_ENTRIES["equal_coupling"], num_active=4)
     }
@@ -250,7 +245,7 @@ def test_a_dead_network_has_no_live_entries_and_says_so(trained):
     assert result.numbers["num_live"] == 0
     assert set(result.missing) == {"dead_share", "hessian_residual_max"}
     assert "none of 60 entries" in result.missing["dead_share"]
-    stages = downstream(dead, result.arrays)
+    stages = downstream(dead, result.arrays, max_pairs=24)
     without_numbers(stages)
     drawn(result.arrays, stages)
 
