@@ -231,9 +231,7 @@ def test_all_ten_classes_come_in_the_order_of_the_dataset(data_root, first_batch
     assert torch.equal(inputs, load(data_root, range(5), range(5, 10), 25).inputs)
 
 
-def test_a_folder_counts_even_if_it_is_empty_and_only_what_is_needed_is_read(
-    tmp_path, first_batch
-):
+def test_a_folder_counts_even_if_it_is_empty_and_only_what_is_needed_is_read(tmp_path, first_batch):
     write(tmp_path, {})
     with pytest.raises(DataError, match=r"data_batch_1: expected MD5 .* the file is missing"):
         load_classes(tmp_path, 10)

@@ -61,18 +61,17 @@ def drawn(figure_id: str, arrays: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 
 def texts_of(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Text, Bbox]]:
-    """All texts that are really drawn, with their places in pixels of 1/100 inch."""
+    """All texts that come to be drawn, with their places in pixels of 1/100 inch."""
     found: dict[Text, Bbox] = {}
-    draw = Text.draw
 
     def noting(self: Text, renderer: Any) -> None:
         if self.get_visible() and self.get_text().strip():
             found[self] = self.get_window_extent(renderer)
-        draw(self, renderer)
 
+    FigureCanvasAgg(figure)
     with monkeypatch.context() as patched:
         patched.setattr(Text, "draw", noting)
-        FigureCanvasAgg(figure).draw()
+        figure.draw_without_rendering()
     return [*found.items()]
 
 

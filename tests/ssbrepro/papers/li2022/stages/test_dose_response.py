@@ -83,7 +83,7 @@ def measure(progress=None, parameters=SMALL):
 
 @pytest.fixture(scope="module")
 def watched(images):
-    """A whole measurement at few shares, its progress, and on how many examples each gradient was measured."""
+    """A whole measurement at few shares, its progress, and the number of examples of each gradient."""
     progress, seen = Memory(), []
     mean_gradient = gradients.mean_gradient
 

@@ -27,6 +27,8 @@ from tests.oracles.planted_entries import (
 from tests.oracles.progress import Memory, assert_continues
 from tests.oracles.trainings import TINY
 
+pytestmark = pytest.mark.usefixtures("coarse")
+
 TRAINING = replace(TINY, num_examples=60)
 
 
