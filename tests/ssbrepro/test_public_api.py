@@ -90,13 +90,15 @@ def test_the_import_is_light_and_finds_packages_when_they_are_named():
         "assert not {'torch', 'numpy', 'scipy'} & {*sys.modules}; "
         "assert {'networks', 'probes'} <= {*dir(ssbrepro)}; "
         "assert not hasattr(ssbrepro, 'nothing'); "
-        "print(ssbrepro.probes.spectra.density.__name__)"
+        "assert {'circuits', 'spectra'} <= {*dir(ssbrepro.probes)}; "
+        "print(ssbrepro.statistics.reflection_asymmetry.__name__); "
+        "assert 'torch' not in sys.modules"
     )
     root = Path(ssbrepro.__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
     )
-    assert done.stdout == "density\n"
+    assert done.stdout == "reflection_asymmetry\n"
 
 
 def test_the_version_is_that_of_the_installed_project():

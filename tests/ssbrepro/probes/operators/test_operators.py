@@ -50,51 +50,51 @@ def relative(received: torch.Tensor, expected: torch.Tensor) -> float:
     return ((received.double() - expected).norm() / expected.norm()).item()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("name", NETS)
-def test_float64_products_and_gradients_are_those_of_the_dense_hessian(name, loss, backend):
+def test_float64_products_and_gradients_are_those_of_the_dense_hessian(name, loss):
     model, inputs, targets = problem(name)
     gradient, hessian = dense_derivatives(model, LOSSES[loss], inputs, targets)
-    # 5 does not divide 17: the last chunk has 2 examples.
-    operator = hessian_operator(
-        model, LOSSES[loss], inputs, targets, backend, torch.float64, chunk_size=5
-    )
-    vector = random_vector(operator.dim)
-    # Sums of 17 examples through at most five layers of some tens of terms: far below 1e-13.
-    assert operator.dim == len(gradient)
-    assert (operator.dtype, operator.device) == (torch.float64, inputs.device)
-    assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
-    assert relative(operator.gradient(), gradient) < 1e-13
+    vector = random_vector(len(gradient))
+    for backend in BACKENDS:
+        # 5 does not divide 17: the last chunk has 2 examples.
+        operator = hessian_operator(
+            model, LOSSES[loss], inputs, targets, backend, torch.float64, chunk_size=5
+        )
+        assert operator.dim == len(gradient), backend
+        assert (operator.dtype, operator.device) == (torch.float64, inputs.device), backend
+        # Sums of 17 examples through at most five layers of some tens of terms: far below 1e-13.
+        assert relative(operator.matvec(vector), hessian @ vector) < 1e-13, backend
+        assert relative(operator.gradient(), gradient) < 1e-13, backend
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("chunk_size", [1, 3, 16, 17, 18, 250])
-def test_the_chunk_size_changes_nothing_but_rounding(chunk_size, backend):
+def test_the_chunk_size_changes_nothing_but_rounding(backend):
     model, inputs, targets = problem("max-pooled")
     gradient, hessian = dense_derivatives(model, hinge, inputs, targets)
-    operator = hessian_operator(
-        model, hinge, inputs, targets, backend, torch.float64, chunk_size=chunk_size
-    )
-    vector = random_vector(operator.dim)
-    assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
-    assert relative(operator.gradient(), gradient) < 1e-13
+    vector = random_vector(len(gradient))
+    for chunk_size in (1, 3, 16, 17, 18, 250):
+        operator = hessian_operator(
+            model, hinge, inputs, targets, backend, torch.float64, chunk_size=chunk_size
+        )
+        assert relative(operator.matvec(vector), hessian @ vector) < 1e-13, chunk_size
+        assert relative(operator.gradient(), gradient) < 1e-13, chunk_size
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", NETS)
-def test_float32_products_lose_float32_rounding_and_no_more(name, backend):
+def test_float32_products_lose_float32_rounding_and_no_more(name):
     model, inputs, targets = problem(name)
     gradient, hessian = dense_derivatives(model, hinge, inputs, targets)
-    operator = hessian_operator(model, hinge, inputs, targets, backend, chunk_size=5)
-    vector = random_vector(operator.dim)
-    product = operator.matvec(vector)
-    assert product.dtype == torch.float32
-    assert operator.gradient().dtype == torch.float32
-    # Sums of a few hundred roundings of 6e-8; a margin or a gate that float32 decided otherwise
-    # would be off by a seventeenth.
-    assert relative(product, hessian @ vector) < 1e-5
-    assert relative(operator.gradient(), gradient) < 1e-5
+    vector = random_vector(len(gradient))
+    for backend in BACKENDS:
+        operator = hessian_operator(model, hinge, inputs, targets, backend, chunk_size=5)
+        product = operator.matvec(vector)
+        assert product.dtype == torch.float32, backend
+        assert operator.gradient().dtype == torch.float32, backend
+        # Sums of a few hundred roundings of 6e-8; a margin or a gate that float32 decided otherwise
+        # would be off by a seventeenth.
+        assert relative(product, hessian @ vector) < 1e-5, backend
+        assert relative(operator.gradient(), gradient) < 1e-5, backend
 
 
 @given(
