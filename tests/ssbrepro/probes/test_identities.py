@@ -1,5 +1,7 @@
 """The identities of bias-free ReLU nets under hinge loss, on dense Hessians and through the checks."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -17,6 +19,12 @@ SEEDS = (0, 1, 2)
 ANY_NET = pytest.mark.parametrize(("name", "seed"), [(n, s) for n in NETS for s in SEEDS])
 
 
+@functools.cache
+def derivatives_of(name, seed):
+    """Of a network that nobody changed."""
+    return derivatives(problem(name, seed))
+
+
 def derivatives(given):
     gradient, hessian = dense_derivatives(given.model, hinge, given.inputs, given.targets)
     assert gradient.norm() > 0.1
@@ -31,7 +39,7 @@ def operator_of(given):
 @ANY_NET
 def test_euler_the_hessian_takes_the_weights_to_l_minus_one_gradients(name, seed):
     given = problem(name, seed)
-    gradient, hessian = derivatives(given)
+    gradient, hessian = derivatives_of(name, seed)
     expected = (len(given.sizes) - 1) * gradient
     for product in (hessian @ given.weights, operator_of(given).matvec(given.weights)):
         assert (product - expected).norm() < EXACT * expected.norm()
@@ -40,7 +48,7 @@ def test_euler_the_hessian_takes_the_weights_to_l_minus_one_gradients(name, seed
 @ANY_NET
 def test_the_weights_of_one_layer_go_to_the_gradient_without_that_layer(name, seed):
     given = problem(name, seed)
-    gradient, hessian = derivatives(given)
+    gradient, hessian = derivatives_of(name, seed)
     operator = operator_of(given)
     for block in given.blocks():
         alone = torch.zeros_like(gradient)
@@ -54,7 +62,7 @@ def test_the_weights_of_one_layer_go_to_the_gradient_without_that_layer(name, se
 @ANY_NET
 def test_blocks_within_a_layer_vanish_and_with_them_the_trace(name, seed):
     given = problem(name, seed)
-    _, hessian = derivatives(given)
+    _, hessian = derivatives_of(name, seed)
     operator = operator_of(given)
     generator = torch.Generator().manual_seed(seed)
     for block in given.blocks():
@@ -84,7 +92,7 @@ def channel_generator(given, layer: int, channel: int) -> torch.Tensor:
 @ANY_NET
 def test_the_generator_of_rescaling_a_channel_goes_to_minus_the_gradient_in_and_out(name, seed):
     given = problem(name, seed)
-    gradient, hessian = derivatives(given)
+    gradient, hessian = derivatives_of(name, seed)
     operator = operator_of(given)
     live = 0
     for layer in range(len(given.sizes) - 1):
@@ -116,7 +124,7 @@ def test_rescaling_a_channel_leaves_the_outputs(layer, factor):
 @ANY_NET
 def test_examples_beyond_the_margin_contribute_nothing(name, seed):
     given = problem(name, seed)
-    gradient, hessian = derivatives(given)
+    gradient, hessian = derivatives_of(name, seed)
     kept = given.targets * given.model(given.inputs) < 1
     share = int(kept.sum()) / len(kept)
     assert 0 < share < 1
