@@ -236,6 +236,15 @@ def test_without_slurm_a_line_says_what_else_to_do(monkeypatch: pytest.MonkeyPat
         SlurmEngine()
 
 
+def test_a_command_of_slurms_that_cannot_be_started_is_a_line(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin" / "sbatch").write_text("#!/no/interpreter\n")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(UsageError, match=r"^sbatch: No such file or directory$"):
+        cluster.submit(tmp_path / "job", [])
+
+
 class TestFacts:
     """What machine the nodes are."""
 
