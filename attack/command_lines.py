@@ -66,7 +66,7 @@ _CASES: tuple[tuple[str, ...], ...] = (
     ("list", "--json", ""),
     ("list", "--json", "."),
     ("list", "--json", "/"),
-    ("list", "--json", "/nonexistent/a/b"),
+    ("list", "--json", "/proc/nonexistent/b"),
     ("list", "--json", "/proc/self/x"),
     ("list", "--json", "x" * 5000),
     ("report", "--out", "/dev/null"),
