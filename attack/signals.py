@@ -82,18 +82,19 @@ def _signalled(known: object, trial: Trial) -> str | None:
     shutil.copytree(known.home, home)
     command = Command(home, *arguments, prefix=("nohup",) if ignoring else ())
     process, first = command.process, None
-    unready = False
+    early: set[signal.Signals] = set()
     for gap, number in zip(gaps, sent, strict=True):
         time.sleep(gap)
         if not command.has_ended():
-            unready = unready or not _is_ready(process.pid)
+            if early or not _is_ready(process.pid):
+                early.add(number)
             if first is None and not (ignoring and number == signal.SIGHUP):
                 first = command.seconds()
             os.killpg(process.pid, number)
     ended = command.wait()
     late = 0.0 if first is None else ended.seconds - first
     effective = {one for one in sent if not (ignoring and one == signal.SIGHUP)}
-    wrong = _end_wrong(ended, effective, known.statuses[arguments], unready, late)
+    wrong = _end_wrong(ended, effective, early, known.statuses[arguments], late)
     wrong = wrong or _home_wrong(home, known, arguments)
     if wrong is None:
         return None
@@ -110,14 +111,18 @@ def _is_ready(pid: int) -> bool:
 
 
 def _end_wrong(
-    ended: Ended, sent: set[signal.Signals], usual: int, unready: bool, late: float
+    ended: Ended,
+    sent: set[signal.Signals],
+    early: set[signal.Signals],
+    usual: int,
+    late: float,
 ) -> str | None:
     promised = {usual} | {128 + number for number in sent}
-    if unready:  # its first line has not run yet: the system or Python ends it
-        promised |= {-number for number in sent}
+    # Before its first line has run, the system or Python ends it, and nohup ignores nothing yet.
+    promised |= {-number for number in early}
     if ended.status not in promised:
         return f"exit status {ended.status}\n{ended.err}"
-    if not unready and re.search("Traceback|Exception ignored|Error:", ended.err):
+    if not early and re.search("Traceback|Exception ignored|Error:", ended.err):
         return f"it says\n{ended.err}"
     if ended.status == usual and late > _LATE_SECONDS:
         return f"it went on for {late:.1f} s of processor time"
