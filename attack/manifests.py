@@ -139,22 +139,24 @@ def _laid_out(data: Any, draw: random.Random) -> bytes:
             "utf-8", "surrogatepass"
         )
     _Dumper.style = draw.choice((None, None, '"', "'", "|", ">"))
+    sort_keys, allow_unicode = draw.random() < 0.2, draw.random() < 0.7
+    width = draw.choice((20, 80, 1000))
     try:
         text: str = yaml.dump(
             data,
             Dumper=_Dumper,
-            sort_keys=draw.random() < 0.2,
-            allow_unicode=draw.random() < 0.7,
-            width=draw.choice((20, 80, 1000)),
+            sort_keys=sort_keys,
+            allow_unicode=allow_unicode,
+            width=width,
             indent=draw.choice((2, 4, 7)),
             default_flow_style=draw.choice((False, None)),
         )
     except UnicodeEncodeError:  # half a surrogate pair, which libyaml does not write
         return json.dumps(data).encode()
     if draw.random() < 0.2 and '"' not in text:
-        text = text.replace(
-            "\n", draw.choice(("\r\n", "\n# a comment\n" if "'" not in text else "\n"))
-        )
+        # Within a text of several lines, a comment would be its end.
+        commented = "\n# a comment\n" if "'" not in text and width == 1000 else "\n"
+        text = text.replace("\n", draw.choice(("\r\n", commented)))
     return text.encode("utf-8", "surrogatepass")
 
 
