@@ -34,7 +34,7 @@ data: install ## Download the whole of CIFAR-10, which only profile paper needs
 
 # Two processes of one thread each: a small network keeps no second thread busy. Neighbours, which
 # share fixtures, stay together until a process runs out of tests.
-test: install ## Run the quick tests (under 3 minutes on two cores)
+test: install ## Run the quick tests (some 3 minutes on two cores)
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "not slow and not container and not browser" --numprocesses 2 --dist worksteal
 
 test-slow: install ## Run all tests; those in containers need `make image` first, those on a cluster one

@@ -111,7 +111,9 @@ class LocalEngine:
         return slot
 
     def _nursery(self, task: Task) -> "subprocess.Popen[bytes]":
-        with files.writing(task.log), task.log.open("a") as errors:
+        with contextlib.ExitStack() as stack:
+            with files.writing(task.log):
+                errors = stack.enter_context(task.log.open("a"))
             nursery = subprocess.Popen(
                 [*_NURSERY, str(os.getpid())],
                 stdin=subprocess.PIPE,  # closes when this process dies, and ends the worker
