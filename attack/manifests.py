@@ -151,7 +151,7 @@ def _laid_out(data: Any, draw: random.Random) -> bytes:
             indent=draw.choice((2, 4, 7)),
             default_flow_style=draw.choice((False, None)),
         )
-    except UnicodeEncodeError:  # half a surrogate pair, which libyaml does not write
+    except (UnicodeEncodeError, RecursionError):  # half a surrogate pair; nested beyond its means
         return json.dumps(data).encode()
     if draw.random() < 0.2 and '"' not in text:
         # Within a text of several lines, a comment would be its end.

@@ -13,6 +13,7 @@ import typing
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -238,18 +239,31 @@ def _tree(path: Path, text: str) -> yaml.Node | None:
     Raises:
         ManifestError: If it is not YAML, or has something of that kind.
     """
-    events: list[yaml.Event] = []
     try:
-        faults = _forbidden(path, text, events)
-        if faults:
-            raise ManifestError(_capped(path, faults))
-        return _Composer(events).get_single_node()
+        node, faults = _composed(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = _place(path, mark) if mark else f"{path}:1:1"
         raise ManifestError([f"{place}: {error.problem or error.context}"]) from error
     except yaml.YAMLError as error:
         raise ManifestError([f"{path}:1:1: {' '.join(str(error).split())}"]) from error
+    if faults:
+        raise ManifestError(_capped(path, [f"{_place(path, mark)}: {say}" for mark, say in faults]))
+    return node
+
+
+# To parse a text takes most of the time to read it, and every figure of a paper reads what all share.
+@lru_cache(maxsize=256)
+def _composed(text: str) -> tuple[yaml.Node | None, Sequence[tuple[yaml.Mark, str]]]:
+    """A text's node tree, or what is forbidden in it."""
+    loader = _CoreLoader(text)
+    events: list[yaml.Event] = []
+    faults: list[tuple[yaml.Mark, str]] = []
+    try:
+        faults.extend(_forbidden(loader, events))
+    except (ValueError, OverflowError):  # chr() in PyYAML, of a \U escape beyond Unicode
+        faults.append((loader.get_mark(), "not a Unicode character"))
+    return None if faults else _Composer(events).get_single_node(), faults
 
 
 def _has_surrogate(text: str) -> bool:
@@ -262,41 +276,35 @@ def _brief(text: str) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:half]} … {text[-half:]}"
 
 
-def _forbidden(path: Path, text: str, events: list[yaml.Event]) -> list[str]:
-    """Faults in the stream of events, which are noted, before any tree is built."""
-    loader = _CoreLoader(text)
-    faults: list[str] = []
-    try:
-        faults.extend(_forbidden_events(path, loader, events))
-    except (ValueError, OverflowError):  # chr() in PyYAML, of a \U escape beyond Unicode
-        faults.append(f"{_place(path, loader.get_mark())}: not a Unicode character")
-    return faults
+def _forbidden(loader: _CoreLoader, events: list[yaml.Event]) -> Iterator[tuple[yaml.Mark, str]]:
+    """Faults in the stream of events, which are noted, before any tree is built.
 
-
-def _forbidden_events(path: Path, loader: _CoreLoader, events: list[yaml.Event]) -> Iterator[str]:
+    Yields:
+        Each with its place.
+    """
     depth = count = 0
     while loader.check_event():
         event = loader.get_event()
         events.append(event)
         count += 1
-        place = _place(path, event.start_mark)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        mark = event.start_mark
         if depth > _MAX_DEPTH:
-            yield f"{place}: nested deeper than {_MAX_DEPTH} levels"
+            yield mark, f"nested deeper than {_MAX_DEPTH} levels"
             return
         if count > _MAX_NODES:
-            yield f"{place}: more than {_MAX_NODES} nodes"
+            yield mark, f"more than {_MAX_NODES} nodes"
             return
         anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
         if isinstance(event, yaml.AliasEvent):
-            yield f"{place}: aliases (*{anchor}) are not allowed; write the value out"
+            yield mark, f"aliases (*{anchor}) are not allowed; write the value out"
         elif anchor:
-            yield f"{place}: anchors (&{anchor}) are not allowed; write the value out"
+            yield mark, f"anchors (&{anchor}) are not allowed; write the value out"
         if tag:
-            yield f"{place}: tags ({tag}) are not allowed"
+            yield mark, f"tags ({tag}) are not allowed"
 
 
 def _is_extra(details: Any) -> bool:
