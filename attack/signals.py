@@ -41,7 +41,7 @@ _COMMANDS = (
 )
 _SEVERAL = (
     "run",
-    *(f"ssb2018/{name}" for name in ("theorem1", "theorem2", "theorem3", "fig1")),
+    *(f"ssb2018/{name}" for name in ("theorem1", "theorem2", "theorem3")),
     *("--profile", "smoke", "--jobs", "2"),
 )
 
