@@ -27,6 +27,8 @@ from ssbrepro.contract import Array, Context, Input, Result
 from ssbrepro.memory import keep_freed_memory
 from ssbrepro.papers import stage as stage_of
 
+_SECONDS = "_seconds"  # in a state, beside the stage's arrays
+
 
 class ScratchProgress:
     """Progress as messages, and state kept in a scratch folder."""
@@ -34,6 +36,16 @@ class ScratchProgress:
     def __init__(self, scratch: Path, report: Report) -> None:
         self._scratch = scratch
         self._report = report
+        # Of a step that was interrupted, when the process began that finishes it.
+        self.started_at = datetime.datetime.now(datetime.UTC)
+        self._started = time.monotonic()
+        self._earlier = 0.0
+        self._saved_here: set[str] = set()
+
+    @property
+    def seconds(self) -> float:
+        """What the step has taken so far, with what earlier processes had taken when they saved."""
+        return self._earlier + time.monotonic() - self._started
 
     def report(self, done: int, total: int, activity: str) -> None:
         """Send one message."""
@@ -42,9 +54,10 @@ class ScratchProgress:
     def save(self, name: str, state: Mapping[str, Array]) -> None:
         """Keep a state: written aside, flushed, renamed."""
         path, partial = self._scratch / f"{name}.npz", self._scratch / f".{name}.partial"
-        write_state(partial, state, path)
+        write_state(partial, {**state, _SECONDS: np.array(self.seconds)}, path)
         partial.replace(path)
         files.flush(self._scratch)
+        self._saved_here.add(name)
         self._report({"saved": name})
 
     def restore(self, name: str) -> dict[str, Array] | None:
@@ -54,11 +67,15 @@ class ScratchProgress:
             return None
         try:
             with bounded.opened(path) as file:
-                return read_state(file, path)
+                state = read_state(file, path)
         except BROKEN_ZIP:
             self._report({"warning": f"{path} is damaged; what it held is computed again"})
             path.unlink()
             return None
+        seconds = state.pop(_SECONDS, None)
+        if seconds is not None and name not in self._saved_here:
+            self._earlier = max(self._earlier, float(seconds))
+        return state
 
 
 def compute(task: Mapping[str, Any], report: Report) -> None:
@@ -81,7 +98,7 @@ def compute(task: Mapping[str, Any], report: Report) -> None:
         report({"warning": text})
 
     with store.lock(key, lambda: warn("another process computes this; waiting")):
-        started = time.monotonic()
+        progress = ScratchProgress(scratch, report)
         # Who held the lock may have published on another machine: a listing shows what this one has
         # looked for in vain and remembers.
         store.wait_for(key, seconds=0)
@@ -90,22 +107,17 @@ def compute(task: Mapping[str, Any], report: Report) -> None:
             report({"stored": True})
         else:
             with files.partial_folder(store.folder(key)) as output:
-                _write(output, _run(task, report))
-                store.publish(key, task["parts"], output, _taken(started))
+                _write(output, _run(task, progress))
+                store.publish(key, task["parts"], output, _taken(progress))
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _taken(started: float) -> dict[str, float | str]:
+def _taken(progress: ScratchProgress) -> dict[str, float | str]:
     """When the step started, what it took until now, and of which processor."""
-    seconds = time.monotonic() - started
-    now = datetime.datetime.now(datetime.UTC)
     return {
-        # Of a step that was interrupted, when the process began that finished it.
-        "started_at": (now - datetime.timedelta(seconds=seconds)).isoformat(
-            timespec="milliseconds"
-        ),
+        "started_at": progress.started_at.isoformat(timespec="milliseconds"),
         "processor": machine.processor(),
-        "seconds": seconds,
+        "seconds": progress.seconds,
         # A fork's peak starts from what it copies: the libraries' data, none of their code.
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
@@ -133,11 +145,10 @@ def _check(task: Mapping[str, Any]) -> None:
         )
 
 
-def _run(task: Mapping[str, Any], report: Report) -> Result:
+def _run(task: Mapping[str, Any], progress: ScratchProgress) -> Result:
     _configure_torch(task["facts"]["threads"])
     keep_freed_memory()
-    scratch = Path(task["scratch"])
-    scratch.mkdir(parents=True, exist_ok=True)
+    Path(task["scratch"]).mkdir(parents=True, exist_ok=True)
     inputs = {}
     for name, needed in task["inputs"].items():
         with np.load(Path(needed["folder"]) / "arrays.npz", allow_pickle=False) as arrays:
@@ -148,7 +159,7 @@ def _run(task: Mapping[str, Any], report: Report) -> Result:
         task["facts"]["device"],
         Path(task["data_root"]),
         inputs,
-        ScratchProgress(scratch, report),
+        progress,
     )
     stage = stage_of(task["stage"])
     return stage.run(parameters_of(task["stage"], task["parameters"]), context)
