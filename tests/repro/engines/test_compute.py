@@ -1,13 +1,16 @@
 """What a step has taken, over the processes that it took."""
 
+import resource
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
 
-from repro.engines.compute import ScratchProgress
+from repro import machine
+from repro.engines.compute import ScratchProgress, _taken
 
 
 @pytest.fixture
@@ -56,6 +59,20 @@ def test_what_a_process_saved_itself_does_not_count_twice(tmp_path: Path, clock:
     clock.return_value = 12.0
     progress.restore("a")
     assert progress.seconds == 12.0
+
+
+def test_what_is_kept_of_a_step_is_in_seconds_and_bytes(
+    tmp_path: Path, clock: mock.Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress = process(tmp_path)
+    clock.return_value = 1.5
+    usage = mock.Mock(ru_maxrss=3)  # KiB, as Linux has it
+    monkeypatch.setattr(resource, "getrusage", lambda who: usage)
+    taken = _taken(progress)
+    assert taken["seconds"] == 1.5
+    assert taken["peak_memory_bytes"] == 3072
+    assert taken["processor"] == machine.processor()
+    assert datetime.fromisoformat(str(taken["started_at"])).tzinfo is UTC
 
 
 def test_a_damaged_state_says_nothing_of_time(tmp_path: Path, clock: mock.Mock) -> None:

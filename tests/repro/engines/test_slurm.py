@@ -245,6 +245,14 @@ def test_a_command_of_slurms_that_cannot_be_started_is_a_line(
         cluster.submit(tmp_path / "job", [])
 
 
+def test_ctrl_c_does_not_reach_a_command_of_slurms(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = f"#!{sys.executable}\nimport os\nprint(os.getsid(0))\n"
+    (tmp_path / "bin" / "sbatch").write_text(script)
+    assert cluster.submit(tmp_path / "job", []) != str(os.getsid(0))
+
+
 class TestFacts:
     """What machine the nodes are."""
 
