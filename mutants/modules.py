@@ -38,7 +38,6 @@ _ELSEWHERE = {
     "repro/engines": {
         "cluster.py": ("test_slurm.py",),
         "compute.py": ("test_compute.py", *_TASKS, "test_engine.py"),
-        "describe.py": ("test_local.py", "test_slurm.py"),
         "lifeline.py": ("test_nursery.py", "test_local.py"),
         "nodes.py": ("test_slurm.py",),
     },

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -145,6 +146,7 @@ def test_what_another_machine_has_published_is_not_computed_again(
     """As where the name of the result was looked for in vain, and that is remembered for a while."""
     store = Store(Path(task.content["store"]))
     publish(store, task.step)
+    shutil.rmtree(task.scratch)  # by whoever has published
     seen = []
     has, listed = Path.is_dir, Path.iterdir
     monkeypatch.setattr(
