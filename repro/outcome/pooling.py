@@ -111,6 +111,11 @@ class PooledVerdict(Described):
     statistics: ClaimStatistics
     """What the claim could have come to."""
 
+    @property
+    def has_few_seeds(self) -> bool:
+        """Whether it was measured, in fewer seeds than a verdict needs."""
+        return self.cause == "not measured" and 0 < self.measured < MIN_SEEDS
+
 
 def pool(
     figure: "Figure", runs: Sequence[Numbers], domains: Mapping[str, Domain] | None = None

@@ -98,6 +98,8 @@ def _predictions(figure: FigureVerdicts) -> str:
 
 def _row(claim: PooledVerdict) -> tuple[str, ...]:
     seeds = f" ({claim.measured} of {wording.counted(claim.seeds, 'seed')})"
+    if claim.has_few_seeds:
+        seeds = ""  # the verdict says it
     return (
         f"`{claim.id}`: {claim.statement}",
         f"`{claim.metric}`",
@@ -121,7 +123,7 @@ def _highlight(catalogue: Catalogue, profile: str, name: str) -> tuple[str, ...]
         f"{wording.mean(claim.mean, (claim.low, claim.high))} `{claim.metric}`",
         wording.known(claim.control),
         wording.bound(claim),
-        f"**{claim.verdict}**" + (f": {claim.cause}" if claim.cause else ""),
+        wording.verdict(claim).replace(claim.verdict, f"**{claim.verdict}**", 1),
     )
 
 

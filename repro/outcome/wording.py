@@ -28,7 +28,12 @@ def bound(claim: "ClaimVerdict | PooledVerdict | ClaimComparison") -> str:
 
 
 def verdict(claim: "ClaimVerdict | PooledVerdict") -> str:
-    """A claim's verdict with its cause, such as "inconclusive: without power"."""
+    """A claim's verdict with its cause, such as "inconclusive: without power".
+
+    Of too few seeds it says what they came to by themselves.
+    """
+    if not isinstance(claim, ClaimVerdict) and claim.has_few_seeds:
+        return f"{claim.verdict}: too few seeds ({claims(claim.own)})"
     return f"{claim.verdict}: {claim.cause}" if claim.cause else claim.verdict
 
 

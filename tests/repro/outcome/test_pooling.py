@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from repro.manifests.library import FigureManifest, Library
 from repro.manifests.models import Claim, Figure, Identity
+from repro.outcome import wording
 from repro.outcome.intervals import mean_interval
 from repro.outcome.pooling import (
     MIN_SEEDS,
@@ -130,6 +131,9 @@ def test_few_seeds_say_nothing(number: int) -> None:
     assert found.reason == f"{number} {noun}; a pooled verdict needs 5"
     assert found.mean == (0.5 if number else None)
     assert found.low == (0.5 if number > 1 else None)
+    assert found.has_few_seeds == (number > 0)
+    said = f"too few seeds ({number} supported)" if number else "not measured"
+    assert wording.verdict(found) == f"inconclusive: {said}"
 
 
 @pytest.mark.parametrize(
