@@ -128,7 +128,7 @@ class _Figure(SphinxDirective):
         papers = _library().papers()
         identifier = papers[figure.id.partition("/")[0]].identifier
         title = paragraph([nodes.strong("", figure.title), nodes.Text(".")])
-        caption = _quotation(figure.caption, identifier)
+        caption = _quotation(figure.caption, identifier if wording.is_in_paper(figure.name) else "")
         if figure.why_not:
             return [title, paragraph(f"Not computed: {figure.why_not}."), caption]
         manifest = _library().load(figure.id)
@@ -182,9 +182,11 @@ class _Inconsistencies(SphinxDirective):
 
 
 def _quotation(caption: str, identifier: str) -> nodes.block_quote:
+    """A caption; its paper is named if the words are the paper's."""
     quotation = nodes.block_quote()
     quotation += paragraph(caption)
-    quotation += nodes.attribution("", f"Caption in {identifier}")
+    if identifier:
+        quotation += nodes.attribution("", f"Caption in {identifier}")
     return quotation
 
 

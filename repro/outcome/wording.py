@@ -27,6 +27,16 @@ def bound(claim: "ClaimVerdict | PooledVerdict | ClaimComparison") -> str:
     return strictly or f"{'≤' if claim.relation == 'at_most' else '≥'} {claim.bound:g}"
 
 
+def edge(claim: "ClaimVerdict | PooledVerdict") -> float:
+    """A claim's bound where it is drawn: zero if it stands for "more than zero" or "less"."""
+    return 0.0 if (claim.relation, claim.bound) in _STRICTLY else claim.bound
+
+
+def is_in_paper(figure: str) -> bool:
+    """Whether a figure of this name is the paper's, and its caption too; others measure what it says."""
+    return re.match(r"fig\d", figure) is not None
+
+
 def verdict(claim: "ClaimVerdict | PooledVerdict") -> str:
     """A claim's verdict with its cause, such as "inconclusive: without power".
 

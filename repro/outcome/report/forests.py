@@ -59,7 +59,7 @@ def forest_of(claims: Mapping[str, PooledVerdict]) -> Forest | None:
         return None
     any_claim = next(iter(measured.values()))
     numbers = [one for c in measured.values() for one in (c.mean, c.control) if one is not None]
-    axis = Axis.of([*numbers, any_claim.bound])
+    axis = Axis.of([*numbers, wording.edge(any_claim)])
     if not axis.logarithmic:  # whose ends a zero or less would leave without a place
         ends = [one for c in measured.values() for one in (c.low, c.high) if one is not None]
         axis = Axis.of([axis.low, axis.high, *ends])

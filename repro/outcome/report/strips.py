@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from repro.outcome import wording
 from repro.outcome.pooling import PooledVerdict, Spread
 from repro.outcome.verdicts import ClaimVerdict
 
@@ -111,7 +112,7 @@ def strip_of(
     assert claim is not None
     controls = spread.controls if spread else _known(claim.control)
     noises = spread.noises if spread else _known(claim.noise)
-    axis = Axis.of([*values, *controls, *noises, *_known(own), claim.bound])
+    axis = Axis.of([*values, *controls, *noises, *_known(own), wording.edge(claim)])
     return Strip(
         claimed=axis.claimed(claim),
         bound=axis.place(claim.bound),

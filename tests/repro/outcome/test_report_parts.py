@@ -64,6 +64,11 @@ class TestStrip:
         assert strip.values == (2, 12)
         assert strip.ticks[0] == (2, "0")
 
+    def test_more_than_zero_begins_at_zero(self) -> None:
+        strip = self.strip(self.SPREAD, relation="at_least", bound=1e-12)
+        assert strip.bound == 4
+        assert [label for _, label in strip.ticks] == ["0", "0.5"]
+
     def test_one_number_is_in_the_middle(self) -> None:
         strip = strip_of(None, None, replace(CLAIM, value=0.1))
         assert strip is not None
@@ -109,6 +114,17 @@ class TestForest:
         assert large.mean == 4 < small.mean
         assert large.interval is not None
         assert large.interval[0] == 2
+
+    def test_more_than_zero_begins_at_zero(self) -> None:
+        """Although the bound that stands for it is many magnitudes below what is measured."""
+        grows = replace(self.SMALL, relation="at_least", bound=1e-12)
+        forest = self.forest(smoke=grows, wide=replace(grows, low=-0.1))
+        (small, large) = forest.rows
+        assert small.interval is not None
+        assert large.interval is not None
+        assert large.interval[0] == 4  # from -0.1 to 0.9
+        assert forest.bound == pytest.approx(4 + 92 * 0.1, abs=0.06)
+        assert small.interval[0] == pytest.approx(4 + 92 * 0.2, abs=0.06)
 
     def test_what_was_not_measured_has_its_row(self) -> None:
         nothing = replace(self.SMALL, mean=None, low=None, high=None, control=None, measured=0)

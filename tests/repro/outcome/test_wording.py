@@ -7,7 +7,7 @@ import pytest
 from repro.outcome import wording
 from repro.outcome.pooling import ClaimStatistics
 from repro.outcome.verdicts import Relation
-from repro.outcome.wording import about, dependence, without_ends, without_middles
+from repro.outcome.wording import about, dependence, is_in_paper, without_ends, without_middles
 from tests.fakes import CLAIM, POOLED
 
 
@@ -94,3 +94,10 @@ def test_what_would_be_supported_is_said_as_far_as_it_is_known() -> None:
     ):
         one = replace(POOLED, statistics=ClaimStatistics(*numbers))
         assert wording.statistics(one) == said
+
+
+def test_a_caption_is_the_papers_where_the_figure_is() -> None:
+    assert [name for name in ("fig2", "fig8a", "capacity", "theorem1") if is_in_paper(name)] == [
+        "fig2",
+        "fig8a",
+    ]
