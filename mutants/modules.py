@@ -38,6 +38,8 @@ _ELSEWHERE = {
     "repro/engines": {
         "cluster.py": ("test_slurm.py",),
         "compute.py": ("test_compute.py", *_TASKS, "test_engine.py"),
+        # What every engine has to do is tested of all at once.
+        **{f"{one}.py": (f"test_{one}.py", "test_engine.py") for one in ("inline", "local", "slurm")},
         "lifeline.py": ("test_nursery.py", "test_local.py"),
         "nodes.py": ("test_slurm.py",),
     },
