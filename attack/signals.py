@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -44,6 +45,7 @@ _SEVERAL = (
     *(f"ssb2018/{name}" for name in ("theorem1", "theorem2", "theorem3")),
     *("--profile", "smoke", "--jobs", "2"),
 )
+_KILLS = 4  # of runs of one home
 
 
 @dataclass(frozen=True)
@@ -158,22 +160,38 @@ def _prepare_kills(folder: Path) -> dict[str, Any]:
 
 
 def _killed(known: object, trial: Trial) -> str | None:
+    """Kill runs of one home, each of which goes on with what the one before has left; finish one."""
     assert isinstance(known, dict)
     home = trial.folder / "home"
     home.mkdir()
-    command = Command(home, *_SEVERAL)
-    moment = trial.random.uniform(0, 1) * known["seconds"]
-    time.sleep(moment)
+    finished: dict[str, bytes] = {}
+    kills: list[str] = []
+    while len(kills) < _KILLS:
+        command = Command(home, *_SEVERAL)
+        moment = trial.random.uniform(0, 1) * known["seconds"]
+        time.sleep(moment)
+        through = command.has_ended()
+        if not through:
+            kills.append(f"{_kill(command, trial.random)} killed after {moment:.3f} s")
+        if wrong := _kill_wrong(home, command.wait(), known["status"], finished):
+            return f"{', then '.join(kills)}: {wrong}"
+        if through:  # nothing is left to be killed
+            shutil.rmtree(home)
+            home.mkdir()
+            finished.clear()
+    wrong = _finish_wrong(home, known, finished)
+    return None if wrong is None else f"{', then '.join(kills)}: {wrong}"
+
+
+def _kill(command: Command, draw: random.Random) -> str:
+    """Kill one of a command's processes; which that was."""
     victims = [command.process.pid]
-    if trial.random.random() < 0.6:  # a nursery or a step, if there is one at the moment
-        victims = _descendants(home, command.process.pid) or victims
-    victim = trial.random.choice(victims)
+    if draw.random() < 0.6:  # a nursery or a step, if there is one at the moment
+        victims = _descendants(command.home, command.process.pid) or victims
+    victim = draw.choice(victims)
     with contextlib.suppress(ProcessLookupError):
         os.kill(victim, signal.SIGKILL)
-    what = "parent" if victim == command.process.pid else "nursery or step"
-    ended = command.wait()
-    wrong = _kill_wrong(home, ended, known)
-    return None if wrong is None else f"{what} killed after {moment:.3f} s: {wrong}"
+    return "parent" if victim == command.process.pid else "nursery or step"
 
 
 def _descendants(home: Path, parent: int) -> list[int]:
@@ -181,8 +199,9 @@ def _descendants(home: Path, parent: int) -> list[int]:
     return [pid for pid in found if pid != parent]
 
 
-def _kill_wrong(home: Path, ended: Ended, known: dict[str, Any]) -> str | None:
-    if ended.status not in (known["status"], -signal.SIGKILL, 3):
+def _kill_wrong(home: Path, ended: Ended, usual: int, finished: dict[str, bytes]) -> str | None:
+    """What is wrong after a kill; notes what is finished by then."""
+    if ended.status not in (usual, -signal.SIGKILL, 3):
         return f"exit status {ended.status}\n{ended.err}"
     if "Traceback" in ended.err:
         return f"it says\n{ended.err}"
@@ -190,21 +209,32 @@ def _kill_wrong(home: Path, ended: Ended, known: dict[str, Any]) -> str | None:
         return f"it left processes: {orphans}"
     if wrong := damaged(home):
         return f"it damaged {wrong}"
-    finished = {path.parent.name: path.read_bytes() for path in home.glob("store/[!.]*/meta.json")}
-    again, figures = run_figures(home, *_SEVERAL)
-    if again.status != known["status"]:
-        return f"the same command then ended with {again.status}\n{again.err}"
+    stored = _stored(home)
+    if lost := {key for key, meta in finished.items() if stored.get(key) != meta}:
+        return f"finished before, and then lost or computed again: {', '.join(sorted(lost))}"
+    finished.update(stored)
+    return None
+
+
+def _finish_wrong(home: Path, known: dict[str, Any], finished: dict[str, bytes]) -> str | None:
+    """What is wrong with a run to the end of what kills have left."""
+    ended, figures = run_figures(home, *_SEVERAL)
+    if wrong := _kill_wrong(home, ended, known["status"], finished):
+        return f"the same command then: {wrong}"
+    if ended.status != known["status"]:
+        return f"the same command then ended with {ended.status}\n{ended.err}"
     if numbers(figures) != known["numbers"]:
         return "the same command then measured other numbers"
-    for key, meta in finished.items():
-        if (home / "store" / key / "meta.json").read_bytes() != meta:
-            return f"{key} was finished and has been computed again"
     if left := partial(home):
         return f"the same command then left {left}"
     return None
 
 
+def _stored(home: Path) -> dict[str, bytes]:
+    return {path.parent.name: path.read_bytes() for path in home.glob("store/[!.]*/meta.json")}
+
+
 ATTACKS = (
     Attack("signals", "any command, one or two signals", 200, 3, _prepare, _signalled),
-    Attack("kills", "a run's processes, SIGKILL", 500, 2, _prepare_kills, _killed),
+    Attack("kills", f"a run's processes, {_KILLS} SIGKILLs", 125, 1, _prepare_kills, _killed),
 )
