@@ -82,4 +82,5 @@ def _means(axis: Axes, weights: Mapping[str, Array]) -> None:
     axis.set_ylabel("A, mean over\nall weights", fontsize=SMALL + 0.5)
     axis.tick_params(labelsize=SMALL)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(fontsize=SMALL, frameon=False, loc="center right")
+    # Where the curves run differs from size to size: above them is always room.
+    axis.legend(fontsize=SMALL, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
