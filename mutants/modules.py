@@ -20,7 +20,7 @@ PATTERNS = (
 
 _OPERATORS = ("operators/test_operators.py", "operators/test_interface.py")
 _ENTRIES = ("entries/test_per_example.py", "entries/test_sampling.py", "entries/test_coupling.py")
-_TASKS = ("test_worker.py", "test_inline.py", "test_local.py")
+_TASKS = ("test_worker.py", "test_inline.py", "test_local.py", "test_engine.py::TestInline")
 # The tests of a module are those of its name in the same folder of tests/, but of these.
 _ELSEWHERE = {
     "ssbrepro/probes": {
@@ -37,9 +37,10 @@ _ELSEWHERE = {
     },
     "repro/engines": {
         "cluster.py": ("test_slurm.py",),
-        "compute.py": ("test_compute.py", *_TASKS, "test_engine.py"),
-        # What every engine has to do is tested of all at once.
-        **{f"{one}.py": (f"test_{one}.py", "test_engine.py") for one in ("inline", "local", "slurm")},
+        "compute.py": ("test_compute.py", *_TASKS),
+        # What every engine has to do is tested of each, of Slurm's where its own is.
+        "inline.py": ("test_inline.py", "test_engine.py::TestInline"),
+        "local.py": ("test_local.py", "test_engine.py::TestLocal"),
         "lifeline.py": ("test_nursery.py", "test_local.py"),
         "nodes.py": ("test_slurm.py",),
     },
