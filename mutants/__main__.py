@@ -67,7 +67,7 @@ def _tried(
     if not copy.passes(tests, limit=600):
         raise SystemExit(f"{module}: its tests fail as it is:\n{copy.said.read_text('utf-8')}")
     # What makes them slower than that is noticed; the machine may be busy with something else by then.
-    limit = 60 + 10 * (time.monotonic() - began)
+    limit = 60 + 3 * (time.monotonic() - began)
     with console.status(module) as status:
         for number, one in enumerate(some):
             status.update(f"{module}: {number} of {len(some)}")
