@@ -91,7 +91,7 @@ class TestAnotherEngine(Conformance):
 
 def test_a_task_is_written_as_its_worker_reads_it(tmp_path: Path) -> None:
     step = Step("", {}, 0, facts("cpu"), {}, {}, "")
-    task = Task(step, Needs(), tmp_path / "scratch", {"stage": "training"})
+    task = Task(step, Needs(2.5, 10**9), tmp_path / "scratch", {"stage": "training"})
     task.log.parent.mkdir()
     task.log.write_text("of an earlier attempt")
     assert json.loads(task.write().read_text()) == {"stage": "training"}
