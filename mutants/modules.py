@@ -41,8 +41,8 @@ _ELSEWHERE = {
         # What every engine has to do is tested of each, of Slurm's where its own is.
         "inline.py": ("test_inline.py", "test_engine.py::TestInline"),
         "local.py": ("test_local.py", "test_engine.py::TestLocal"),
-        "lifeline.py": ("test_nursery.py", "test_local.py"),
         "nodes.py": ("test_slurm.py",),
+        "nursery.py": ("test_nursery.py", "test_local.py"),
     },
 }  # fmt: skip
 TESTS = {

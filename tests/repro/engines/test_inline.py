@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from repro.engines.engine import Capacity
 from repro.engines.inline import InlineEngine
 from repro.errors import StageError
 from ssbrepro.training import hinge
@@ -39,6 +40,10 @@ def test_the_stage_runs_in_this_process_and_its_traceback_is_whole(
     assert "in compute" in told
     assert "in raises" in told
     assert told.endswith("ArithmeticError: the stage itself\n")
+
+
+def test_it_takes_one_step_at_a_time() -> None:
+    assert InlineEngine().capacity() == Capacity(tasks=1)
 
 
 def test_no_kernel_of_a_gpu_is_chosen_by_the_clock_or_rounds_coarser(

@@ -84,7 +84,7 @@ nursery = subprocess.Popen(
 )
 nursery.stdin.write(json.dumps({"task": "", "log": "/dev/null", "libraries": []}).encode() + b"\\n")
 nursery.stdin.flush()
-nursery.stdout.readline()
+assert nursery.stdout.readline() == b"importing\\n"
 print(nursery.pid, flush=True)
 time.sleep(600)
 """
