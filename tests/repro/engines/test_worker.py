@@ -99,6 +99,11 @@ def test_a_refusal_names_fact_expected_and_found(task: Task) -> None:
     assert not Path(task.content["store"], task.step.key).exists()
 
 
+def test_all_that_it_says_is_heard_before_it_ends(task: Task) -> None:
+    publish(Store(Path(task.content["store"])), task.step)
+    assert work(task.write()) == (0, [{"stored": True}], "")
+
+
 def test_with_a_lifeline_it_ends_when_standard_input_does(task: Task) -> None:
     assert work(task.write(lifeline=True)) == (1, [], "")
 
