@@ -65,14 +65,19 @@ class Command:
         """Whether it has; it is not waited for, so that its id stays its own."""
         return os.waitid(os.P_PID, self.process.pid, _LOOK) is not None
 
-    def wait(self, seconds: float = _END_SECONDS) -> Ended:
-        """Wait for its end; if that does not come, it is aborted, and says where it was."""
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for its end, so long at most; whether it has come."""
         deadline = time.monotonic() + seconds
         while not self.has_ended():
-            if time.monotonic() > deadline:
-                self.process.send_signal(signal.SIGABRT)
-                break
-            time.sleep(0.02)
+            if (left := deadline - time.monotonic()) <= 0:
+                return False
+            time.sleep(min(0.02, left))
+        return True
+
+    def wait(self) -> Ended:
+        """Wait for its end; if that does not come, it is aborted, and says where it was."""
+        if not self.ends_within(_END_SECONDS):
+            self.process.send_signal(signal.SIGABRT)
         taken = self.seconds()
         status = self.process.wait()
         out, err = (path.read_text("utf-8", errors="replace") for path in self._said)

@@ -169,8 +169,7 @@ def _killed(known: object, trial: Trial) -> str | None:
     while len(kills) < _KILLS:
         command = Command(home, *_SEVERAL)
         moment = trial.random.uniform(0, 1) * known["seconds"]
-        time.sleep(moment)
-        through = command.has_ended()
+        through = command.ends_within(moment)
         if not through:
             kills.append(f"{_kill(command, trial.random)} killed after {moment:.3f} s")
         if wrong := _kill_wrong(home, command.wait(), known["status"], finished):
