@@ -27,6 +27,11 @@ from repro.engines import lifeline
 lifeline.end_with(parent)
 time.sleep(float(sys.argv[2]))
 """
+_LATE = """
+from repro.engines import lifeline
+lifeline.end_with(999999999)
+print("goes on")
+"""
 _READER = """
 import sys, time
 from repro.engines import lifeline
@@ -63,6 +68,12 @@ def test_a_child_ends_when_its_parent_is_killed(system: str) -> None:
         assert is_running(child)
         parent.send_signal(signal.SIGKILL)
     assert_ends_with_its_parent(child)
+
+
+def test_a_child_whose_parent_has_died_already_does_nothing() -> None:
+    with started(_LATE) as late:
+        assert late.stdout is not None
+        assert (late.stdout.read(), late.wait(60)) == (b"", 1)
 
 
 def test_what_comes_by_standard_input_ends_nothing_and_its_end_does() -> None:
