@@ -225,6 +225,14 @@ print(json.dumps({"peak": peak}), flush=True)
         engine.submit(script_task(tmp_path, "status = 7"))
         assert finished(engine) == 7
 
+    def test_a_step_that_nobody_waits_for_any_more_ends(
+        self, engine: LocalEngine, endless: tuple[int, int]
+    ) -> None:
+        (slot,) = engine._slots
+        assert slot.nursery.stdin is not None
+        slot.nursery.stdin.close()
+        until(lambda: not any(is_running(pid) for pid in endless))
+
     def test_a_nursery_that_is_killed_takes_its_step_along(
         self, engine: Engine, run_script: Callable[..., Any], tmp_path: Path
     ) -> None:

@@ -29,7 +29,7 @@ from tests.fakes import (
 from tests.processes import assert_ends_with_its_parent
 
 COMMAND = [sys.executable, "-m", "repro.engines.worker"]
-ENVIRONMENT = {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": ""}
 
 
 class Stop(Exception):
