@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import signal
 import sys
 import tempfile
 import time
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="all changes that there are (days)")
     parser.add_argument("--seed", type=int, default=0, help="others draw other changes")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the tests under way end too
     for one in chosen.names:
         if not any(Path(module).is_relative_to(one) for module in known):
             parser.error(f"{one} is none of the modules: {', '.join(known)}")
