@@ -245,6 +245,15 @@ def test_a_wrong_gradient_is_found_out():
     assert residuals["layers"] == pytest.approx(1e-6, rel=1e-3)
 
 
+def test_an_example_that_is_left_out_of_the_active_ones_is_found_out():
+    risk = HingeRisk(*problem("max-pooled"), torch.float64)
+    risk._active[risk._active.nonzero()[0]] = False
+    residuals = identity_residuals(risk, risk.hessian("autograd"), 0, 0)
+    # One of at most 17; all other identities hold for any examples.
+    assert residuals.pop("active_only") > 1e-3
+    assert max(residuals.values()) < EXACT, residuals
+
+
 def test_a_bias_breaks_eulers_identity():
     given = problem("two-layer")
     biased = nn.Sequential(

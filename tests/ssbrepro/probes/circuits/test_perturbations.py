@@ -140,3 +140,16 @@ def test_units_that_are_not_connected_are_no_circuit(name, units, layer):
             torch.tensor([units]),
             torch.zeros(1, 0),
         )
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_circuits_of_another_length_are_refused(change):
+    network = case("padded")
+    length = len(enumerate_circuits(network.model, network.example)[0].units) + change
+    with pytest.raises(ValueError, match="zip"):
+        circuit_values(
+            PiecewiseLinear(network.model, network.example.shape),
+            network.example,
+            torch.zeros(1, length, dtype=torch.int64),
+            torch.zeros(1, 0),
+        )

@@ -62,3 +62,42 @@ def test_the_first_entries_are_those_alone():
 )
 def test_a_checkpoint_without_live_entries_is_none(values, examples, num_examples):
     assert list(recorded(written(values, examples, num_examples))) == [None]
+
+
+def test_correlations_are_those_of_all_examples():
+    values = np.random.default_rng(2).normal(0.5, 1, size=(4, 3))
+    (ensemble,) = recorded(written(values, [0, 2, 3, 8], 10))
+    every = np.zeros((10, 3))
+    every[[0, 2, 3, 8]] = values.astype(np.float32)
+    expected = np.corrcoef(every, rowvar=False)
+    np.testing.assert_allclose(ensemble.correlations(), expected, rtol=0, atol=1e-14)
+
+
+def test_thinned_examples_keep_their_entries_and_lose_those_that_no_longer_differ():
+    values = np.diag([1.0, 2, 3, 4])  # each entry is live by one example alone
+    (ensemble,) = recorded(written(values, [1, 2, 5, 7], 9))
+    chosen = set()
+    for seed in range(40):
+        thinned = ensemble.thinned(2, np.random.default_rng(seed))
+        assert thinned.num_examples == 9
+        assert thinned.examples.tolist() == [[1, 2, 5, 7][index] for index in thinned.live]
+        np.testing.assert_array_equal(thinned.values, np.diag(thinned.live + 1.0))
+        chosen.add(tuple(thinned.live))
+    assert len(chosen) == 6  # 40 draws miss one of the six pairs with probability 6 (5/6)^40, 0.4 %
+    (whole,) = {tuple(ensemble.thinned(4, np.random.default_rng(9)).live)}
+    assert whole == (0, 1, 2, 3)
+
+
+def test_resampled_examples_are_drawn_with_replacement():
+    values = np.diag([1.0, 2, 3, 4])
+    (ensemble,) = recorded(written(values, [1, 2, 5, 7], 9))
+    times = np.zeros(4)
+    for seed in range(300):
+        resampled = ensemble.resampled(np.random.default_rng(seed))
+        assert resampled.values.shape == (4, len(resampled.live))
+        assert resampled.num_examples == 9
+        assert set(np.unique(resampled.values)) - {0} == set(resampled.live + 1.0)
+        times[resampled.live] += (resampled.values > 0).sum(axis=0)
+    assert times.sum() == 1200
+    # Binomial with 1,200 draws of probability 1/4: mean 300, standard deviation 15.
+    np.testing.assert_allclose(times, 300, atol=75)

@@ -80,6 +80,14 @@ def test_vectors_are_moved_to_the_operators_device():
     assert isinstance(product, np.ndarray)
 
 
+@pytest.mark.parametrize("method", ["_matvec", "gradient"])
+def test_a_backend_has_products_and_a_gradient(method):
+    has = {"_matvec": Elsewhere._matvec, "gradient": Elsewhere.gradient}
+    del has[method]
+    with pytest.raises(TypeError, match=f"abstract method '?{method}"):
+        type("Incomplete", (HessianOperator,), has)([torch.ones(3)], 1)
+
+
 def test_an_operator_says_what_it_is_in_one_short_line():
     hessian, _ = operator(dtype=torch.float32)
     assert repr(hessian) == "<CachedOperator: 192 weights, 17 examples, float32 on cpu>"

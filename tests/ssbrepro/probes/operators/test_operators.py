@@ -327,6 +327,46 @@ def test_one_layer_under_the_hinge_loss_has_a_gradient_and_no_curvature(backend)
     assert not operator.matvec(random_vector(4)).any()
 
 
+class InParallel(nn.Module):
+    """One layer beside two: the gradient by the one does not depend on its weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.deep = nn.Sequential(nn.Linear(4, 3, bias=False), nn.Tanh(), nn.Linear(3, 1))
+        self.shallow = nn.Linear(4, 1, bias=False)
+
+    def forward(self, inputs):
+        return (self.deep(inputs) + self.shallow(inputs)).flatten()
+
+
+def in_space():
+    layers = [nn.Conv3d(2, 3, 2), nn.Tanh(), nn.Flatten(), nn.Linear(24, 1), nn.Flatten(0)]
+    return nn.Sequential(*layers)
+
+
+def linear_loss(outputs, targets):
+    return -(targets * outputs).mean()
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "loss"),
+    [(InParallel, (4,), linear_loss), (in_space, (2, 3, 3, 3), hinge)],
+)
+def test_the_general_backend_takes_any_model(make, shape, loss):
+    model = make().double()
+    generator = torch.Generator().manual_seed(0)
+    for weight in model.parameters():
+        nn.init.normal_(weight, generator=generator)
+    inputs = torch.randn(6, *shape, generator=generator, dtype=torch.float64)
+    targets = torch.tensor([1.0, -1.0] * 3, dtype=torch.float64)
+    gradient, hessian = dense_derivatives(model, loss, inputs, targets)
+    vector = random_vector(len(gradient))
+    operator = hessian_operator(model, loss, inputs, targets, "autograd", torch.float64)
+    # Sums of 6 examples of some tens of terms.
+    assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
+    assert relative(operator.gradient(), gradient) < 1e-13
+
+
 def test_an_unknown_backend_is_an_error_that_names_the_known_ones():
     model, inputs, targets = problem("two-layer")
     with pytest.raises(ValueError, match=r"'dense'.*'autograd'.*'pyhessian'"):

@@ -89,6 +89,14 @@ def test_the_density_scales_with_the_operator_and_is_as_wide_as_its_range():
     assert repr(one) == "Density(552 points from -2.15 to 1.15, sigma 0.03)"
 
 
+def test_by_default_it_takes_four_vectors_of_a_hundred_steps():
+    operator, products = diagonal(torch.linspace(-1, 1, 400)), []
+    own = operator.matvec
+    operator.matvec = lambda vector: products.append(vector) or own(vector)
+    density(operator, generator())
+    assert len(products) == 4 * 100
+
+
 def test_one_start_vector_leaves_the_errors_open():
     found = density(diagonal([1.0, 2.0]), generator(), num_vectors=1)
     assert found.values.isfinite().all()

@@ -150,6 +150,12 @@ def test_what_cannot_be_found_is_refused(k, max_steps, message):
         top_eigenpairs(operator(matrix), k, generator(), max_steps=max_steps)
 
 
+def test_pairs_say_what_they_are_in_one_short_line():
+    found = top_eigenpairs(operator(torch.diag(torch.tensor([5.0, 3, 1, -2, -4]))), 2, generator())
+    assert repr(found).startswith("Eigenpairs(2 a side, from 5 and -4, residuals up to ")
+    assert repr(found.converged(-1)) == "Eigenpairs(none)"
+
+
 def test_the_generator_determines_the_pairs():
     matrix, _ = symmetric(SPECTRUM)
     first, again, other = (

@@ -14,6 +14,7 @@ from ssbrepro.probes.spectra.measurement import (
     extreme_ratio,
     measure_sides,
     measure_spectrum,
+    standard_deviation,
     summarise,
 )
 from ssbrepro.statistics.symmetry import reflection_asymmetry
@@ -110,6 +111,14 @@ def test_the_standard_deviation_is_unbiased(three_layers):
     assert abs(squares.mean() - truth) < 5 * error
     summarised = summarise(spectrum, 460, 0, 1, 9)["standard_deviation"]
     assert summarised == pytest.approx(np.sqrt(squares.mean()), rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [3.0, 0.2])
+def test_by_probes_the_standard_deviation_is_that_of_the_eigenvalues(scale):
+    # Of eigenvalues of one magnitude each probe has exactly their mean square.
+    matrix = scale * torch.diag(torch.tensor([1.0, -1, 1, -1, -1, 1], dtype=torch.float64))
+    generator = torch.Generator().manual_seed(0)
+    assert standard_deviation(Matrix(matrix), 2, generator) == pytest.approx(scale, rel=1e-14)
 
 
 @pytest.mark.parametrize("num_steps", [16, 40])
