@@ -9,12 +9,13 @@ A page of prose holds tables between two comments, which say what stands between
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from repro import bounded, files, output
 from repro.errors import UsageError
-from repro.outcome.catalogue import Catalogue, schema
+from repro.outcome.catalogue import Catalogue, ProfileVerdicts, schema
+from repro.outcome.pooling import MIN_SEEDS
 from repro.outcome.tables import counts, highlights, verdict_tables
 from repro.outcome.verdicts import tally
 
@@ -93,9 +94,9 @@ def _block(catalogue: Catalogue, what: str, place: str) -> str:
 
 
 def badge(catalogue: Catalogue) -> str:
-    """A small picture that says how many claims are supported at the largest profile recorded."""
+    """A small picture that says how many claims are supported, each at the largest profile judged."""
     figures = [figure for paper in catalogue.papers for figure in paper.figures]
-    largest = [figure.profiles[-1] for figure in figures if figure.profiles]
+    largest = [_largest_judged(figure.profiles) for figure in figures if figure.profiles]
     found = tally(claim for verdicts in largest for claim in verdicts.claims)
     left, right = "claims supported", f"{found['supported']} of {sum(found.values())}"
     widths = [6.5 * len(text) + 10 for text in (left, right)]
@@ -112,3 +113,9 @@ def badge(catalogue: Catalogue) -> str:
         f'fill="{_GREEN}"/><g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" '
         f'text-anchor="middle">{texts}</g></svg>\n'
     )
+
+
+def _largest_judged(profiles: Sequence[ProfileVerdicts]) -> ProfileVerdicts:
+    """The largest profile recorded of as many seeds as a verdict needs; of any, if there is none."""
+    judged = [one for one in profiles if len(one.seeds) >= MIN_SEEDS]
+    return (judged or profiles)[-1]

@@ -122,8 +122,19 @@ def test_a_broken_manifest_is_told(tmp_path: Path) -> None:
         catalogue(library)
 
 
-def test_the_badge_counts_the_claims_at_the_largest_profile(recorded: Catalogue) -> None:
-    assert 'aria-label="claims supported: 0 of 2"' in badge(recorded)
+@pytest.mark.parametrize(("seeds", "supported"), [(0, 1), (4, 1), (5, 0)])
+def test_the_badge_counts_the_claims_at_the_largest_profile_with_verdicts(
+    tmp_path: Path, seeds: int, supported: int
+) -> None:
+    library = Library(copy_manifests(tmp_path / "manifests"))
+    for path in library.root.glob("*/references/*.json"):
+        path.unlink()
+    figure = library.load(FIGURE)
+    write_runs(figure, "smoke", [run_on("A", seed, 1.0) for seed in range(5)])
+    if seeds:
+        write_runs(figure, "desk", [run_on("A", seed, 0.0) for seed in range(seeds)])
+    found = badge(catalogue(library))
+    assert f'aria-label="claims supported: {supported} of 2"' in found
 
 
 class TestPages:
