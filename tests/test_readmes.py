@@ -18,6 +18,7 @@ OF_PAPERS = [Path("ssbrepro/papers") / paper / "README.md" for paper in PAPERS]
 
 CODE = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(r"[\w.-]*/[\w./-]*|[\w-]+\.(?:py|md|yaml|toml)")
+FILE = re.compile(r"[\w.-]+/[\w./-]+\.(?:json|md|py|toml|yaml)")
 LINK = re.compile(r"\]\(([^)#]+)\)")
 
 
@@ -93,6 +94,14 @@ def test_every_path_of_a_readme_is_there(readme: Path) -> None:
     written = [name for name in CODE.findall(text) if PATH.fullmatch(name)]
     for name in [*written, *LINK.findall(text)]:
         assert any((place / name).exists() for place in places), f"there is no {name}"
+
+
+def test_every_file_that_a_page_names_is_there() -> None:
+    pages = sorted((CHECKOUT / "docs").glob("*.md"))
+    named = {(page.name, name) for page in pages for name in CODE.findall(page.read_text("utf-8"))}
+    files = {(page, name) for page, name in named if FILE.fullmatch(name)}
+    assert files
+    assert {one for one in files if not (CHECKOUT / one[1]).exists()} == set()
 
 
 def test_every_package_of_the_science_is_in_its_tree() -> None:

@@ -297,6 +297,13 @@ class TestFacts:
             f"{settings.home / 'slurm'}; all nodes must share SSBREPRO_HOME, and have {sys.executable}"
         )
 
+    def test_an_answer_that_has_gone(
+        self, queue: Queue, settings: Settings, scripted: Callable[[str], None]
+    ) -> None:
+        scripted(f"rm {settings.home}/slurm/facts-*.out {settings.home}/slurm/facts-*.log; exit 1")
+        with pytest.raises(UsageError, match=r"job 1 \(FAILED on n1\) .* nothing of it is in "):
+            SlurmEngine().facts("cpu")
+
     def test_an_interpreter_that_nodes_do_not_have(self, queue: Queue, settings: Settings) -> None:
         settings.home.mkdir()
         (settings.home / "slurm.yaml").write_text("python: /nonexistent/python")

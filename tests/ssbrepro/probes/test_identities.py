@@ -231,6 +231,19 @@ def test_a_wrong_hessian_is_found_out(name, error):
     assert found == expected, residuals
 
 
+def test_the_residual_of_symmetry_has_no_unit():
+    given = problem("max-pooled")
+    risk = HingeRisk(*given, torch.float64)
+    right = risk.hessian("autograd")
+    wrong, larger = (
+        Spoilt(right, lambda v, c=c: c * (right.matvec(v) + lopsided(given, v)) - right.matvec(v))
+        for c in (1, 100)
+    )
+    residual, same = (identity_residuals(risk, one, 0, 0)["symmetry"] for one in (wrong, larger))
+    assert residual > 1e-9
+    assert same == pytest.approx(residual, rel=1e-6)  # rounding is 1e-9 of it
+
+
 def test_a_wrong_gradient_is_found_out():
     risk = HingeRisk(*problem("max-pooled"), torch.float64)
 

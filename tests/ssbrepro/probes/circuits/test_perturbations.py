@@ -24,7 +24,7 @@ from tests.oracles.hessians import dense_derivatives
 
 
 def values_of(
-    network: Case, circuits: list[Circuit], removed: tuple[int, ...] = (), with_input: bool = True
+    network: Case, circuits: list[Circuit], removed: tuple[int, ...] = (), **options: bool
 ) -> Tensor:
     """What the code under test makes of these circuits, as plain numbers."""
     units = torch.tensor([circuit.units for circuit in circuits])
@@ -34,7 +34,7 @@ def values_of(
         network.example,
         units,
         layers_removed,
-        with_input,
+        **options,
     )
     assert log_abs.dtype == torch.float64
     assert sign.dtype == torch.int8
@@ -47,9 +47,9 @@ def assert_values_are_products(network: Case) -> None:
     num_layers = len(circuits[0].weights)
     for order in range(min(num_layers, 2) + 1):
         for removed in itertools.combinations(range(num_layers), order):
-            for with_input in (True, False):
-                expected = [circuit.value(removed, with_input) for circuit in circuits]
-                values = values_of(network, circuits, removed, with_input)
+            for options in ({}, {"with_input": False}):  # with it, unless one says otherwise
+                expected = [circuit.value(removed, **options) for circuit in circuits]
+                values = values_of(network, circuits, removed, **options)
                 # A sum of a few logarithms of order 10, rounded to 1e-15 each, and its exponential.
                 torch.testing.assert_close(
                     values, torch.tensor(expected, dtype=torch.float64), rtol=1e-13, atol=0
