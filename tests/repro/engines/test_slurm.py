@@ -297,6 +297,12 @@ class TestFacts:
             f"{settings.home / 'slurm'}; all nodes must share SSBREPRO_HOME, and have {sys.executable}"
         )
 
+    def test_an_answer_that_is_seen_after_its_job_has_ended(
+        self, queue: Queue, settings: Settings
+    ) -> None:
+        queue.say(1, "COMPLETED")  # long before an interpreter has started
+        assert SlurmEngine().facts("cpu") == machine.facts("cpu")
+
     def test_an_answer_that_has_gone(
         self, queue: Queue, settings: Settings, scripted: Callable[[str], None]
     ) -> None:

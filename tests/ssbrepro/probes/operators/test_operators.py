@@ -367,6 +367,48 @@ def test_the_general_backend_takes_any_model(make, shape, loss):
     assert relative(operator.gradient(), gradient) < 1e-13
 
 
+@pytest.mark.parametrize("backend", ["autograd", "cached"])
+def test_a_loss_may_have_a_number_of_its_own_that_is_learnt(backend):
+    """The slopes of a linear loss depend on it then, and not on the outputs."""
+    model, inputs, targets = problem("fully-connected")
+    scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    given = hessian_operator(
+        model, lambda *pair: scale * linear_loss(*pair), inputs, targets, backend, torch.float64
+    )
+    gradient, hessian = dense_derivatives(model, linear_loss, inputs, targets)
+    vector = random_vector(len(gradient))
+    # As above.
+    assert relative(given.matvec(vector), 2 * hessian @ vector) < 1e-13
+    assert relative(given.gradient(), 2 * gradient) < 1e-13
+
+
+@pytest.mark.parametrize("backend", ["autograd", "cached"])  # PyHessian's adds to their gradient
+def test_examples_may_be_what_a_caller_differentiates_by(backend):
+    model, inputs, targets = problem("fully-connected")
+    _, hessian = dense_derivatives(model, hinge, inputs, targets)
+    wanted = inputs.clone().requires_grad_()
+    operator = hessian_operator(model, hinge, wanted, targets, backend, torch.float64)
+    vector = random_vector(operator.dim)
+    assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
+    assert wanted.grad is None
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize("kernel", [(2, 3), (3, 2), (2, 4)])
+def test_kernels_whose_rows_or_columns_alone_are_even_keep_the_size_of_a_map(kernel):
+    layers = [nn.Conv2d(2, 3, kernel, padding="same", bias=False), nn.ReLU(), nn.Flatten()]
+    generator = torch.Generator().manual_seed(0)
+    model = nn.Sequential(*layers, nn.Linear(60, 1, bias=False), nn.Flatten(0))
+    model = he_normal(model, generator)
+    inputs = torch.randn(6, 2, 4, 5, generator=generator, dtype=torch.float64)
+    targets = torch.tensor([1.0, -1.0] * 3, dtype=torch.float64)
+    gradient, hessian = dense_derivatives(model, hinge, inputs, targets)
+    vector = random_vector(len(gradient))
+    operator = hessian_operator(model, hinge, inputs, targets, "cached", torch.float64)
+    assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
+    assert relative(operator.gradient(), gradient) < 1e-13
+
+
 def test_an_unknown_backend_is_an_error_that_names_the_known_ones():
     model, inputs, targets = problem("two-layer")
     with pytest.raises(ValueError, match=r"'dense'.*'autograd'.*'pyhessian'"):

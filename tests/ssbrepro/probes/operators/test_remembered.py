@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from ssbrepro.probes.operators import remembered
 from ssbrepro.probes.operators.remembered import RememberedOperator
 from ssbrepro.probes.spectra import lanczos
 from tests.oracles.matrices import symmetric
@@ -50,6 +51,13 @@ def test_what_was_saved_is_not_computed_again_and_gives_the_same_bits(saves):
     assert operator.num_products == NUM_STEPS
     assert same(measured(operator, progress), expected)  # all but the products since the last save
     assert operator.num_products == NUM_STEPS + 1
+
+
+def test_products_are_saved_before_they_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(remembered, "_BYTES", 2 * 48 + 1)  # of twelve float32 a product
+    progress = Memory()
+    lanczos(RememberedOperator(Dense(), progress, 1, lambda: 0).matvec, START, NUM_STEPS)
+    assert [len(state["products"]) for state in progress.kept.values()] == [3, 3, 3]
 
 
 def test_a_damaged_block_is_computed_again_with_what_comes_after_it():

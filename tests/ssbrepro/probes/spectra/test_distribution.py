@@ -6,6 +6,7 @@ import torch
 
 from ssbrepro.probes.spectra import lanczos
 from ssbrepro.probes.spectra.distribution import (
+    _symmetric_model,
     distribution,
     largest_asymmetry,
     mean_bounds,
@@ -133,6 +134,15 @@ def test_the_null_is_what_symmetric_spectra_measure():
     assert np.count_nonzero(measurements > np.quantile(null, 0.95)) < 6
 
 
+def test_the_null_imitates_the_magnitudes_that_were_measured():
+    spectrum = measured(np.linspace(-1, 1, 2001), 40, 4)
+    magnitudes, multiplicities = _symmetric_model(spectrum, 2001)
+    assert multiplicities.sum() == pytest.approx(2001 / 2)
+    ranks = multiplicities.cumsum() - multiplicities / 2
+    # Nodes of forty steps are up to π/40 apart; where between them the law is, they do not say.
+    np.testing.assert_allclose(magnitudes, 1 - ranks / (2001 / 2), atol=0.08)
+
+
 def test_the_null_rejects_a_planted_asymmetry():
     spectrum = measured(heavy_tailed(2000, 1.5), 12, 2)
     null = symmetric_null(spectrum, 2000, np.random.default_rng(0), 39)
@@ -157,6 +167,15 @@ def test_the_density_integrates_to_one_and_mirrors_with_the_measure():
     assert not np.allclose(density, density[::-1], rtol=0.1)
     other = spectral_density(mirrored(spectrum), grid, linear, 0.01)
     np.testing.assert_allclose(other, density[::-1], rtol=1e-6, atol=1e-8 * density.max())
+
+
+def test_the_first_and_the_last_cell_of_a_density_hold_their_weight():
+    spectrum = measured([-1.0, 0.3, 1.0], 3, 1)
+    grid = symlog_grid(1.0, 0.1, 101)
+    density = spectral_density(spectrum, grid, 0.1, 1e-3)  # a kernel of a tenth of a cell: none
+    shares = density * np.hypot(grid, 0.1) * np.ptp(np.arcsinh(grid / 0.1)) / 100
+    np.testing.assert_allclose(shares[[0, -1]], spectrum["weights"][0][[0, -1]], rtol=1e-9)
+    assert shares.sum() == pytest.approx(1)
 
 
 def test_an_empty_measure_has_a_peak_at_zero():

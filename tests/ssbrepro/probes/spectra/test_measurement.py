@@ -83,6 +83,17 @@ def test_two_layers_measure_exactly_symmetric(seed, num_steps, dtype, rounding):
     assert numbers["largest"] == pytest.approx(-numbers["smallest"], rel=rounding)
 
 
+def test_of_what_is_exactly_symmetric_no_null_is_below():
+    given = problem("two-layer")
+    risk = HingeRisk(*given, torch.float64)
+    spectrum = quadratures(risk, risk.hessian("autograd"), 6, 1, 0)
+    assert summarise(spectrum, risk.hessian("autograd").dim, 0, 7, 9)["p_value"] == 1
+    mirrored = {**spectrum, "nodes": np.abs(spectrum["nodes"])}
+    mirrored["nodes"][0, 0] *= -1e-9  # for the trace
+    numbers = summarise(mirrored, risk.hessian("autograd").dim, 0, 7, 9)
+    assert numbers["p_value"] == 1 / 8
+
+
 def test_rows_stay_probabilities_where_the_krylov_space_ends_early():
     # Eight hidden units: 16 eigenvalues are not zero, so at most 17 steps of 40.
     given = problem("two-layer")

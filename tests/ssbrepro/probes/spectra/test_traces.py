@@ -49,6 +49,11 @@ def estimates(given, count, known=None):
     return np.array([[draw[power] for power in POWERS] for draw in draws])
 
 
+def test_the_zeroth_moment_is_the_dimension():
+    found = moments(operator(symmetric(SPECTRUM)[0]), (0,), generator=generator(0), num_probes=3)
+    assert found == {0: pytest.approx(100, rel=1e-14)}  # a probe's signs squared
+
+
 @pytest.mark.parametrize(("dtype", "rounding"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_with_all_pairs_known_the_moments_are_exact(dtype, rounding):
     spectrum = torch.tensor([-7.0, -2.5, -1.0, 0.5, 3.0, 12.0], dtype=torch.float64)
