@@ -3,6 +3,7 @@
 What a real cluster does to jobs is tested in ``tests/e2e/test_cluster.py``.
 """
 
+import io
 import json
 import os
 import stat
@@ -405,6 +406,27 @@ def test_a_controller_that_does_not_answer_is_waited_for(
     ]
 
 
+def test_a_queue_that_is_not_answered_is_said_once(
+    engine: SlurmEngine, queue: Queue, settings: Settings, scripted: Callable[[str], None]
+) -> None:
+    go = settings.home / "go"
+    scripted(f"while [ ! -e {go} ]; do sleep 0.02; done")
+    engine.submit(task_of(settings))
+    heard: list[Any] = []
+    refusals = queue.folder / "refuse-squeue"
+    for _ in range(2):
+        queue.refuse("squeue", *["Socket timed out"] * 3)
+        while refusals.read_text():
+            assert engine.poll(lambda key, message: heard.append(message), 0.1) == {}
+        answered = len(queue.calls("squeue")) + 2
+        while len(queue.calls("squeue")) < answered:
+            assert engine.poll(lambda key, message: heard.append(message), 0.1) == {}
+    go.touch()
+    assert ended(engine)[0] == {"0123abcd": 0}
+    silent = {"warning": "Slurm does not answer: squeue: error: Socket timed out; waiting"}
+    assert heard == [{"warning": "training is job 1"}, silent, silent]  # once each time
+
+
 class TestAnotherDriver:
     """A command that was killed, or has left its jobs."""
 
@@ -486,6 +508,28 @@ def test_the_user_is_asked_whether_to_leave_the_jobs(
     another.facts("cpu")  # it leaves what runs alone
     assert (settings.home / "slurm" / "0123abcd.sh").exists() == leave
     cluster.cancel(["1"])
+
+
+class Terminal(io.StringIO):
+    """What is typed, or said, on a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("typed", "leave"),
+    [("y\n", True), (" Yes\n", True), ("n\n", False), ("\n", False), ("", False)],
+)
+@pytest.mark.parametrize(("number", "jobs"), [(1, "1 job is"), (3, "3 jobs are")])
+def test_on_a_terminal_no_word_means_no(
+    monkeypatch: pytest.MonkeyPatch, typed: str, leave: bool, number: int, jobs: str
+) -> None:
+    said = Terminal()
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    monkeypatch.setattr("sys.stderr", said)
+    assert slurm._leave_them(number) is leave
+    assert said.getvalue() == f"{jobs} in the queue: leave them to run? [y/N] "
 
 
 def test_without_a_terminal_nobody_is_asked_and_jobs_are_cancelled(

@@ -98,6 +98,13 @@ def test_the_interval_decides(bound: dict[str, float], verdict: str, cause: str)
     assert (found.seeds, found.measured, found.unsound) == (5, 5, 0)
 
 
+def test_why_there_is_no_control_is_said_along() -> None:
+    without = pooled(claim(at_most=4.0), seeds(FIVE))
+    assert (without.no_control, without.control) == ("n", None)
+    controlled = pooled(claim(at_most=4.0, control="stage.control"), seeds(FIVE, control=9.0))
+    assert (controlled.no_control, controlled.control) == ("", 9.0)
+
+
 @pytest.mark.parametrize("relation", ["at_most", "at_least"])
 def test_the_bound_itself_is_within(relation: str) -> None:
     # Seeds that all agree have an interval of no width: both of its ends are on the bound.

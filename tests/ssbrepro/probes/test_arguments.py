@@ -38,7 +38,9 @@ def test_what_is_no_tensor_and_no_module_is_refused(name):
     with pytest.raises(TypeError, match=r"inputs? is a ndarray, not a tensor; torch.as_tensor"):
         TAKE_A_MODEL[name](model, inputs.numpy())
     for neither in ([inputs], 3):
-        with pytest.raises(TypeError, match=r"inputs? is a \w+, not a tensor; give one tensor whose"):
+        with pytest.raises(
+            TypeError, match=r"inputs? is a \w+, not a tensor; give one tensor whose"
+        ):
             TAKE_A_MODEL[name](model, neither)
     with pytest.raises(TypeError, match=r"model is a function, not a torch.nn.Module"):
         TAKE_A_MODEL[name](hinge, inputs)
