@@ -145,6 +145,20 @@ def test_a_prediction_that_was_moved_is_refused(manifest: FigureManifest) -> Non
         judge_predictions(manifest, "desk", {LOSS: 2.5})
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"id": "li2022/fig8b"}'])
+def test_damaged_predictions_are_one_line_with_their_path(
+    manifest: FigureManifest, content: str
+) -> None:
+    path = manifest.predictions_path
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content, "utf-8")
+    relist(path)
+    with pytest.raises(StoreError) as damaged:
+        frozen_predictions(manifest)
+    assert str(damaged.value).startswith(f"{path}: is damaged: ")
+    assert len(str(damaged.value).splitlines()) == 1
+
+
 def test_another_figures_predictions_are_refused(manifest: FigureManifest) -> None:
     made = replace(freeze(manifest, []), id="li2022/another")
     sealed = replace(made, digest=made.sealed())

@@ -211,6 +211,24 @@ def test_a_damaged_file_is_one_line_with_its_path(manifest: FigureManifest, cont
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_file_that_was_changed_or_is_missing_is_one_line_with_the_way_out(
+    manifest: FigureManifest,
+) -> None:
+    write_references(manifest, "smoke", [record(0)])
+    path = manifest.references_path("smoke")
+    way = f"`repro references import {path}` checks it and lists it"
+    path.write_text(path.read_text().replace("0.5", "0.25"))
+    with pytest.raises(StoreError) as changed:
+        recorded_runs(manifest, "smoke")
+    assert str(changed.value).startswith(f"{path}: ")
+    assert str(changed.value).endswith(f"; {way}")
+    path.unlink()
+    with pytest.raises(StoreError) as missing:
+        recorded_runs(manifest, "smoke")
+    assert str(missing.value).startswith(f"{path}: ")
+    assert way not in str(missing.value)  # there is nothing to import
+
+
 def test_the_committed_recordings_are_of_committed_figures() -> None:
     library = Library(MANIFESTS)
     known = {
