@@ -22,7 +22,7 @@ _OPERATORS = ("operators/test_operators.py", "operators/test_interface.py")
 _ENTRIES = ("entries/test_per_example.py", "entries/test_sampling.py", "entries/test_coupling.py")
 _TASKS = ("test_worker.py", "test_inline.py", "test_local.py", "test_engine.py::TestInline")
 # The tests of a module are those of its name in the same folder of tests/, but of these.
-_ELSEWHERE = {
+_ELSEWHERE: dict[str, dict[str, tuple[str, ...]]] = {
     "repro/outcome": {"references.py": ("test_references.py", "test_merging.py")},
     "ssbrepro/probes": {
         "arguments.py": ("test_arguments.py", "operators/test_interface.py"),

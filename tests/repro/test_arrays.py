@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.arrays import BROKEN_ZIP, problem, read_state, write_state
+from repro.arrays import BROKEN_ZIP, problem, read_arrays, read_state, write_state
 
 STATE = {
     "weights": np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1),
@@ -89,3 +89,12 @@ def test_what_is_no_archive_at_all_is_refused(tmp_path: Path) -> None:
     for content in (b"", b"PK", array.read_bytes()):
         with pytest.raises(BROKEN_ZIP):
             read_state(io.BytesIO(content), array)
+
+
+def test_what_is_compressed_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    packed = tmp_path / "packed.npz"
+    np.savez_compressed(packed, zeros=np.zeros(1 << 20))
+    with pytest.raises(ValueError, match="is compressed"):
+        read_arrays(packed)
+    np.savez(packed, zeros=np.zeros(3))
+    assert list(read_arrays(packed)) == ["zeros"]

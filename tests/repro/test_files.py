@@ -189,3 +189,22 @@ def test_digests(tmp_path: Path) -> None:
     )
     assert files.canonical_digest({"a": 1}) != files.canonical_digest({"a": 1.0})
     assert files.canonical_digest({"a": 1}) != files.canonical_digest({"a": "1"})
+
+
+def test_a_new_folder_has_its_name_once_all_of_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final, flushed = tmp_path / "final", []
+
+    def flush(path: Path) -> None:
+        flushed.append((path.name, final.exists()))
+
+    monkeypatch.setattr(files, "flush", flush)
+    with files.new_folder(final) as aside:
+        (aside / "inner").mkdir()
+        (aside / "inner" / "one").write_text("1")
+        (aside / "two").write_text("2")
+    *inside, whole, around = flushed
+    assert sorted(inside) == [("inner", False), ("one", False), ("two", False)]
+    assert whole == (aside.name, False)
+    assert around == (tmp_path.name, True)

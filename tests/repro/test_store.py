@@ -270,6 +270,17 @@ def test_a_lock_is_free_after_a_failure_and_keys_do_not_disturb_each_other(tmp_p
         pass
 
 
+def test_a_lock_is_found_by_how_its_key_begins(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.lock_beginning("01") is None
+    for key in ("0123", "4567"):
+        with store.lock(key, lambda: pytest.fail("nobody holds it")):
+            pass
+    assert store.lock_beginning("01") == "0123"
+    assert store.lock_beginning("4567") == "4567"
+    assert store.lock_beginning("1") is store.lock_beginning("") is None
+
+
 def test_a_store_below_a_file_is_one_line_with_the_path(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     store = Store(tmp_path / "file" / "store")
