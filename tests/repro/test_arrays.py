@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.arrays import BROKEN_ZIP, problem, read_arrays, read_state, write_state
+from repro.arrays import BROKEN_ZIP, problem, read_arrays, read_state, write_arrays, write_state
 
 STATE = {
     "weights": np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1),
@@ -98,3 +98,8 @@ def test_what_is_compressed_is_refused_before_it_is_unpacked(tmp_path: Path) -> 
         read_arrays(packed)
     np.savez(packed, zeros=np.zeros(3))
     assert list(read_arrays(packed)) == ["zeros"]
+
+
+def test_what_would_have_to_be_pickled_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        write_arrays(tmp_path / "arrays.npz", {"anything": np.array([{}])})

@@ -81,6 +81,13 @@ def test_a_failure_inside_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_cannot_be_removed_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".final.0123abcd").write_text("no folder")
+    with files.partial_folder(tmp_path / "final") as partial:
+        files.publish(partial, tmp_path / "final")
+    assert (tmp_path / "final").is_dir()
+
+
 def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     for name in (".final.0123abcd", ".finally.0123abcd", "final.d", "another"):
         (tmp_path / name).mkdir()

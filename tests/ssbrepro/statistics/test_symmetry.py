@@ -232,7 +232,12 @@ def test_a_single_sample_is_one_of_many():
 
 @pytest.mark.parametrize(
     ("rows", "message"),
-    [(np.zeros((3, 0)), "empty"), ([[1.0, np.nan]], "finite"), ([[1.0], [-np.inf]], "finite")],
+    [
+        (np.zeros((3, 0)), "empty"),
+        (np.zeros((0, 0)), "empty"),
+        ([[1.0, np.nan]], "finite"),
+        ([[1.0], [-np.inf]], "finite"),
+    ],
 )
 def test_many_samples_need_finite_values(rows, message):
     with pytest.raises(ValueError, match=message):
