@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -439,6 +440,18 @@ def test_a_result_of_another_process_is_taken_even_where_ours_failed(
 
     outcomes, _ = run(plan, settings, FakeExecutor(training=beaten))
     assert [outcome.status for outcome in outcomes] == ["stored", "ran"]
+
+
+def test_the_result_of_a_success_may_be_seen_later(plan: Plan, settings: Settings) -> None:
+    """As on a file system that shows what others wrote some time after."""
+
+    def unseen(task: Task, report: Report) -> int:
+        store = Store(settings.home / "store")
+        threading.Timer(0.3, publish, (store, task.step)).start()
+        return 0
+
+    outcomes, _ = run(plan, settings, FakeExecutor(training=unseen))
+    assert [outcome.status for outcome in outcomes] == ["ran", "ran"]
 
 
 class Beaten(FakeExecutor):

@@ -164,6 +164,14 @@ def test_layers_that_mix_or_drop_in_training_need_evaluation_mode(layer, shape):
     assert hessian_operator(model.eval(), *given).gradient().isfinite().all()
 
 
+def test_a_dropout_that_drops_nothing_may_be_in_training():
+    model, inputs, targets = problem("fully-connected")
+    expected = hessian_operator(model, hinge, inputs, targets, "autograd", torch.float64).gradient()
+    model.append(nn.Dropout(0.0)).train()
+    given = hessian_operator(model, hinge, inputs, targets, "autograd", torch.float64)
+    assert torch.equal(given.gradient(), expected)
+
+
 def test_weights_that_are_not_finite_are_named():
     model, inputs, targets = problem("two-layer")
     with torch.no_grad():
