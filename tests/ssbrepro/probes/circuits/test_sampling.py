@@ -237,6 +237,16 @@ def test_the_global_generator_is_left_alone_where_one_is_given():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_without_a_generator_the_global_one_draws():
+    network = case("max-pooled")
+    torch.manual_seed(3)
+    first, other = (sample_circuits(network.model, network.example, 50) for _ in range(2))
+    torch.manual_seed(3)
+    again = sample_circuits(network.model, network.example, 50)
+    assert torch.equal(first.units, again.units)
+    assert not torch.equal(first.units, other.units)
+
+
 def test_the_paper_s_network_is_sampled_in_its_own_precision():
     model = vgg12(1 / 16, generator())
     example = torch.randn(3, 32, 32, generator=generator(1))

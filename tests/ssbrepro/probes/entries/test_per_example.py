@@ -58,6 +58,19 @@ def matrices(given: Problem, loss) -> torch.Tensor:
     return found
 
 
+def test_a_loss_may_have_a_number_of_its_own_that_is_learnt():
+    """The slopes of a linear loss depend on it then, and not on the outputs."""
+    given = problem("fully-connected")
+    scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+
+    def linear(outputs, targets):
+        return -(targets * outputs).mean()
+
+    found = matrices(given, lambda *pair: scale * linear(*pair))
+    expected = 2 * dense(given, linear)
+    assert (found - expected).abs().max() <= EXACT * expected.abs().max()
+
+
 def assert_close(received: torch.Tensor, expected: torch.Tensor, bound: float = EXACT) -> None:
     """Equal up to a share of the largest entry of each example."""
     scale = expected.abs().amax((1, 2), keepdim=True)
