@@ -12,6 +12,7 @@ from ssbrepro.probes.spectra.distribution import (
     mean_bounds,
     mean_distribution,
     mirror_asymmetry,
+    padded,
     spectral_density,
     symmetric_null,
 )
@@ -100,6 +101,11 @@ def test_padding_without_weight_changes_nothing():
     points = np.linspace(-2, 3, 7)
     padded = [np.pad(values, (0, 4)) for values in row]
     assert np.array_equal(distribution(*padded, points), distribution(*row, points))
+
+
+def test_padding_is_zeros_behind():
+    for length in (3, 4, 11):
+        assert padded(np.array([3.0, 1.0, 2.0]), length).tolist() == [3, 1, 2] + [0] * (length - 3)
 
 
 @pytest.mark.parametrize(

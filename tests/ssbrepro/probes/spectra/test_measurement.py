@@ -293,6 +293,7 @@ def test_few_pairs_fill_up_with_nan_and_the_zero_operator_has_none(three_layers)
     dead = measure_sides(zero, none, 10, 1e-3, 1, torch.Generator().manual_seed(0))
     for name, values in empty_sides(10).items():
         np.testing.assert_array_equal(dead[name], values)
+        assert values.shape == loose[name].shape
 
 
 def test_the_extreme_ratio_is_above_one_whichever_side_is_larger():
