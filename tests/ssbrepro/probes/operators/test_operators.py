@@ -327,6 +327,18 @@ def test_one_layer_under_the_hinge_loss_has_a_gradient_and_no_curvature(backend)
     assert not operator.matvec(random_vector(4)).any()
 
 
+def assert_is_dense(model, shape, loss, backend, generator):
+    """That products and gradient are those of the dense Hessian, at random examples."""
+    inputs = torch.randn(6, *shape, generator=generator, dtype=torch.float64)
+    targets = torch.tensor([1.0, -1.0] * 3, dtype=torch.float64)
+    gradient, hessian = dense_derivatives(model, loss, inputs, targets)
+    vector = random_vector(len(gradient))
+    operator = hessian_operator(model, loss, inputs, targets, backend, torch.float64)
+    # Sums of 6 examples of some tens of terms.
+    assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
+    assert relative(operator.gradient(), gradient) < 1e-13
+
+
 class InParallel(nn.Module):
     """One layer beside two: the gradient by the one does not depend on its weights."""
 
@@ -357,14 +369,7 @@ def test_the_general_backend_takes_any_model(make, shape, loss):
     generator = torch.Generator().manual_seed(0)
     for weight in model.parameters():
         nn.init.normal_(weight, generator=generator)
-    inputs = torch.randn(6, *shape, generator=generator, dtype=torch.float64)
-    targets = torch.tensor([1.0, -1.0] * 3, dtype=torch.float64)
-    gradient, hessian = dense_derivatives(model, loss, inputs, targets)
-    vector = random_vector(len(gradient))
-    operator = hessian_operator(model, loss, inputs, targets, "autograd", torch.float64)
-    # Sums of 6 examples of some tens of terms.
-    assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
-    assert relative(operator.gradient(), gradient) < 1e-13
+    assert_is_dense(model, shape, loss, "autograd", generator)
 
 
 @pytest.mark.parametrize("backend", ["autograd", "cached"])
@@ -399,14 +404,7 @@ def test_kernels_whose_rows_or_columns_alone_are_even_keep_the_size_of_a_map(ker
     layers = [nn.Conv2d(2, 3, kernel, padding="same", bias=False), nn.ReLU(), nn.Flatten()]
     generator = torch.Generator().manual_seed(0)
     model = nn.Sequential(*layers, nn.Linear(60, 1, bias=False), nn.Flatten(0))
-    model = he_normal(model, generator)
-    inputs = torch.randn(6, 2, 4, 5, generator=generator, dtype=torch.float64)
-    targets = torch.tensor([1.0, -1.0] * 3, dtype=torch.float64)
-    gradient, hessian = dense_derivatives(model, hinge, inputs, targets)
-    vector = random_vector(len(gradient))
-    operator = hessian_operator(model, hinge, inputs, targets, "cached", torch.float64)
-    assert relative(operator.matvec(vector), hessian @ vector) < 1e-13
-    assert relative(operator.gradient(), gradient) < 1e-13
+    assert_is_dense(he_normal(model, generator), (2, 4, 5), hinge, "cached", generator)
 
 
 def test_an_unknown_backend_is_an_error_that_names_the_known_ones():
