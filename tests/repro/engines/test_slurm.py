@@ -96,6 +96,7 @@ def engine(queue: Queue, settings: Settings, known: None) -> SlurmEngine:
     return SlurmEngine()
 
 
+@pytest.mark.slow  # each step imports all libraries anew
 class TestConformance(Conformance):
     """All that any engine does."""
 
