@@ -47,7 +47,7 @@ _TINY_TRAINING = """\
   smoke:
     why: sized for tests of the harness
     training:
-      num_examples: 48
+      num_examples: 112  # more than twice the weights of the small network
       width: 0.0625
       step_size: 0.005
       batch_size: 16

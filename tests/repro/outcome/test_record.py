@@ -167,7 +167,7 @@ def test_artifacts_exist_and_are_pictures(whole: Settings) -> None:
     svg = (run.folder / "fig8a.svg").read_text("utf-8")
     assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
     # The small print: what it is of, and each verdict.
-    for text in ("li2022/fig8a · profile smoke · seed 0", "n = 48 examples",
+    for text in ("li2022/fig8a · profile smoke · seed 0", "n = 112 examples",
                  "symmetric spectrum: 0.05 (≤ 0.25 claimed): supported"):  # fmt: skip
         assert text in svg
 

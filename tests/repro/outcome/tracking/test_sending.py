@@ -153,10 +153,10 @@ def test_the_parent_holds_verdicts_and_what_they_were_made_of(tracked: Tracked) 
 def test_a_child_holds_parameters_with_their_origin(tracked: Tracked) -> None:
     training = tracked.children()["training"]
     assert training.info.run_name == "fig8a training seed 0"
-    assert training.data.params["num_examples"] == "48"
+    assert training.data.params["num_examples"] == "112"
     assert training.data.params["cut_epochs"] == "[3]"
     note = training.data.tags["mlflow.note.content"]
-    assert "| num\\_examples | 48 | profile | sized for tests of the harness |" in note
+    assert "| num\\_examples | 112 | profile | sized for tests of the harness |" in note
     assert "| momentum | 0.9 | assumed | the usual value" in note
     assert training.data.tags["key"] == tracked.run.record.steps[0].key
     assert training.data.metrics["final_accuracy"] == 1.0
