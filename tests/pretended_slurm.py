@@ -64,11 +64,18 @@ def run(number: str, script: str, output: str, errors: str) -> None:
             stderr=err,
             start_new_session=True,
         )
-    (job / "pid").write_text(str(process.pid))
+    _write_whole(job / "pid", str(process.pid))
     status = process.wait()
     while _is_there(process.pid):  # as a node's, a job ends with the last of its processes
         time.sleep(0.01)
-    (job / "status").write_text(str(status))
+    _write_whole(job / "status", str(status))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """So that whoever sees the file reads all of it."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text)
+    partial.replace(path)
 
 
 def _is_there(group: int) -> bool:
