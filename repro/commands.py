@@ -60,8 +60,10 @@ def chosen(ids: Sequence[str] | None, all_figures: bool) -> list[str] | None:
     """The figures named, or None for all.
 
     Raises:
-        UsageError: If none is named.
+        UsageError: If none is named, or some and all.
     """
+    if all_figures and ids:
+        raise UsageError(f"name figures, or --all, not both: {' '.join(ids)} --all")
     if all_figures:
         return None
     if not ids:

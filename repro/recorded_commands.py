@@ -242,7 +242,7 @@ def report(
 
     settings = Settings.from_environment()
     library = Library(settings.manifests)
-    wanted = library.chosen(chosen(ids, all_figures or not ids))
+    wanted = library.chosen(chosen(ids, all_figures) if ids else None)
     papers = contents(library, wanted, all_runs(settings, tell))
     computed = [one for paper in papers for one in paper.figures if not one.not_computable]
     if computed and not any(one.known for one in computed):

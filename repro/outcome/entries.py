@@ -5,13 +5,14 @@ Others read these fields: they keep their names and shapes, and are only ever ad
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from repro.names import NOT_COMPUTABLE
 from repro.outcome import wording
-from repro.outcome.pooling import PooledVerdict, pool, pool_recorded
+from repro.outcome.pooling import PooledVerdict, largest_judged, pool, pool_runs
 from repro.outcome.record import Record, Run
-from repro.outcome.references import largest_recorded
+from repro.outcome.references import recorded_profiles, recorded_runs
 from repro.outcome.verdicts import (
     FAILED,
     ClaimVerdict,
@@ -182,14 +183,19 @@ def list_entry(manifest: "FigureManifest", last: Record | None) -> ListEntry:
         StoreError: If its recorded runs are damaged.
     """
     figure = manifest.figure
-    profile = largest_recorded(manifest)
+    recorded = cache(partial(recorded_runs, manifest))
+    profile = largest_judged(
+        recorded_profiles(manifest), lambda one: len({run.seed for run in recorded(one)})
+    )
     entry = ListEntry(
         manifest.id,
         figure.title,
         figure.kind,
         None,
         recorded_profile=profile,
-        recorded_verdicts=None if profile is None else tally(pool_recorded(manifest, profile)),
+        recorded_verdicts=None
+        if profile is None
+        else tally(pool_runs(manifest, recorded(profile))),
         omitted=manifest.omitted,
     )
     if last is None:

@@ -47,8 +47,8 @@ def merge_files(library: Library, paths: Iterable[Path]) -> list[Merge]:
     """What files of recorded runs make of ours, one a figure and profile; nothing is written yet.
 
     Raises:
-        StoreError: If a file cannot be read.
-        UsageError: If its runs are not what the manifests that are here would have recorded.
+        StoreError: If what is recorded here is damaged.
+        UsageError: If a file cannot be read, or its runs are not what manifests here would record.
         ManifestError: If a manifest is wrong.
     """
     merges: dict[tuple[str, str], Merge] = {}
@@ -89,13 +89,13 @@ def read_runs(path: Path) -> RecordedRuns:
     """A file of recorded runs, wherever it is.
 
     Raises:
-        StoreError: If it cannot be read or is none; it says what is one.
+        UsageError: If it cannot be read or is none; it says what is one.
     """
     try:
         return files.read_as(path, RecordedRuns)
     except StoreError as error:
         line = " ".join(str(error).split())
-        raise StoreError(
+        raise UsageError(
             f"{line}; recorded runs are what `repro record` writes into manifests/*/references/"
         ) from error
 

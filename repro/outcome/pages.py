@@ -9,13 +9,13 @@ A page of prose holds tables between two comments, which say what stands between
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from repro import bounded, files, output
 from repro.errors import UsageError
-from repro.outcome.catalogue import Catalogue, ProfileVerdicts, schema
-from repro.outcome.pooling import MIN_SEEDS
+from repro.outcome.catalogue import Catalogue, schema
+from repro.outcome.pooling import largest_judged
 from repro.outcome.tables import counts, highlights, verdict_tables
 from repro.outcome.verdicts import tally
 
@@ -94,10 +94,14 @@ def _block(catalogue: Catalogue, what: str, place: str) -> str:
 
 
 def badge(catalogue: Catalogue) -> str:
-    """A small picture that says how many claims are supported, each at the largest profile judged."""
+    """A small picture that says how many claims are supported, each at the largest profile judged.
+
+    Algebra is not counted.
+    """
     figures = [figure for paper in catalogue.papers for figure in paper.figures]
-    largest = [_largest_judged(figure.profiles) for figure in figures if figure.profiles]
-    found = tally(claim for verdicts in largest for claim in verdicts.claims)
+    largest = (largest_judged(fig.profiles, lambda one: len(one.seeds)) for fig in figures)
+    claims = (claim for verdicts in largest if verdicts for claim in verdicts.claims)
+    found = tally(claim for claim in claims if not claim.is_algebra)
     left, right = "claims supported", f"{found['supported']} of {sum(found.values())}"
     widths = [6.5 * len(text) + 10 for text in (left, right)]
     total, right_edge = sum(widths), f"{widths[1] - 3:g}"
@@ -113,9 +117,3 @@ def badge(catalogue: Catalogue) -> str:
         f'fill="{_GREEN}"/><g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" '
         f'text-anchor="middle">{texts}</g></svg>\n'
     )
-
-
-def _largest_judged(profiles: Sequence[ProfileVerdicts]) -> ProfileVerdicts:
-    """The largest profile recorded of as many seeds as a verdict needs; of any, if there is none."""
-    judged = [one for one in profiles if len(one.seeds) >= MIN_SEEDS]
-    return (judged or profiles)[-1]

@@ -6,15 +6,14 @@ then held against what could have led to it all the same: the control, and chanc
 """
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from repro.outcome import wording
 from repro.outcome.checks import Finding, judge
 from repro.outcome.intervals import Interval, clipped, mean, mean_interval
 from repro.outcome.machines import SeedNumbers, one_a_seed
-from repro.outcome.references import recorded_runs
 from repro.outcome.verdicts import (
     Cause,
     ClaimVerdict,
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 # The t factor is 2.8 there, 4.3 with three seeds, 12.7 with two: with fewer, hardly any interval is on
 # one side of anything.
 MIN_SEEDS = 5
+
+P = TypeVar("P")
 
 
 class Numbers(Protocol):
@@ -116,6 +117,11 @@ class PooledVerdict(Described):
         """Whether it was measured, in fewer seeds than a verdict needs."""
         return self.cause == "not measured" and 0 < self.measured < MIN_SEEDS
 
+    @property
+    def is_algebra(self) -> bool:
+        """Whether it holds or fails by construction, so that no control says anything of it."""
+        return bool(self.no_control)
+
 
 def pool(
     figure: "Figure", runs: Sequence[Numbers], domains: Mapping[str, Domain] | None = None
@@ -132,15 +138,6 @@ def pool(
         _pooled(claim, [claims[index] for claims in sound], len(runs) - len(sound), domains or {})
         for index, claim in enumerate(figure.claims)
     )
-
-
-def pool_recorded(manifest: "FigureManifest", profile: str) -> tuple[PooledVerdict, ...]:
-    """The verdict of each claim over the recorded runs of a figure at a profile.
-
-    Raises:
-        StoreError: If the file of recorded runs is damaged.
-    """
-    return pool_runs(manifest, recorded_runs(manifest, profile))
 
 
 def pool_runs(
@@ -186,6 +183,19 @@ def _sound(figure: "Figure", runs: Sequence[Numbers]) -> list[tuple[ClaimVerdict
 def seeds_of(manifest: "FigureManifest", runs: Iterable["RecordedRun"]) -> list[SeedNumbers]:
     """The numbers of each seed over the machines that ran it: each counts once, and is judged anew."""
     return one_a_seed(runs, {identity.metric for identity in manifest.figure.identities})
+
+
+def largest_judged(profiles: Sequence[P], num_seeds: Callable[[P], int]) -> P | None:
+    """The largest profile recorded of as many seeds as a verdict needs; of any, if there is none.
+
+    Args:
+        profiles: Those that are recorded, in order of size.
+        num_seeds: Of how many seeds one is.
+    """
+    downwards = profiles[::-1]
+    return next(
+        (one for one in downwards if num_seeds(one) >= MIN_SEEDS), next(iter(downwards), None)
+    )
 
 
 @dataclass(frozen=True)

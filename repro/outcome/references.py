@@ -139,14 +139,13 @@ def _renamed(manifest: FigureManifest, run: RecordedRun) -> str | None:
     return None
 
 
-def largest_recorded(manifest: FigureManifest) -> str | None:
-    """The largest profile at which runs of a figure are recorded, if any are.
+def recorded_profiles(manifest: FigureManifest) -> tuple[str, ...]:
+    """The profiles at which runs of a figure are recorded, in order of size.
 
     Raises:
         StoreError: If the list of what is recorded is damaged.
     """
-    sizes = reversed(manifest.profiles)
-    return next((one for one in sizes if sums.is_known(manifest.references_path(one))), None)
+    return tuple(one for one in manifest.profiles if sums.is_known(manifest.references_path(one)))
 
 
 def recorded_steps(

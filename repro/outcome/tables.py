@@ -19,7 +19,7 @@ _CLAIMS = (
 )
 _HIGHLIGHTS = ("figure", "the paper says", "measured", "control", "bound", "verdict")
 _PREDICTIONS = ("number", "predicted", "measured since", "verdict")
-_COUNTS = ("paper", "profile", "figures", *CLAIM_VERDICTS)
+_COUNTS = ("paper", "profile", "figures", *CLAIM_VERDICTS, "algebra that holds")
 
 
 def verdict_tables(paper: PaperVerdicts, profile: str) -> str:
@@ -53,15 +53,21 @@ def highlights(catalogue: Catalogue, profile: str, claims: Iterable[str]) -> str
 
 
 def counts(catalogue: Catalogue) -> str:
-    """How many claims of each paper came to which verdict, at each profile that is recorded."""
+    """How many claims of each paper came to which verdict, at each profile that is recorded.
+
+    Algebra, which no measurement decides, is counted apart.
+    """
     rows = []
     for paper in catalogue.papers:
         for profile in paper.profiles:
             found = [one for fig in paper.figures if (one := fig.at(profile))]
-            verdicts = tally(claim for one in found for claim in one.claims)
+            claims = [claim for one in found for claim in one.claims]
+            measured = tally(claim for claim in claims if not claim.is_algebra)
+            algebra = [claim for claim in claims if claim.is_algebra]
+            holds = f"{tally(algebra)['supported']} of {len(algebra)}" if algebra else ""
             seeds = max(len(one.seeds) for one in found)
             of = f"{profile}, {wording.counted(seeds, 'seed')}"
-            rows.append((paper.id, of, str(len(found)), *(str(verdicts[w]) for w in _COUNTS[3:])))
+            rows.append((paper.id, of, str(len(found)), *map(str, measured.values()), holds))
     return table(_COUNTS, rows)
 
 

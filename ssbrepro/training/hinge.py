@@ -50,7 +50,7 @@ def state_of_training(
             parts = torch.autograd.grad(loss, list(model.parameters()))
             gradient += torch.cat([tensor.reshape(-1) for tensor in parts])
     return {
-        "loss": hinge(outputs.double(), targets.double()).item(),
+        "loss": shortfall(outputs.double(), targets.double()).item(),
         "accuracy": (targets * outputs > 0).double().mean().item(),
         "step_size": step_size,
         "active_share": active.double().mean().item(),

@@ -19,14 +19,19 @@ def hinge(outputs: Tensor, targets: Tensor) -> Tensor:
         Scalar mean over the batch.
 
     Raises:
-        ValueError: If the shapes differ, or a label is neither +1 nor -1.
+        ValueError: If the shapes differ, a label is neither +1 nor -1, or an output is not finite.
     """
     check_labels(targets)
+    if not outputs.isfinite().all():
+        raise ValueError("an output is not finite; weights and examples have to be")
     return shortfall(outputs, targets)
 
 
 def shortfall(outputs: Tensor, targets: Tensor) -> Tensor:
-    """:func:`hinge` of labels that have been checked: it reads nothing back from the device."""
+    """:func:`hinge` of labels that have been checked: it reads nothing back from the device.
+
+    It passes on what is not finite.
+    """
     return torch.relu(1 - _margins(outputs, targets)).mean()
 
 

@@ -242,6 +242,7 @@ class TestCommand:
         [
             (("fig8a",), "not run here: repro run li2022/fig8a --seed 0"),
             ((), "name figures, or --all"),
+            (("fig8b", "--all"), "not both: fig8b --all"),
             (("fig1",), "there is no run of what nothing computes"),
             (("fig8a", "--profile", "dest"), "no profile 'dest' (did you mean desk"),
         ],

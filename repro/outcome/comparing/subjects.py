@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro import files, selection
-from repro.errors import StoreError, UsageError
+from repro.errors import UsageError
 from repro.manifests.library import FigureManifest, Library
 from repro.outcome import sums
 from repro.outcome.machines import by_machine, labels
@@ -72,8 +72,8 @@ def find(text: str, settings: Settings, say: Callable[[str], None] = lambda text
         say: Told of runs that are damaged, and so are left out.
 
     Raises:
-        UsageError: If it is nothing that is there; it says what is.
-        StoreError: If a file cannot be read.
+        UsageError: If it is nothing that is there, or is damaged; it says what is there.
+        StoreError: If what is recorded here is damaged.
         ManifestError: If a manifest is wrong.
     """
     if not text:
@@ -97,13 +97,13 @@ def _recorded_there(text: str, path: Path, library: Library) -> Subject:
     """A run by its folder or record.
 
     Raises:
-        StoreError: If it is damaged, or of another release.
+        UsageError: If it is damaged, or of another release.
     """
     try:
         record = read_folder(path) if path.is_dir() else read_record(path)
     except (DamagedRun, RunOfAnotherRelease) as error:
         line = " ".join(str(error).split())
-        raise StoreError(f"{line}; running the figure again makes the record anew") from error
+        raise UsageError(f"{line}; running the figure again makes the record anew") from error
     manifest = manifest_of(library, path, record.id, record.profile)
     run = recorded_run(record)
     return Subject(text, "a run", manifest, record.profile, record.alternative, (run,))
@@ -113,8 +113,8 @@ def _file(text: str, path: Path, library: Library) -> Subject:
     """A file of recorded runs.
 
     Raises:
-        UsageError: If it holds none.
-        StoreError: If it is damaged.
+        UsageError: If it is damaged, or holds none.
+        StoreError: If it is listed as another file.
     """
     content = read_runs(path)
     sums.refuse_changed(path)

@@ -34,6 +34,8 @@ from ssbrepro.probes.entries.tangents import (
 )
 from ssbrepro.training.losses import Loss
 
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
 
 def per_example_entries(
     model: nn.Module,
@@ -78,7 +80,7 @@ def per_example_entries(
         (examples, entries).
 
     Raises:
-        TypeError: If the model is no module, or inputs or targets are no tensors.
+        TypeError: If the model is no module, inputs or targets no tensors, or an index no integer.
         ValueError: If the network is not supported, examples do not fit it, a number is not finite, or
             an index is no weight.
     """
@@ -104,7 +106,11 @@ class _Pairs:
         layers = network.layers
         sizes = torch.tensor([layer.weight.numel() for layer in layers])
         ends = sizes.cumsum(0)
-        first, second = (torch.as_tensor(index).cpu().long() for index in (rows, columns))
+        first, second = (torch.as_tensor(index).cpu() for index in (rows, columns))
+        for index in (first, second):
+            if index.numel() and index.dtype not in _INTEGERS:
+                raise TypeError(f"a weight's place is an integer, not {index.dtype}")
+        first, second = first.long(), second.long()
         for index in (first, second):
             if index.ndim != 1 or len(index) != self._count:
                 raise ValueError("rows and columns are two equally long lists of weights")

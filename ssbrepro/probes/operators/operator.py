@@ -52,7 +52,7 @@ class HessianOperator(ABC):
         """The product H v.
 
         Args:
-            vector: (dim,), float32 or float64, on the operator's device; it is rounded to the
+            vector: (dim,), finite, float32 or float64, on the operator's device; it is rounded to the
                 operator's ``dtype``.
 
         Returns:
@@ -60,7 +60,7 @@ class HessianOperator(ABC):
 
         Raises:
             TypeError: If it is no tensor, or one of another type.
-            ValueError: If it is of another shape or on another device.
+            ValueError: If it is of another shape or on another device, or not finite.
         """
         if not isinstance(vector, Tensor):
             raise TypeError(
@@ -75,7 +75,10 @@ class HessianOperator(ABC):
                 f"a vector on {vector.device}, the operator is on {self.device}; move it by "
                 f".to({self.device})"
             )
-        return self._matvec(vector.to(self.dtype))
+        rounded = vector.to(self.dtype)
+        if not rounded.isfinite().all():
+            raise ValueError(f"a vector that is not finite in {self.dtype}")
+        return self._matvec(rounded)
 
     @abstractmethod
     def _matvec(self, vector: Tensor) -> Tensor:

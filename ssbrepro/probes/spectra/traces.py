@@ -1,5 +1,6 @@
 """Traces of powers of a symmetric operator."""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -53,6 +54,7 @@ def moments(
 
     Raises:
         ValueError: If a power is negative or there is no probe.
+        ArithmeticError: If a product is not finite.
     """
     powers = tuple(powers)
     if num_probes < 1 or min(powers) < 0:
@@ -71,6 +73,8 @@ def moments(
         for power in powers:
             half = power // 2
             traces[power] += float(images[half] @ images[power - half]) / num_probes
+    if not all(map(math.isfinite, traces.values())):
+        raise ArithmeticError("a product of the operator is not finite")
     return traces
 
 

@@ -12,9 +12,9 @@ from repro.errors import ManifestError, UsageError
 from repro.manifests.library import Library
 from repro.outcome.catalogue import Catalogue, catalogue, schema
 from repro.outcome.pages import badge, renew, renewed, write_verdicts
-from repro.outcome.pooling import pool_recorded
-from repro.outcome.references import RecordedRun, recorded_run, write_runs
-from tests.fakes import FIGURE, MANIFESTS, copy_manifests, copy_two_figures, record_of
+from repro.outcome.pooling import pool_runs
+from repro.outcome.references import RecordedRun, recorded_run, recorded_runs, write_runs
+from tests.fakes import FIGURE, MANIFESTS, copy_manifests, copy_two_figures, record_of, replace_once
 
 
 def run_on(processor: str, seed: int, accuracy: float) -> RecordedRun:
@@ -66,7 +66,8 @@ def test_what_machines_say_stands_beside_what_they_say_together(
         {claim.id: claim for claim in claims}["full-accuracy"]
         for claims in (profile.claims, *(one.claims for one in profile.machines))
     )
-    assert profile.claims == pool_recorded(library.load(FIGURE), "smoke")
+    manifest = library.load(FIGURE)
+    assert profile.claims == pool_runs(manifest, recorded_runs(manifest, "smoke"))
     assert together.mean == pytest.approx((4 + 0.5 + 0) / 6)  # seed 4 counts once
     assert (first.mean, first.verdict) == (1.0, "supported")
     assert (second.mean, second.cause) == (0.0, "not measured")  # two seeds are too few
@@ -129,12 +130,23 @@ def test_the_badge_counts_the_claims_at_the_largest_profile_with_verdicts(
     library = Library(copy_manifests(tmp_path / "manifests"))
     for path in library.root.glob("*/references/*.json"):
         path.unlink()
+    control = "training.mean_loss"
+    replace_once(library.root / f"{FIGURE}.yaml", "no_control: a stand-in", f"control: {control}")
     figure = library.load(FIGURE)
-    write_runs(figure, "smoke", [run_on("A", seed, 1.0) for seed in range(5)])
+
+    def runs(count: int, accuracy: float) -> list[RecordedRun]:
+        made = (run_on("A", seed, accuracy) for seed in range(count))
+        return [replace(one, metrics={**one.metrics, control: 0.5}) for one in made]
+
+    write_runs(figure, "smoke", runs(5, 1.0))
     if seeds:
-        write_runs(figure, "desk", [run_on("A", seed, 0.0) for seed in range(seeds)])
+        write_runs(figure, "desk", runs(seeds, 0.0))
     found = badge(catalogue(library))
     assert f'aria-label="claims supported: {supported} of 2"' in found
+
+
+def test_the_badge_does_not_count_algebra(recorded: Catalogue) -> None:
+    assert 'aria-label="claims supported: 0 of 1"' in badge(recorded)
 
 
 class TestPages:
@@ -150,8 +162,8 @@ class TestPages:
         text = page.read_text()
         lines = text.splitlines()
         assert (lines[0], lines[-1]) == ("before", "after")
-        assert "old" not in text
-        assert "| li2022 | smoke, 6 seeds | 1 | 0 | 0 | 2 |" in lines
+        assert "old" not in lines
+        assert "| li2022 | smoke, 6 seeds | 1 | 0 | 0 | 1 | 0 of 1 |" in lines
         assert lines[-3].startswith("| fig8b | the training accuracy converges to 1 | 0.75 (")
         assert renewed(text, recorded, page) == text
 

@@ -224,7 +224,7 @@ def test_a_file_of_something_else_is_one_line(
 
 
 def test_a_file_that_is_not_there_says_what_would_be_one(library: Library, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"No such file.*; recorded runs are what `repro record`"):
+    with pytest.raises(UsageError, match=r"No such file.*; recorded runs are what `repro record`"):
         merge_files(library, [tmp_path / "none.json"])
 
 

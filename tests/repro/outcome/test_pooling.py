@@ -20,7 +20,7 @@ from repro.outcome.pooling import (
     PooledVerdict,
     Spread,
     pool,
-    pool_recorded,
+    pool_runs,
     spreads_of,
 )
 from repro.outcome.references import (
@@ -325,7 +325,7 @@ def test_a_true_claim_is_refuted_at_most_once_in_forty(mean: float, wrong: float
 
 def test_recorded_runs_are_pooled_with_where_their_numbers_lie(tmp_path: Any) -> None:
     manifest = Library(copy_manifests(tmp_path / "manifests")).load(FIGURE)
-    assert {one.reason for one in pool_recorded(manifest, "smoke")} == {
+    assert {one.reason for one in pool_runs(manifest, recorded_runs(manifest, "smoke"))} == {
         "0 seeds; a pooled verdict needs 5"
     }
     accuracies = [0.9, 1.0, 1.0, 1.0, 1.0]
@@ -339,7 +339,7 @@ def test_recorded_runs_are_pooled_with_where_their_numbers_lie(tmp_path: Any) ->
             for seed, accuracy in enumerate(accuracies)
         ],
     )  # fmt: skip
-    loss, accuracy = pool_recorded(manifest, "smoke")
+    loss, accuracy = pool_runs(manifest, recorded_runs(manifest, "smoke"))
     assert (loss.verdict, loss.cause) == ("inconclusive", "without power")
     assert (accuracy.high, accuracy.cause) == (1.0, "crosses the bound")
     assert math.isclose(accuracy.mean or 0, 0.98)
@@ -365,7 +365,7 @@ class TestSeveralMachines:
 
     def loss(self, manifest: FigureManifest, runs: Sequence[RecordedRun]) -> PooledVerdict:
         write_runs(manifest, "smoke", runs)
-        return pool_recorded(manifest, "smoke")[0]
+        return pool_runs(manifest, recorded_runs(manifest, "smoke"))[0]
 
     def test_the_same_seeds_on_another_machine_are_no_more_seeds(
         self, manifest: FigureManifest

@@ -14,7 +14,7 @@ from repro.outcome import sums
 from repro.outcome.record import Machine, RanStep, Record
 from repro.outcome.references import (
     RecordedStep,
-    largest_recorded,
+    recorded_profiles,
     recorded_run,
     recorded_runs,
     recorded_steps,
@@ -160,11 +160,11 @@ def test_how_long_steps_took_is_asked_of_machines_like_the_one_to_run_them(
     assert seconds("cuda", "avx avx2", "H200") == [90.0]
 
 
-def test_the_largest_profile_that_is_recorded(manifest: FigureManifest) -> None:
-    assert largest_recorded(manifest) is None
+def test_the_profiles_that_are_recorded(manifest: FigureManifest) -> None:
+    assert recorded_profiles(manifest) == ()
     for profile in ("smoke", "paper", "desk"):
         write_references(manifest, profile, [record(0)])
-    assert largest_recorded(manifest) == "paper"
+    assert recorded_profiles(manifest) == ("smoke", "desk", "paper")
 
 
 def test_the_same_runs_give_the_same_bytes(manifest: FigureManifest) -> None:

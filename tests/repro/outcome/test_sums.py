@@ -11,7 +11,7 @@ import pytest
 from repro.errors import StoreError
 from repro.manifests.library import FigureManifest, Library
 from repro.outcome import sums
-from repro.outcome.references import largest_recorded, recorded_runs, write_runs
+from repro.outcome.references import recorded_profiles, recorded_runs, write_runs
 from tests.fakes import CHECKOUT, FIGURE, copy_two_figures, recorded_run_of
 
 
@@ -58,7 +58,7 @@ def test_what_is_listed_and_gone_is_not_taken_for_nothing(
     manifest: FigureManifest, path: Path
 ) -> None:
     path.unlink()
-    assert largest_recorded(manifest) == "smoke"
+    assert recorded_profiles(manifest) == ("smoke",)
     with pytest.raises(
         StoreError, match=f"^{path}: is not there, but in SHA256SUMS; `git checkout"
     ):

@@ -72,4 +72,4 @@ def test_highlights_are_short_and_in_the_order_asked_for(library: Library) -> No
 
 def test_verdicts_are_counted_at_what_is_recorded(library: Library) -> None:
     _, _, row = counts(catalogue(library)).splitlines()
-    assert row == "| li2022 | desk, 6 seeds | 1 | 1 | 0 | 1 |"
+    assert row == "| li2022 | desk, 6 seeds | 1 | 0 | 0 | 1 | 1 of 1 |"

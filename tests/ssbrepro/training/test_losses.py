@@ -41,6 +41,12 @@ def test_labels_are_plus_and_minus_one(bad):
     assert hinge(torch.zeros(2), torch.tensor([1, -1])) == 1  # integers too
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_an_output_that_is_not_finite_has_no_loss(bad):
+    with pytest.raises(ValueError, match="an output is not finite"):
+        hinge(torch.tensor([0.5, bad]), torch.ones(2))
+
+
 @pytest.mark.parametrize("function", [hinge, within_margin])
 @pytest.mark.parametrize("shapes", [((3, 1), (3,)), ((3,), (3, 1)), ((3, 2), (3,))])
 def test_each_output_has_one_label(function, shapes):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.errors import ReproError, StoreError, UsageError
+from repro.errors import ReproError, UsageError
 from repro.manifests.library import FigureManifest, Library
 from repro.outcome.comparing.subjects import find
 from repro.outcome.record import RECORD
@@ -166,7 +166,7 @@ def test_a_file_of_anything_else_is_one_line(
 ) -> None:
     path = tmp_path / name
     path.write_text(content)
-    with pytest.raises(StoreError, match=rf"^{re.escape(str(path))}: .*; r") as caught:
+    with pytest.raises(UsageError, match=rf"^{re.escape(str(path))}: .*; r") as caught:
         find(str(path), settings)
     assert len(str(caught.value).splitlines()) == 1
 

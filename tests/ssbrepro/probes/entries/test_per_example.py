@@ -311,6 +311,14 @@ def test_what_is_no_pair_of_weights_is_refused(rows, columns, message):
         )
 
 
+@pytest.mark.parametrize("other", [torch.tensor([0.7]), torch.tensor([True])])
+def test_a_place_is_an_integer(other):
+    given = problem("max-pooled")
+    for pair in ((other, torch.tensor([5])), (torch.tensor([5]), other)):
+        with pytest.raises(TypeError, match="an integer, not torch"):
+            per_example_entries(given.model, hinge, *given[1:], *pair)
+
+
 @pytest.mark.parametrize(
     ("modules", "message"),
     [

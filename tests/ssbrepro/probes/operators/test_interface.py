@@ -65,8 +65,11 @@ class Elsewhere(HessianOperator):
         super().__init__([torch.empty(3, device="meta")], 1)
         self.seen = []
 
-    def _matvec(self, vector):
+    def matvec(self, vector):
         self.seen.append(vector.device.type)
+        return self._matvec(vector)
+
+    def _matvec(self, vector):
         return torch.ones(3)
 
     def gradient(self):
@@ -187,6 +190,12 @@ def test_weights_that_are_not_finite_are_named():
         (torch.ones(192, 1), ValueError, r"shape \(192, 1\); give \(192,\)"),
         (torch.ones(192, dtype=torch.int64), TypeError, "int64; give float32 or float64"),
         (torch.ones(192, dtype=torch.float16), TypeError, "float16; give float32 or float64"),
+        (torch.full((192,), math.inf), ValueError, "not finite in torch.float"),
+        (
+            torch.full((192,), math.nan, dtype=torch.float64),
+            ValueError,
+            "not finite in torch.float",
+        ),
         (torch.ones(192, device="meta"), ValueError, r"on meta.*\.to\(cpu\)"),
         (np.ones(192), TypeError, r"ndarray; to_scipy\(\) takes NumPy arrays"),
     ],

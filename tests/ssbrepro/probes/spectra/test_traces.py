@@ -109,6 +109,12 @@ def test_a_probe_takes_half_as_many_products_as_the_power(powers, products):
     assert len(seen) == 3 * products
 
 
+def test_products_that_are_not_finite_have_no_moments():
+    given = operator(torch.full((3, 3), torch.nan, dtype=torch.float64))
+    with pytest.raises(ArithmeticError, match="not finite"):
+        moments(given, generator=generator(0), num_probes=1)
+
+
 @pytest.mark.parametrize(("powers", "num_probes"), [((2, -1), 1), ((2,), 0)])
 def test_no_probes_and_negative_powers_are_refused(powers, num_probes):
     given = operator(symmetric(SPECTRUM)[0])
